@@ -1,0 +1,127 @@
+"""Image datasets in memory: one uint8 tensor per split.
+
+N images, C channels, H=W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.records import ImageSpec, SplitName
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawImages:
+    """What a dataset plugin loads. Without an official test set (`test_images` None) Harness holds one out."""
+
+    images: Tensor  # uint8 (N,C,H,W)
+    labels: Tensor | None = None  # int64 (N,)
+    test_images: Tensor | None = None
+    test_labels: Tensor | None = None
+    unlabelled: Tensor | None = None  # uint8 (M,C,H,W): more images, to learn from without labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSplit:
+    """Images (N,C,H,W) as uint8, and their labels (N,) as int64 where the dataset has some."""
+
+    images: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: str | torch.device) -> ImageSplit:
+        labels = None if self.labels is None else self.labels.to(device)
+        return ImageSplit(images=self.images.to(device), labels=labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDataset:
+    """A dataset as methods and evaluations see it: three splits and, for some, more images without labels."""
+
+    name: str
+    spec: ImageSpec
+    train: ImageSplit
+    validation: ImageSplit
+    test: ImageSplit
+    unlabelled: ImageSplit | None = None
+    note: str = ""  # what was done to the images, e.g. "resized from 28x28x1 to 8x8x1"
+
+    def split(self, name: SplitName) -> ImageSplit:
+        return getattr(self, name)
+
+    def pretraining(self, uses_labels: bool) -> ImageSplit:
+        """What a method learns from: the labelled training split, or that and all unlabelled images without labels."""
+        if uses_labels:
+            return self.train
+        more = [self.unlabelled.images] if self.unlabelled is not None else []
+        return ImageSplit(images=torch.cat([self.train.images, *more]) if more else self.train.images)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 (N,C,H,W) -> float32 in [0,1]."""
+    return images.to(torch.float32).div_(255.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """float (N,C,H,W) in [0,1], clamped -> uint8, rounded."""
+    return images.clamp(0, 1).mul(255.0).round_().to(torch.uint8)
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of uint8 images (N,C,H,W), in units of [0,1]. A flat channel has std 1."""
+    levels = torch.arange(256, dtype=torch.float64) / 255.0
+    mean, std = [], []
+    for channel in images.unbind(1):
+        counts = torch.bincount(channel.reshape(-1).to("cpu", torch.int64), minlength=256).double()
+        share = counts / counts.sum()
+        centre = float((share * levels).sum())
+        spread = float((share * (levels - centre) ** 2).sum()) ** 0.5
+        mean.append(centre)
+        std.append(spread if spread > 1e-6 else 1.0)
+    return tuple(mean), tuple(std)
+
+
+def matched(dataset: ImageDataset, spec: ImageSpec) -> ImageDataset:
+    """`dataset` with the size and the channels of `spec`, so that an encoder of that source can read it.
+
+    Images are resized bilinearly with antialiasing. Grey becomes three equal channels; colour becomes its luma
+    (ITU-R BT.601, as torchvision and PIL do). What was done is said in the `note`.
+    """
+    old = dataset.spec
+    if (old.channels, old.size) == (spec.channels, spec.size):
+        return dataset
+
+    def convert(split: ImageSplit) -> ImageSplit:
+        parts = [_convert(part, spec.channels, spec.size) for part in split.images.split(1024)]
+        return replace(split, images=torch.cat(parts))
+
+    note = f"resized from {old.size}x{old.size}x{old.channels} to {spec.size}x{spec.size}x{spec.channels}"
+    return replace(
+        dataset,
+        spec=replace(old, channels=spec.channels, size=spec.size, mean=(), std=()),
+        train=convert(dataset.train),
+        validation=convert(dataset.validation),
+        test=convert(dataset.test),
+        unlabelled=None,
+        note=note,
+    )
+
+
+def _convert(images: Tensor, channels: int, size: int) -> Tensor:
+    values = images.float()
+    if values.shape[1] == 3 and channels == 1:
+        luma = values.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+        values = (values * luma).sum(1, keepdim=True)
+    elif values.shape[1] == 1 and channels == 3:
+        values = values.expand(-1, 3, -1, -1)
+    elif values.shape[1] != channels:
+        raise ValueError(f"cannot turn {values.shape[1]} channels into {channels}")
+    if values.shape[-1] != size:
+        values = F.interpolate(values, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+    return values.clamp(0, 255).round().to(torch.uint8)

@@ -1,0 +1,252 @@
+"""The frozen records that travel from a request to a report. Plain data: no torch, no IO.
+
+    Request -> Plan of Cells -> CellResult (one JSON file) -> rows of the tidy frame
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.errors import RequestError
+
+Kind = Literal["model", "pretext", "reference"]
+Better = Literal["higher", "lower", "none"]
+Status = Literal["ok", "failed", "skipped"]
+SplitName = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginRef:
+    """A plugin with its parameters, as written in one grammar everywhere: `vae[beta=1,latent_dim=8]`.
+
+    `params` holds what was asked; a plan replaces it by every parameter of the plugin's config.
+    """
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        inside = ",".join(f"{key}={_written(value)}" for key, value in sorted(self.params.items()))
+        return f"{self.name}[{inside}]" if inside else self.name
+
+
+def _written(value: Any) -> str:
+    """A parameter value in the request grammar: `true`, `none`, `0.5`, `batch`."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How long training lasts. Images are counted as drawn from the source, before a method makes views of them.
+
+    Only `seconds` depends on the machine: the other units give the same numbers every time.
+    """
+
+    amount: float
+    unit: Literal["epochs", "steps", "images", "seconds"]
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.unit}"
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read `20 epochs`, `5000 steps`, `1e6 images`, `90 seconds`, `5 minutes` (spaces and plural are optional)."""
+        number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz ")
+        unit = text.strip()[len(number) :].strip()
+        units = {"epoch": "epochs", "step": "steps", "image": "images", "second": "seconds", "s": "seconds"}
+        scale = {"minute": 60.0, "min": 60.0, "m": 60.0, "hour": 3600.0, "h": 3600.0}
+        singular = unit if unit == "s" else unit.removesuffix("s")
+        try:
+            amount = float(number) * scale.get(singular, 1.0)
+            unit = "seconds" if singular in scale else units[singular]
+        except (ValueError, KeyError):
+            raise RequestError(
+                f"budget '{text}' is not a number and a unit: write '20 epochs', '5000 steps', '1e6 images' or '90 s'"
+            ) from None
+        if not 0 < amount < float("inf"):
+            raise RequestError(f"budget '{text}' must be more than zero and finite")
+        return cls(amount=amount, unit=unit)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """What a dataset looks like to a method: images (C,H,W) with H = W = `size`, values in [0,1]."""
+
+    channels: int
+    size: int
+    classes: tuple[str, ...] = ()  # class names by label; empty: the dataset has no labels
+    mean: tuple[float, ...] = ()  # per channel, of the training split; empty until the data is read
+    std: tuple[float, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, self.size, self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How every gradient-trained method of a run is optimised (AdamW, cosine decay after a linear warm-up).
+
+    A method's own recipe may change these defaults, and `--set train.KEY=VALUE` changes them for all.
+    """
+
+    batch_size: int = 128  # images of the source per step
+    learning_rate: float = 1e-3  # at the end of the warm-up
+    weight_decay: float = 1e-4  # decoupled, on weights of two and more dimensions only
+    warmup: float = 0.05  # fraction of the budget in [0,1)
+    clip_norm: float = 5.0  # largest gradient norm per step; 0 turns clipping off
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 2:
+            raise ValueError("batch_size must be at least 2 (batch normalisation needs two images)")
+        if self.learning_rate <= 0 or self.weight_decay < 0 or self.clip_norm < 0:
+            raise ValueError("learning_rate must be positive, weight_decay and clip_norm not negative")
+        if not 0 <= self.warmup < 1:
+            raise ValueError("warmup is a fraction of the budget in [0,1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for, from the command line, a TOML file or Python: still text, nothing resolved."""
+
+    plugins: tuple[str, ...] = ("vae", "jigsaw")
+    references: tuple[str, ...] = ("pixels", "pca", "random-init", "supervised")
+    datasets: tuple[str, ...] = ("digits",)
+    targets: tuple[str, ...] = ()  # empty: each source is its own target
+    backbone: tuple[str, ...] = ("convnet",)
+    devices: tuple[str, ...] = ("auto",)
+    precision: tuple[str, ...] = ("fp32",)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    evaluations: tuple[str, ...] = ("default",)
+    budget: str = "40 epochs"
+    settings: tuple[str, ...] = ()  # `NAME.KEY=VALUE`, as given to --set
+    threads: int = 1  # CPU threads of one cell; part of its identity, since it orders floating-point sums
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One method trained on one source with one seed: the unit that a launcher runs in a process of its own."""
+
+    method: PluginRef
+    kind: Kind
+    backbone: PluginRef | None  # None: the method uses none (pixels, PCA)
+    source: PluginRef
+    targets: tuple[PluginRef, ...]
+    evaluations: tuple[PluginRef, ...]
+    device: str
+    precision: Literal["fp32", "bf16"]
+    seed: int
+    budget: Budget
+    train: TrainConfig
+    threads: int = 1
+
+    @property
+    def title(self) -> str:
+        """What a progress line calls this cell: `vae[latent_dim=8] on digits, seed 0`."""
+        return f"{self.method} on {self.source}, seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSpec:
+    """One number that an evaluation yields."""
+
+    name: str  # "accuracy"
+    unit: str  # "fraction", "dB", "images/s", "nats" ...
+    better: Better
+    low: float | None = None  # the smallest and the largest value that is possible, where there is one
+    high: float | None = None
+    primary: bool = False  # the one score that ranks methods by this evaluation
+    help: str = ""  # one sentence with the formula or the source
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreValue:
+    """A measured score. A plain float from an evaluation means: of the target's test split, without a chance level."""
+
+    value: float
+    n: int | None = None  # how many examples it was measured on; None: the whole test split
+    chance: float | None = None  # what guessing would give
+    note: str = ""  # what a reader must know to read the number: extractor, floor, chosen k ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A score as it is stored: specification and value together."""
+
+    score: str
+    value: float
+    unit: str
+    better: Better
+    primary: bool
+    chance: float | None
+    n: int
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """Something to look at, made by an evaluation, as a file below the run's `artifacts/`.
+
+    `image` is a PNG. `scatter` is JSON: {"x": [...], "y": [...], "label": [...], "classes": [...]}.
+    """
+
+    name: str  # "reconstructions", "samples", "interpolation", "map"
+    kind: Literal["image", "scatter"]
+    file: str  # relative to the run folder
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult:
+    """What one evaluation said of one cell on one target."""
+
+    target: str
+    evaluation: str
+    status: Status
+    key: str  # of everything that changes this answer
+    reason: str = ""  # why it failed or was skipped
+    seconds: float = 0.0
+    scores: tuple[Score, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    note: str = ""  # e.g. "target resized from 28x28x1 to 8x8x1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """One point of a training curve: means over the steps since the point before."""
+
+    images: int
+    seconds: float
+    scalars: Mapping[str, float]  # "loss" and what the method logged
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What training gave and cost."""
+
+    status: Status
+    reason: str = ""
+    seconds: float = 0.0  # of training alone, without loading data
+    steps: int = 0
+    images: int = 0  # drawn from the source; views made of an image are not counted
+    parameters: int = 0  # trained weights
+    loss: float | None = None  # mean over the last point of the curve
+    curve: tuple[CurvePoint, ...] = ()
+    traceback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellResult:
+    """One finished cell: the content of `cells/<key>.json`."""
+
+    key: str
+    cell: Cell
+    identity: Mapping[str, Any]  # what was asked, as text; equal for a stale cell and its successor
+    provenance: Mapping[str, Any]  # what it ran with: source digests, fingerprints, versions, device name
+    training: TrainingResult
+    evaluations: tuple[EvaluationResult, ...] = ()
+    finished: str = ""  # ISO 8601, UTC

@@ -1,0 +1,84 @@
+"""What a plugin's hook returns: frozen descriptions of methods, backbones, datasets and evaluations. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.records import ImageSpec, Kind, ScoreSpec, ScoreValue
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from harness.data.images import RawImages
+    from harness.nn.backbone import Backbone
+    from harness.subject import Subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoConfig:
+    """The config of a plugin without parameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """A method: `build(backbone, data, config)` gives an `nn.Module` with `loss(batch)`, `turns(batch)`,
+    `fit(images)` or none of them (it is not trained), and with the capabilities of `harness.capabilities`.
+    """
+
+    name: str
+    kind: Kind
+    build: Callable[..., nn.Module]
+    config: type = NoConfig
+    source: str = ""  # paper, with its arXiv number, and section
+    uses_labels: bool = False  # only then do its batches carry labels
+    uses_backbone: bool = True  # False: `backbone` is None, and the method is not repeated for each backbone
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # its own defaults for harness.records.TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """An encoder: `build(data, config)` gives a `harness.nn.Backbone`."""
+
+    name: str
+    build: Callable[[ImageSpec, Any], Backbone]
+    config: type = NoConfig
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """A dataset. Nothing but `prepare` may use the network.
+
+    describe(config, root)  its ImageSpec, without reading images
+    files(config, root)     the files that hold it: their content is its fingerprint, a missing one is an error
+    load(config, root)      harness.data.RawImages: uint8 images and labels, with the official test set where there is one
+    prepare(config, root)   fetch the files into `root` (None: there is nothing to fetch)
+    """
+
+    name: str
+    describe: Callable[[Any, Path], ImageSpec]
+    files: Callable[[Any, Path], list[Path]]
+    load: Callable[[Any, Path], RawImages]
+    prepare: Callable[[Any, Path], None] | None = None
+    config: type = NoConfig
+    source: str = ""  # where it comes from, and its licence where known
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec:
+    """A judge: `run(subject, config)` returns `{score name: value}`, with a float or a ScoreValue as the value.
+
+    It raises NotApplicable where it makes no sense. Where a capability that it needs is missing, it is not called
+    and its row is skipped with that reason. An exclusive evaluation measures time: nothing else runs beside it.
+    """
+
+    name: str
+    run: Callable[[Subject, Any], Mapping[str, float | ScoreValue]]
+    scores: tuple[ScoreSpec, ...]
+    needs: tuple[str, ...] = ("encode",)  # names of capabilities, and "labels" for a labelled target
+    config: type = NoConfig
+    exclusive: bool = False
+    source: str = ""
