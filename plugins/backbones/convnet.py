@@ -1,0 +1,51 @@
+"""A small convolutional encoder for images of 8 to 32 pixels: one 3x3 convolution per stage, then the spatial mean.
+
+B images, C channels, H=W pixels, D features. The first stage keeps the resolution, each later one halves it and
+doubles the width, so D = width * 2^(stages - 1). It takes any image size, since nothing but the mean sees positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from harness.hookspecs import hookimpl
+from harness.nn.backbone import Backbone
+from harness.nn.layers import normalisation
+from harness.records import ImageSpec
+from harness.specs import BackboneSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    width: int = 32  # channels of the first stage
+    stages: int = 3  # convolutions; the resolution is halved by all but the first
+    norm: Literal["batch", "layer", "none"] = "batch"  # after each convolution; layer: over channels and positions
+    dropout: float = 0.0  # probability in [0,1) of zeroing a value after each stage, in training
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.stages < 1:
+            raise ValueError("width and stages must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout is a probability in [0,1)")
+
+
+def build(data: ImageSpec, config: Config) -> Backbone:
+    layers: list[nn.Module] = []
+    channels = data.channels
+    for stage in range(config.stages):
+        width = config.width * 2**stage
+        layers.append(nn.Conv2d(channels, width, 3, stride=1 if stage == 0 else 2, padding=1))
+        layers += [*normalisation(config.norm, width), nn.ReLU()]
+        if config.dropout:
+            layers.append(nn.Dropout(config.dropout))
+        channels = width
+    trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())  # (B,C,H,W) -> (B,D)
+    return Backbone(trunk, channels, data, any_size=True)
+
+
+@hookimpl
+def harness_backbone() -> BackboneSpec:
+    return BackboneSpec(name="convnet", build=build, config=Config, source="Harness")

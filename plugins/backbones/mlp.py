@@ -1,0 +1,41 @@
+"""A multilayer perceptron on the pixels: the encoder of the classic VAE and GAN papers on 28x28 digits.
+
+B images, C channels, H=W pixels, D features. It is bound to the image size of its source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from harness.hookspecs import hookimpl
+from harness.nn.backbone import Backbone
+from harness.records import ImageSpec
+from harness.specs import BackboneSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    hidden: int = 400  # units of every layer; D
+    layers: int = 1  # linear layers, each followed by ReLU
+
+    def __post_init__(self) -> None:
+        if self.hidden < 1 or self.layers < 1:
+            raise ValueError("hidden and layers must be at least 1")
+
+
+def build(data: ImageSpec, config: Config) -> Backbone:
+    layers: list[nn.Module] = [nn.Flatten()]
+    width = data.channels * data.size * data.size
+    for _ in range(config.layers):
+        layers += [nn.Linear(width, config.hidden), nn.ReLU()]
+        width = config.hidden
+    return Backbone(nn.Sequential(*layers), width, data, any_size=False)  # (B,C,H,W) -> (B,D)
+
+
+@hookimpl
+def harness_backbone() -> BackboneSpec:
+    return BackboneSpec(
+        name="mlp", build=build, config=Config, source="Kingma and Welling 2014, arXiv:1312.6114, app. C.2"
+    )

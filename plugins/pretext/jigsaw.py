@@ -1,0 +1,124 @@
+"""Jigsaw puzzles: in which order were the tiles? Noroozi and Favaro 2016, arXiv:1603.09246, section 3.
+
+B images, C channels, H=W pixels, G grid side, P=G*G tiles of T pixels, D features, K permutations.
+Against shortcuts: each tile is cut at a random place within its cell, so that edges never meet, and standardised by
+its own mean and deviation, so that brightness tells nothing. The permutations are a max-min set: each new one is as
+far as can be from the nearest that was chosen, so no two are alike (with 2x2 tiles: all 24).
+Differs from the paper: one permutation per image and step, tiles of 10 pixels (for 28), a smaller head, AdamW.
+The encoder is judged on whole images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from math import factorial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.data.batches import Batch
+from harness.errors import NotApplicable
+from harness.hookspecs import hookimpl
+from harness.nn.backbone import Backbone
+from harness.records import ImageSpec
+from harness.specs import MethodSpec
+
+FLAT = 0.02  # the smallest deviation that a tile is divided by: a flat tile stays flat, its noise is not blown up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    grid: int = 2  # tiles along each side, 2 or 3
+    permutations: int = 100  # how many orders to tell apart; 2x2 tiles have no more than 24
+    tile: float = 0.76  # side of a tile as a fraction of its cell: the rest is the random gap
+    hidden: int = 256  # units of the head's hidden layer
+
+    def __post_init__(self) -> None:
+        if self.grid not in (2, 3):
+            raise ValueError("grid must be 2 or 3")
+        if self.permutations < 2 or self.hidden < 1:
+            raise ValueError("permutations must be at least 2 and hidden at least 1")
+        if not 0 < self.tile < 1:
+            raise ValueError("tile is a fraction of the cell in (0,1): at 1 the edges of neighbours would meet")
+
+
+class Jigsaw(nn.Module):
+    orders: Tensor
+
+    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.cell = data.size // config.grid  # pixels
+        self.tile = int(self.cell * config.tile)  # T
+        if self.tile < 3:
+            raise NotApplicable(
+                f"{config.grid}x{config.grid} tiles of {data.size}-pixel images have fewer than 3 pixels"
+            )
+        if not backbone.any_size:
+            raise NotApplicable("jigsaw needs a backbone that takes tiles; this one is bound to whole images")
+        tiles = config.grid**2
+        self.register_buffer("orders", torch.from_numpy(permutation_set(tiles, config.permutations)))  # (K,P)
+        self.backbone = backbone  # (B*P,C,T,T) -> (B*P,D)
+        self.head = nn.Sequential(
+            nn.Linear(tiles * backbone.dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, len(self.orders))
+        )  # (B,P*D) -> (B,K)
+
+    def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        tiles = standardise_tiles(cut_tiles(batch.inputs, self.config.grid, self.cell, self.tile))  # (B,P,C,T,T)
+        n = len(tiles)
+        answers = torch.randint(len(self.orders), (n,), device=tiles.device)  # (B,)
+        shuffled = tiles[torch.arange(n, device=tiles.device)[:, None], self.orders[answers]]  # (B,P,C,T,T)
+        features = self.backbone.trunk(shuffled.flatten(0, 1))  # (B*P,D)
+        return self.head(features.view(n, -1)), answers
+
+    def loss(self, batch: Batch) -> Tensor:
+        logits, answers = self.solve(batch)
+        batch.log("accuracy", (logits.argmax(1) == answers).float().mean())
+        return F.cross_entropy(logits, answers)  # nats per image
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.backbone(images)  # (B,D)
+
+
+def cut_tiles(images: Tensor, grid: int, cell: int, tile: int) -> Tensor:
+    """One tile from a random place within each cell: (B,C,H,W) -> (B,P,C,T,T), cells row by row."""
+    n, device = len(images), images.device
+    start = torch.arange(grid, device=device) * cell
+    corner = torch.stack([start.repeat_interleave(grid), start.repeat(grid)])[:, None]  # (2,1,P)
+    corner = corner + torch.randint(cell - tile + 1, (2, n, grid * grid), device=device)  # (2,B,P)
+    span = torch.arange(tile, device=device)
+    rows = (corner[0, :, :, None] + span)[..., :, None]  # (B,P,T,1)
+    columns = (corner[1, :, :, None] + span)[..., None, :]  # (B,P,1,T)
+    index = torch.arange(n, device=device)[:, None, None, None]
+    return images.movedim(1, -1)[index, rows, columns].movedim(-1, 2)  # (B,P,C,T,T)
+
+
+def standardise_tiles(tiles: Tensor) -> Tensor:
+    """Zero mean and unit deviation for each channel of each tile, (..., T, T); a flat tile becomes zeros."""
+    centred = tiles - tiles.mean((-2, -1), keepdim=True)
+    return centred / centred.square().mean((-2, -1), keepdim=True).sqrt().clamp_min(FLAT)
+
+
+def permutation_set(tiles: int, count: int, seed: int = 0) -> np.ndarray:
+    """(K,P) int64: `count` orders of `tiles` tiles (at most all), greedily far apart in Hamming distance.
+
+    The first is random; each next one has the largest distance to its nearest chosen one. The set depends on `seed`
+    alone, not on the run's, so that all runs pose the same task.
+    """
+    everything = np.array(list(permutations(range(tiles))), dtype=np.int64)
+    if count >= factorial(tiles):
+        return everything
+    chosen = [int(np.random.default_rng(seed).integers(len(everything)))]
+    nearest = np.full(len(everything), tiles + 1)
+    while len(chosen) < count:
+        nearest = np.minimum(nearest, (everything != everything[chosen[-1]]).sum(1))
+        chosen.append(int(nearest.argmax()))
+    return everything[chosen]
+
+
+@hookimpl
+def harness_method() -> MethodSpec:
+    return MethodSpec(name="jigsaw", kind="pretext", build=Jigsaw, config=Config, source="arXiv:1603.09246")

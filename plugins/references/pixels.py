@@ -1,0 +1,25 @@
+"""Raw pixels as the representation: what any encoder has to beat.
+
+B images, C channels, H=W pixels.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from harness.hookspecs import hookimpl
+from harness.records import ImageSpec
+from harness.specs import MethodSpec, NoConfig
+
+
+class Pixels(nn.Module):
+    def __init__(self, backbone: None, data: ImageSpec, config: NoConfig) -> None:
+        super().__init__()
+
+    def encode(self, images: Tensor) -> Tensor:
+        return images.flatten(1)  # (B,C*H*W)
+
+
+@hookimpl
+def harness_method() -> MethodSpec:
+    return MethodSpec(name="pixels", kind="reference", build=Pixels, uses_backbone=False, source="no learning")

@@ -1,0 +1,28 @@
+"""The backbone as it was initialised, never trained: what the architecture alone is worth.
+
+B images, C channels, H=W pixels, D features. A method is worth its gain over this row: in BiGAN's own log the
+untrained encoder has 96.84 % nearest-neighbour accuracy on MNIST, the trained one 97.35 %.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from harness.hookspecs import hookimpl
+from harness.nn.backbone import Backbone
+from harness.records import ImageSpec
+from harness.specs import MethodSpec, NoConfig
+
+
+class RandomInit(nn.Module):
+    def __init__(self, backbone: Backbone, data: ImageSpec, config: NoConfig) -> None:
+        super().__init__()
+        self.backbone = backbone  # (B,C,H,W) -> (B,D)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.backbone(images)  # (B,D)
+
+
+@hookimpl
+def harness_method() -> MethodSpec:
+    return MethodSpec(name="random-init", kind="reference", build=RandomInit, source="no learning")

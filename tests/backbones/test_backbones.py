@@ -1,0 +1,56 @@
+"""Backbones: sizes, standardisation, normalisation layers and dropout."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from harness_plugins.backbones import convnet, mlp, resnet18
+from torch import nn
+
+from harness.records import ImageSpec
+
+SPEC = ImageSpec(channels=3, size=16, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3))
+BUILDERS = {"convnet": convnet, "resnet18": resnet18}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize(("norm", "layer"), [("batch", nn.BatchNorm2d), ("layer", nn.GroupNorm), ("none", None)])
+def test_normalisation_is_a_parameter(name: str, norm: str, layer: type | None) -> None:
+    module = BUILDERS[name]
+    net = module.build(SPEC, module.Config(norm=norm))
+    found = {type(part) for part in net.modules() if isinstance(part, (nn.BatchNorm2d, nn.GroupNorm))}
+    assert found == ({layer} if layer else set())
+    assert net(torch.rand(2, 3, 16, 16)).shape == (2, net.dim)
+    assert net.trunk(torch.rand(2, 3, 9, 9)).shape == (2, net.dim)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_dropout_acts_in_training_alone(name: str) -> None:
+    module = BUILDERS[name]
+    net = module.build(SPEC, module.Config(dropout=0.5, norm="layer"))
+    images = torch.rand(4, 3, 16, 16)
+    assert not torch.equal(net.train()(images), net(images))
+    assert torch.equal(net.eval()(images), net(images))
+
+
+def test_inputs_are_standardised_by_the_source() -> None:
+    net = mlp.build(SPEC, mlp.Config(hidden=8))
+    images = torch.rand(5, 3, 16, 16)
+    expected = (images - torch.tensor(SPEC.mean).view(3, 1, 1)) / torch.tensor(SPEC.std).view(3, 1, 1)
+    torch.testing.assert_close(net.standardise(images), expected)
+    torch.testing.assert_close(net(images), net.trunk(expected))
+
+
+def test_resnet18_has_the_small_image_stem() -> None:
+    """11,173,962 weights with ten classes on CIFAR-10 in the literature: 11,168,832 without the classifier."""
+    net = resnet18.build(ImageSpec(channels=3, size=32), resnet18.Config())
+    assert sum(weight.numel() for weight in net.parameters()) == 11_173_962 - 512 * 10 - 10
+    assert net.trunk.conv1.stride == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "params"), [(convnet, {"dropout": 1.0}), (convnet, {"width": 0}), (mlp, {"hidden": 0})]
+)
+def test_bad_parameters_are_named(module, params: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(params))):
+        module.Config(**params)

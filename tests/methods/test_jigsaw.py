@@ -1,0 +1,134 @@
+"""Jigsaw: tiles, permutations, and the shortcuts that must not work."""
+
+from __future__ import annotations
+
+from itertools import combinations, permutations
+from math import sqrt
+
+import numpy as np
+import pytest
+import torch
+from harness_plugins.backbones import convnet, mlp
+from harness_plugins.pretext.jigsaw import Config, Jigsaw, cut_tiles, permutation_set, standardise_tiles
+
+from harness.data.batches import Batch
+from harness.data.images import ImageSplit
+from harness.errors import NotApplicable
+from harness.records import Budget, ImageSpec, TrainConfig
+from harness.trainer import train
+
+SPEC = ImageSpec(channels=1, size=16)
+
+
+def jigsaw(spec: ImageSpec = SPEC, **config) -> Jigsaw:
+    torch.manual_seed(0)
+    return Jigsaw(convnet.build(spec, convnet.Config()), spec, Config(**config))
+
+
+def test_every_tile_is_cut_from_its_own_cell() -> None:
+    """Each pixel holds the number of its cell and, in a second channel, its place."""
+    cell = torch.arange(9).view(3, 3).repeat_interleave(5, 0).repeat_interleave(5, 1).float()
+    place = torch.arange(225).view(15, 15).float()
+    images = torch.stack([cell, place]).expand(50, 2, 15, 15)
+    tiles = cut_tiles(images, grid=3, cell=5, tile=4)
+    assert tiles.shape == (50, 9, 2, 4, 4)
+    assert torch.equal(tiles[:, :, 0], torch.arange(9.0).view(1, 9, 1, 1).expand(50, 9, 4, 4))
+    steps = tiles[:, :, 1].diff(dim=-1)
+    assert torch.equal(steps, torch.ones_like(steps))  # neighbours stay neighbours
+    corners = {tuple(corner.tolist()) for corner in tiles[:, 0, 1, 0, 0].unsqueeze(1)}
+    assert corners == {(0.0,), (1.0,), (15.0,), (16.0,)}  # the gap is drawn anew
+
+
+def test_standardised_tiles_tell_neither_brightness_nor_contrast() -> None:
+    tiles = torch.rand(4, 4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    done = standardise_tiles(tiles)
+    torch.testing.assert_close(done.mean((-2, -1)), torch.zeros(4, 4, 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(done.std((-2, -1), correction=0), torch.ones(4, 4, 3))
+    torch.testing.assert_close(standardise_tiles(0.3 * tiles + 0.5), done, atol=1e-4, rtol=0)
+    flat = standardise_tiles(torch.full((1, 1, 1, 3, 3), 0.7))
+    torch.testing.assert_close(flat, torch.zeros(1, 1, 1, 3, 3), atol=1e-5, rtol=0)
+
+
+def test_four_tiles_have_all_their_orders() -> None:
+    assert {tuple(order) for order in permutation_set(4, 100)} == set(permutations(range(4)))
+
+
+def test_the_permutation_set_is_far_apart() -> None:
+    """Max-min for 9 tiles and 100 orders: no two closer than 6 tiles; mean distance about 8.03."""
+    orders = permutation_set(9, 100)
+    distances = [(a != b).sum() for a, b in combinations(orders, 2)]
+    assert min(distances) >= 6
+    assert np.mean(distances) == pytest.approx(8.03, abs=0.05)
+    assert np.array_equal(orders, permutation_set(9, 100))
+    assert not np.array_equal(orders, permutation_set(9, 100, seed=1))
+
+
+def test_the_answer_is_the_order_of_the_tiles() -> None:
+    """A head that reads each tile's identity would be right every time: answers and shuffling agree."""
+    method = jigsaw()
+    shown: list[torch.Tensor] = []
+    method.backbone.trunk.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    image = torch.arange(256.0).view(1, 1, 16, 16) ** 2 / 65025  # every cell has its own slope
+    torch.manual_seed(0)
+    _, answers = method.eval().solve(Batch(inputs=image.expand(64, 1, 16, 16)))
+    tiles = shown[0].view(64, 4, 1, 6, 6)
+    torch.manual_seed(0)
+    ordered = standardise_tiles(cut_tiles(image.expand(64, 1, 16, 16), 2, 8, 6))
+    for shuffled, original, answer in zip(tiles, ordered, answers, strict=True):
+        assert torch.equal(shuffled, original[method.orders[answer]])
+
+
+def test_images_without_structure_cannot_be_solved() -> None:
+    """The shortcut test: on noise, trained as long as it likes, the accuracy stays at chance (4 standard errors)."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 256, (1024, 1, 16, 16), generator=generator, dtype=torch.uint8)
+    method = jigsaw()
+    train(
+        method,
+        ImageSplit(images=noise),
+        TrainConfig(batch_size=128),
+        Budget.parse("6 epochs"),
+        seed=0,
+        precision="fp32",
+        progress=lambda done, scalars: None,
+    )
+    held_out = torch.rand(2048, 1, 16, 16, generator=generator)
+    with torch.no_grad():
+        logits, answers = method.eval().solve(Batch(inputs=held_out))
+    accuracy = (logits.argmax(1) == answers).float().mean().item()
+    chance = 1 / 24
+    assert abs(accuracy - chance) < 4 * sqrt(chance * (1 - chance) / 2048)
+
+
+@pytest.mark.parametrize("standardised", [True, False])
+def test_brightness_is_a_shortcut_only_without_standardised_tiles(
+    standardised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above: this is what a shortcut looks like, and what standardising each tile is for."""
+    if not standardised:
+        monkeypatch.setattr("harness_plugins.pretext.jigsaw.standardise_tiles", lambda tiles: tiles)
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.tensor([[0.0, 80.0], [160.0, 240.0]]).repeat_interleave(8, 0).repeat_interleave(8, 1)  # by quarter
+    images = (levels + 8 * torch.randn(1024, 1, 16, 16, generator=generator)).clamp(0, 255).to(torch.uint8)
+    result = train(
+        jigsaw(),
+        ImageSplit(images=images),
+        TrainConfig(batch_size=64, learning_rate=3e-3),
+        Budget.parse("6 epochs"),
+        seed=0,
+        precision="fp32",
+        progress=lambda done, scalars: None,
+    )
+    solved = result.curve[-1].scalars["accuracy"] > 0.5
+    assert solved is not standardised
+
+
+@pytest.mark.parametrize(("size", "grid"), [(8, 3), (6, 2)])
+def test_tiles_that_are_too_small_are_a_reason_to_skip(size: int, grid: int) -> None:
+    with pytest.raises(NotApplicable, match="fewer than 3 pixels"):
+        jigsaw(ImageSpec(channels=1, size=size), grid=grid)
+
+
+def test_a_backbone_for_whole_images_only_is_a_reason_to_skip() -> None:
+    with pytest.raises(NotApplicable, match="needs a backbone that takes tiles"):
+        Jigsaw(mlp.build(SPEC, mlp.Config()), SPEC, Config())
