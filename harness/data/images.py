@@ -74,11 +74,11 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of uint8 images (N,C,H,W), in units of [0,1]. A flat channel has std 1."""
+    """Mean and standard deviation per channel of uint8 images (N,C,H,W), in [0,1]. A flat channel has std 1."""
     levels = torch.arange(256, dtype=torch.float64) / 255.0
     mean, std = [], []
     for channel in images.unbind(1):
-        counts = torch.bincount(channel.reshape(-1).to("cpu", torch.int64), minlength=256).double()
+        counts = torch.bincount(channel.reshape(-1).cpu(), minlength=256).double()
         share = counts / counts.sum()
         centre = float((share * levels).sum())
         spread = float((share * (levels - centre) ** 2).sum()) ** 0.5

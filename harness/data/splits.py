@@ -20,21 +20,29 @@ VALIDATION_LIMIT = 10_000
 
 
 def stratified_holdout(n: int, labels: Tensor | None, held: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Split range(n) into (kept, held out) sorted indices, with every label's share kept as exactly as integers allow.
+    """Split range(n) into (kept, held out) sorted indices, `held` of them held out, with each label's share kept.
 
-    Each image gets its rank within its shuffled class, scaled to (0,1); the `held` images with the lowest ranks are
-    held out. So a class of m images gives floor or ceil of m * held / n of them.
+    Of a class of m images, floor or ceil of m * held / n are held out.
     """
     shuffled = torch.randperm(n, generator=generator)
+    chosen = torch.zeros(n, dtype=torch.bool)
     if labels is None:
-        order = shuffled
+        chosen[shuffled[:held]] = True
     else:
-        position = torch.empty(n, dtype=torch.float64)
-        for label in labels.unique():
+        classes, sizes = labels.unique(return_counts=True)
+        for label, share in zip(classes, _shares(sizes, n, held, generator).tolist(), strict=True):
             members = shuffled[labels[shuffled] == label]
-            position[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
-        order = shuffled[torch.argsort(position[shuffled], stable=True)]
-    return order[held:].sort().values, order[:held].sort().values
+            chosen[members[:share]] = True
+    return (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
+
+
+def _shares(sizes: Tensor, n: int, held: int, generator: torch.Generator) -> Tensor:
+    """How many images of each class are held out: largest remainders (Hamilton's method), equal ones by lot."""
+    whole, remainder = sizes * held // n, sizes * held % n
+    lot = torch.randperm(len(sizes), generator=generator)
+    ranked = lot[remainder[lot].argsort(descending=True, stable=True)]
+    whole[ranked[: held - int(whole.sum())]] += 1
+    return whole
 
 
 def split_dataset(name: str, raw: RawImages, spec: ImageSpec, seed: int) -> ImageDataset:
@@ -51,7 +59,8 @@ def split_dataset(name: str, raw: RawImages, spec: ImageSpec, seed: int) -> Imag
     kept, out = stratified_holdout(len(pool), labels, held, derived_generator(seed, "validation split", name))
     train, validation = _take(pool, labels, kept), _take(pool, labels, out)
     if min(len(train), len(validation), len(test)) < 2:
-        raise RequestError(f"dataset '{name}' has too few images to split into train, validation and test: {len(raw.images)}")
+        n = len(raw.images)
+        raise RequestError(f"dataset '{name}' has {n} images, too few for train, validation and test: add more")
     mean, std = channel_statistics(train.images)
     measured = ImageSpec(channels=spec.channels, size=spec.size, classes=spec.classes, mean=mean, std=std)
     unlabelled = None if raw.unlabelled is None else ImageSplit(images=raw.unlabelled)

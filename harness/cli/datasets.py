@@ -1,0 +1,211 @@
+"""`harness datasets list|show|prepare`: which datasets there are, what is in them, and how they get here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.errors import HarnessError, RequestError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness.data.images import ImageDataset
+    from harness.registry import PluginInfo, Registry
+    from harness.specs import DatasetSpec
+
+app = typer.Typer(help="List, inspect and fetch datasets.", no_args_is_help=True)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Folder of all datasets [default: $HARNESS_DATA, or ~/.cache/harness/data]",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of `harness datasets list`."""
+
+    name: str
+    size: str  # "28x28"
+    channels: str
+    classes: str  # how many
+    state: str  # "present", where it is missing, or what is wrong
+
+
+@app.command("list")
+def list_command(data_dir: DataDir = None) -> None:
+    """List all datasets and say which of them are there."""
+    from harness.data.catalog import data_root
+    from harness.registry import Registry
+
+    registry, root = Registry(), data_root(data_dir)
+    console = _console()
+    console.print(_list_table(rows(registry, root)))
+    console.print(f"data folder: {root}", soft_wrap=True, highlight=False)
+
+
+@app.command("show")
+def show_command(
+    name: Annotated[str, typer.Argument(help="A dataset, such as mnist or 'image-folder[path=./photos]'.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Show where a dataset comes from, its classes and, if it is there, its splits and its fingerprint."""
+    from harness.data import catalog
+    from harness.errors import DatasetMissing
+    from harness.registry import Registry
+
+    root = catalog.data_root(data_dir)
+    spec, config = find(Registry(), name)
+    described = spec.describe(config, root)
+    console = _console()
+    for key, value in (
+        ("dataset", spec.name),
+        ("source", spec.source or "not stated"),
+        ("images", f"{described.size}x{described.size}, {described.channels} channel{'s' * (described.channels > 1)}"),
+        ("classes", f"{len(described.classes)}: {', '.join(described.classes)}" if described.classes else "no labels"),
+    ):
+        _say(console, f"{key:<12}{value}")
+    try:
+        catalog.check_present(spec, config, root)
+    except DatasetMissing as missing:
+        _say(console, f"{'files':<12}{missing}")
+        return
+    _say(console, f"{'fingerprint':<12}{catalog.fingerprint(spec, config, root)}")
+    console.print(_splits_table(catalog.load(spec, config, root, seed=0)))
+
+
+@app.command("prepare")
+def prepare_command(
+    names: Annotated[list[str], typer.Argument(help="Datasets to fetch.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Download datasets. What is there already is left alone."""
+    from harness.data.catalog import data_root
+    from harness.registry import Registry
+
+    registry, root, console = Registry(), data_root(data_dir), _console()
+    chosen = [find(registry, name) for name in names]  # all names are checked before anything is fetched
+    for spec, config in chosen:
+        prepare(spec, config, root, console)
+
+
+def rows(registry: Registry, root: Path) -> list[Row]:
+    """What `list` shows, sorted by name; a broken plugin is a row with its cause."""
+    return [_row(registry, info, root) for info in registry.infos(kind="dataset")]
+
+
+def _row(registry: Registry, info: PluginInfo, root: Path) -> Row:
+    name = info.name
+    try:
+        spec, config = find(registry, f"{info.distribution}:{name}")
+        described = spec.describe(config, root)
+    except HarnessError as error:
+        return Row(name=name, size="", channels="", classes="", state=str(error))
+    return Row(
+        name=name,
+        size=f"{described.size}x{described.size}",
+        channels=str(described.channels),
+        classes=str(len(described.classes)) if described.classes else "none",
+        state=_state(spec, config, root),
+    )
+
+
+def _state(spec: DatasetSpec, config: Any, root: Path) -> str:
+    from harness.data.catalog import check_present
+    from harness.errors import DatasetMissing
+
+    try:
+        check_present(spec, config, root)
+    except DatasetMissing:
+        missing = next((path for path in spec.files(config, root) if not path.is_file()), root)
+        return f"missing: {missing.relative_to(root) if missing.is_relative_to(root) else missing}"
+    return "present"
+
+
+def find(registry: Registry, text: str) -> tuple[DatasetSpec, Any]:
+    """The spec and the config of one dataset as written in a request: `mnist`, `image-folder[path=./photos]`."""
+    from harness.config import resolve
+    from harness.grammar import parse_plugins
+
+    refs = parse_plugins(text)
+    if len(refs) != 1:
+        raise RequestError(f"'{text}' names {len(refs)} datasets: name one at a time")
+    spec = registry.load(refs[0].name, kinds=("dataset",)).spec
+    return spec, resolve(spec.config, refs[0].params, spec.name)
+
+
+def prepare(spec: DatasetSpec, config: Any, root: Path, console: Console) -> None:
+    """Fetch one dataset into `root` unless it is there. Raises RequestError, in one line, when that fails."""
+    from harness.data.catalog import check_present
+    from harness.errors import DatasetMissing
+
+    try:
+        check_present(spec, config, root)
+    except DatasetMissing:
+        if spec.prepare is None:
+            raise
+    else:
+        where = f"already in {root}" if spec.prepare else "nothing to fetch, it is there"
+        _say(console, f"{spec.name}: {where}")
+        return
+    _say(console, f"{spec.name}: fetching into {root} ({spec.source})")
+    try:
+        spec.prepare(config, root)
+        check_present(spec, config, root)
+    except DatasetMissing:
+        raise
+    except Exception as error:  # networks, archives and strangers' plugins fail in their own ways
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise RequestError(f"dataset '{spec.name}' could not be fetched into {root}: {reason}") from error
+    _say(console, f"{spec.name}: now in {root}")
+
+
+def _list_table(lines: list[Row]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("dataset", box=None, pad_edge=False)
+    for heading in ("size", "channels", "classes"):
+        table.add_column(heading, justify="right")
+    table.add_column("state", overflow="fold")
+    for row in lines:
+        table.add_row(*(escape(text) for text in (row.name, row.size, row.channels, row.classes, row.state)))
+    return table
+
+
+def _splits_table(dataset: ImageDataset) -> Table:
+    """Images in each split (columns), all together and by class (rows)."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    if dataset.unlabelled is not None:
+        splits["unlabelled"] = dataset.unlabelled
+    table = Table("seed 0", box=None, pad_edge=False)
+    for heading in splits:
+        table.add_column(heading, justify="right")
+    table.add_row("all images", *(f"{len(split):,}" for split in splits.values()))
+    for label, name in enumerate(dataset.spec.classes):
+        counts = ["" if part.labels is None else f"{int((part.labels == label).sum()):,}" for part in splits.values()]
+        table.add_row(escape(name), *counts)
+    return table
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _say(console: Console, line: str) -> None:
+    """One line as it is: not wrapped, not coloured, and brackets are no markup."""
+    console.print(line, soft_wrap=True, highlight=False, markup=False)

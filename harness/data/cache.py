@@ -1,0 +1,65 @@
+"""Where Harness keeps what may be thrown away at any time: fingerprints, decoded images, feature extractors.
+
+`$HARNESS_CACHE`, or else `$XDG_CACHE_HOME/harness`, or else `~/.cache/harness`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import numpy as np
+
+logger = logging.getLogger(__name__)
+
+
+def cache_root() -> Path:
+    """The cache folder; it may not exist yet."""
+    chosen = os.environ.get("HARNESS_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return (Path(base).expanduser() / "harness").absolute()
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write(file)` fill a new file beside `path`, then put it in the place of `path` in one step.
+
+    So a reader sees the old content or the new one, whoever else writes and whenever the power fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def cached_array(name: str, shape: tuple[int, ...], build: Callable[[], np.ndarray]) -> np.ndarray:
+    """The uint8 array of `shape` in the cache file `name`, else what `build` gives, which is then kept there."""
+    import numpy as np
+
+    path = cache_root() / name
+    try:
+        kept = np.load(path, allow_pickle=False)
+        if kept.shape == shape and kept.dtype == np.uint8:
+            return kept
+    except (OSError, EOFError, ValueError) as error:  # missing, or damaged: built anew
+        logger.debug("no array in %s: %s", path, error)
+    array = build()
+    try:
+        write_atomically(path, lambda file: np.save(file, array))
+    except OSError as error:
+        warnings.warn(f"{path} cannot be kept ({error}): set HARNESS_CACHE", stacklevel=2)
+    return array

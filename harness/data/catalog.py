@@ -1,0 +1,120 @@
+"""From a dataset's spec to its images: where the files are, whether they are there, what they hold, how they are cut.
+
+Everything here takes a DatasetSpec and an instance of its config class; finding them by name is the registry's work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.data.cache import cache_root
+from harness.data.content import content_fingerprint
+from harness.errors import DatasetMissing, RequestError
+from harness.records import ImageSpec
+from harness.specs import DatasetSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.data.images import ImageDataset, RawImages
+
+__all__ = ["cache_root", "check_present", "data_root", "fingerprint", "load"]
+
+
+def data_root(option: str | Path | None = None) -> Path:
+    """The folder of all datasets: `option` (--data-dir), else $HARNESS_DATA, else `data` in the cache folder."""
+    chosen = option or os.environ.get("HARNESS_DATA")
+    return Path(chosen).expanduser().absolute() if chosen else cache_root() / "data"
+
+
+def check_present(spec: DatasetSpec, config: Any, root: Path) -> None:
+    """Raise DatasetMissing, with the command that fetches it, unless all files of the dataset are there."""
+    missing = [path for path in spec.files(config, root) if not path.is_file()]
+    if not missing:
+        return
+    if spec.prepare is None:
+        raise DatasetMissing(f"dataset '{spec.name}' is not there: {missing[0]} is missing and nothing can fetch it")
+    raise DatasetMissing(
+        f"dataset '{spec.name}' is not in {root} ({missing[0].name} is missing): "
+        f"fetch it with `harness datasets prepare {spec.name} --data-dir {root}`"
+    )
+
+
+def fingerprint(spec: DatasetSpec, config: Any, root: Path) -> str:
+    """16 hexadecimal digits for the content of the dataset: its files and the parameters that change its images.
+
+    A parameter that only says where the files are has `field(metadata={"changes_images": False})` in the config.
+    """
+    check_present(spec, config, root)
+    return content_fingerprint(spec.files(config, root), image_parameters(spec.name, config))
+
+
+def image_parameters(name: str, config: Any) -> str:
+    """The name and the parameters that change the images, as JSON: what a fingerprint knows beside the files."""
+    counted = [field.name for field in dataclasses.fields(config) if field.metadata.get("changes_images", True)]
+    return json.dumps([name, {key: getattr(config, key) for key in counted}], sort_keys=True, default=str)
+
+
+def load(spec: DatasetSpec, config: Any, root: Path, seed: int) -> ImageDataset:
+    """Read the dataset and cut it into the three splits of `seed`."""
+    from harness.data.splits import split_dataset
+
+    check_present(spec, config, root)
+    described = spec.describe(config, root)
+    try:
+        raw = spec.load(config, root)
+        _check_images(raw, described)
+    except (OSError, EOFError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        again = f": delete it and run `harness datasets prepare {spec.name} --data-dir {root}`" if spec.prepare else ""
+        raise RequestError(f"dataset '{spec.name}' in {root} is damaged, {reason}{again}") from error
+    dataset = split_dataset(spec.name, raw, described, seed)
+    _check_classes(dataset)
+    return dataset
+
+
+def _check_images(raw: RawImages, spec: ImageSpec) -> None:
+    """Raise ValueError unless the images are what the dataset's description says."""
+    import torch
+
+    if len(raw.images) == 0:
+        raise ValueError("it has no images")
+    for part, images, labels in (
+        ("training", raw.images, raw.labels),
+        ("test", raw.test_images, raw.test_labels),
+        ("unlabelled", raw.unlabelled, None),
+    ):
+        if images is None:
+            continue
+        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != spec.shape:
+            found = f"{images.dtype} {tuple(images.shape)}"
+            raise ValueError(f"its {part} images are {found}, expected torch.uint8 (N, {str(spec.shape)[1:]}")
+        if labels is not None:
+            _check_labels(part, labels, len(images), len(spec.classes))
+    labelled = {raw.labels is not None, bool(spec.classes)}
+    if raw.test_images is not None:
+        labelled.add(raw.test_labels is not None)
+    if len(labelled) > 1:
+        raise ValueError("it has labels for some images only")
+
+
+def _check_labels(part: str, labels: Tensor, images: int, classes: int) -> None:
+    if len(labels) != images:
+        raise ValueError(f"it has {len(labels)} labels for {images} {part} images")
+    if images and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(f"its {part} labels run from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
+
+
+def _check_classes(dataset: ImageDataset) -> None:
+    """Every class needs an image to learn from."""
+    labels = dataset.train.labels
+    if labels is None:
+        return
+    classes = dataset.spec.classes
+    empty = [classes[label] for label, n in enumerate(labels.bincount(minlength=len(classes)).tolist()) if n == 0]
+    if empty:
+        raise RequestError(f"dataset '{dataset.name}' leaves no training image of class '{empty[0]}': add images of it")

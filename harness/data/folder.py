@@ -1,0 +1,152 @@
+"""Image files in class folders, read with Pillow: listing, decoding, resizing.
+
+N images, C channels, H=W=size pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import DatasetMissing, RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})  # 8 bits a channel
+SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+DECODING = 1  # to be raised with every change here that changes pixels: decoded images are kept by it
+SHOWN = 3  # files that an error message names
+DECODERS = 8  # most threads that decode; Pillow works outside Python's lock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The files of a folder of class folders, sorted by class and name."""
+
+    classes: tuple[str, ...]
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+    test_files: tuple[Path, ...] = ()
+    test_labels: tuple[int, ...] = ()
+
+    @property
+    def has_test(self) -> bool:
+        return bool(self.test_files)
+
+
+def list_images(folder: Path) -> Listing:
+    """What is in `folder`: class folders, or `train/` and `test/` with the same class folders in both."""
+    if not folder.is_dir():
+        raise DatasetMissing(f"there is no folder {folder}: name a folder with one sub-folder per class")
+    names = _subfolders(folder)
+    if {"train", "test"} <= set(names):
+        classes, files, labels = _labelled(folder / "train")
+        test_classes, test_files, test_labels = _labelled(folder / "test")
+        if test_classes != classes:
+            odd = sorted(set(test_classes) ^ set(classes))[0]
+            raise RequestError(f"{folder}: class '{odd}' is in one of train/ and test/ only: add or remove it")
+        return Listing(classes=classes, files=files, labels=labels, test_files=test_files, test_labels=test_labels)
+    if names and {name.lower() for name in names} <= SPLIT_NAMES:
+        raise RequestError(
+            f"{folder} has the folders {', '.join(names)}: call them train and test, or name one of them"
+        )
+    classes, files, labels = _labelled(folder)
+    return Listing(classes=classes, files=files, labels=labels)
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _labelled(folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...], tuple[int, ...]]:
+    """(class names, files, labels) of the class folders in `folder`."""
+    classes = _subfolders(folder)
+    if not classes:
+        raise DatasetMissing(f"{folder} has no class folders: put the images of each class into a folder of its own")
+    found = [(file, label) for label, name in enumerate(classes) for file in _images_below(folder / name)]
+    empty = set(range(len(classes))) - {label for _, label in found}
+    if empty:
+        known = ", ".join(sorted(SUFFIXES))
+        raise RequestError(f"class folder {folder / classes[min(empty)]} has no images ({known}): remove or fill it")
+    return tuple(classes), tuple(file for file, _ in found), tuple(label for _, label in found)
+
+
+def _images_below(folder: Path) -> list[Path]:
+    """All image files below `folder`, at any depth, through links too; hidden ones are left out."""
+    return sorted(
+        Path(parent) / name
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+    )
+
+
+def decode_images(files: Sequence[Path], size: int, channels: int, owner: str) -> np.ndarray:
+    """Decode all `files` to uint8 (N,C,H,W). Raises one RequestError that counts all files that cannot be decoded."""
+    import numpy as np
+
+    images = np.zeros((len(files), channels, size, size), dtype=np.uint8)
+    with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
+        outcomes = list(pool.map(partial(_decode_into, images, size, channels), range(len(files)), files))
+    failures = [f"{file} ({reason})" for file, reason in zip(files, outcomes, strict=True) if reason]
+    if failures:
+        more = f" and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""
+        raise RequestError(
+            f"{owner}: {len(failures)} of {len(files)} images cannot be decoded: remove or replace "
+            f"{', '.join(failures[:SHOWN])}{more}"
+        )
+    return images
+
+
+def _decode_into(images: np.ndarray, size: int, channels: int, index: int, file: Path) -> str:
+    """Put one image into its row; the reason where that fails, else ""."""
+    try:
+        images[index] = decode_image(file, size, channels)
+    except Exception as error:  # decoders raise whatever they like on damaged files; all are reported together
+        return _reason(error)
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return " ".join(str(error).split())[:80] or type(error).__name__
+
+
+def decode_image(file: Path, size: int, channels: int) -> np.ndarray:
+    """One image file as uint8 (C,H,W): upright, short side resized with antialiasing, centre cut out.
+
+    The same as torchvision's Resize(size) and CenterCrop(size) on a Pillow image. Transparency is dropped.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    with Image.open(file) as opened:
+        if opened.mode not in MODES:
+            raise ValueError(f"its pixels are of mode {opened.mode}, not 8 bits a channel")
+        upright = ImageOps.exif_transpose(opened)
+        if upright.mode in ("P", "PA"):
+            upright = upright.convert("RGBA")  # Pillow warns when a transparent palette loses its transparency at once
+        image = _centre(upright.convert("L" if channels == 1 else "RGB"), size)
+    pixels = np.asarray(image)  # (H,W) or (H,W,3)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _centre(image: Image, size: int) -> Image:
+    from PIL import Image as pillow
+
+    short = min(image.size)
+    width, height = (int(size * side / short) for side in image.size)
+    resized = image.resize((width, height), pillow.Resampling.BILINEAR)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return resized.crop((left, top, left + size, top + size))

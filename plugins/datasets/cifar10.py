@@ -1,0 +1,51 @@
+"""CIFAR-10: 60,000 colour photos, 32x32, ten classes, 10,000 of them for testing. Krizhevsky 2009."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.data.torchvision_files import download, read_cifar
+from harness.hookspecs import hookimpl
+from harness.records import ImageSpec
+from harness.specs import DatasetSpec, NoConfig
+
+if TYPE_CHECKING:
+    from harness.data.images import RawImages
+
+FOLDER = "cifar-10-batches-py"
+TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
+TEST = "test_batch"
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def describe(config: NoConfig, root: Path) -> ImageSpec:
+    return ImageSpec(channels=3, size=32, classes=CLASSES)
+
+
+def files(config: NoConfig, root: Path) -> list[Path]:
+    return [root / FOLDER / name for name in (*TRAIN, TEST)]
+
+
+def load(config: NoConfig, root: Path) -> RawImages:
+    from harness.data.images import RawImages
+
+    images, labels = read_cifar([root / FOLDER / name for name in TRAIN], "labels")
+    test_images, test_labels = read_cifar([root / FOLDER / TEST], "labels")
+    return RawImages(images=images, labels=labels, test_images=test_images, test_labels=test_labels)
+
+
+def prepare(config: NoConfig, root: Path) -> None:
+    download("CIFAR10", root, {})
+
+
+@hookimpl
+def harness_dataset() -> DatasetSpec:
+    return DatasetSpec(
+        name="cifar10",
+        describe=describe,
+        files=files,
+        load=load,
+        prepare=prepare,
+        source="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images; no licence stated",
+    )

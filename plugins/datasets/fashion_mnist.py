@@ -1,0 +1,59 @@
+"""Fashion-MNIST: 70,000 pictures of clothes, 28x28 grey, 10,000 of them for testing. Xiao et al. 2017."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.data.torchvision_files import download, mnist_files, read_mnist
+from harness.hookspecs import hookimpl
+from harness.records import ImageSpec
+from harness.specs import DatasetSpec, NoConfig
+
+if TYPE_CHECKING:
+    from harness.data.images import RawImages
+
+CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+def describe(config: NoConfig, root: Path) -> ImageSpec:
+    return ImageSpec(channels=1, size=28, classes=CLASSES)
+
+
+def files(config: NoConfig, root: Path) -> list[Path]:
+    return mnist_files(root / "FashionMNIST" / "raw")
+
+
+def load(config: NoConfig, root: Path) -> RawImages:
+    from harness.data.images import RawImages
+
+    images, labels = read_mnist(root / "FashionMNIST" / "raw", "train")
+    test_images, test_labels = read_mnist(root / "FashionMNIST" / "raw", "t10k")
+    return RawImages(images=images, labels=labels, test_images=test_images, test_labels=test_labels)
+
+
+def prepare(config: NoConfig, root: Path) -> None:
+    download("FashionMNIST", root, {})
+
+
+@hookimpl
+def harness_dataset() -> DatasetSpec:
+    return DatasetSpec(
+        name="fashion-mnist",
+        describe=describe,
+        files=files,
+        load=load,
+        prepare=prepare,
+        source="Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; MIT",
+    )

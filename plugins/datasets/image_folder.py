@@ -1,0 +1,95 @@
+"""Any folder of class folders: `image-folder[path=./photos,size=64]`.
+
+`photos/cat/1.jpg` and `photos/dog/x/2.png` are a cat and a dog. Where `photos/train/` and `photos/test/` hold the class
+folders, `test/` is the official test set; otherwise Harness holds out a fifth. Images are turned upright, their short
+side is resized to `size` with antialiasing, and the centre is cut out. What was decoded is kept in the cache folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from harness.data.folder import DECODING, Listing, decode_images, list_images
+from harness.hookspecs import hookimpl
+from harness.records import ImageSpec
+from harness.specs import DatasetSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.data.images import RawImages
+
+NAME = "image-folder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    path: Path = field(metadata={"changes_images": False})  # the folder, seen from where the command runs
+    size: int = 32  # height and width of an image in pixels, after resizing
+    channels: Literal[1, 3] = 3  # 1 for grey, 3 for colour
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.size <= 1024:
+            raise ValueError(f"size={self.size}: expected 4 to 1024 pixels")
+
+
+def _listing(config: Config) -> Listing:
+    return list_images(config.path.expanduser().absolute())
+
+
+def describe(config: Config, root: Path) -> ImageSpec:
+    return ImageSpec(channels=config.channels, size=config.size, classes=_listing(config).classes)
+
+
+def files(config: Config, root: Path) -> list[Path]:
+    listing = _listing(config)
+    return [*listing.files, *listing.test_files]
+
+
+def load(config: Config, root: Path) -> RawImages:
+    import torch
+
+    from harness.data.images import RawImages
+
+    listing = _listing(config)
+    images = _decoded(listing, config)  # (N,C,H,W), training and test together
+    n = len(listing.files)
+    return RawImages(
+        images=images[:n],
+        labels=torch.tensor(listing.labels),
+        test_images=images[n:] if listing.has_test else None,
+        test_labels=torch.tensor(listing.test_labels) if listing.has_test else None,
+    )
+
+
+def _decoded(listing: Listing, config: Config) -> Tensor:
+    """All images, decoded at most once for the same content and the same config."""
+    import PIL
+    import torch
+
+    from harness.data.cache import cached_array
+    from harness.data.content import content_fingerprint
+
+    paths = [*listing.files, *listing.test_files]
+    salt = f"decoding {DECODING} {config.size} {config.channels} Pillow {PIL.__version__}"
+    key = content_fingerprint(paths, salt)
+    array = cached_array(
+        f"decoded/{key}.npy",
+        shape=(len(paths), config.channels, config.size, config.size),
+        build=lambda: decode_images(paths, config.size, config.channels, NAME),
+    )
+    return torch.from_numpy(array)
+
+
+@hookimpl
+def harness_dataset() -> DatasetSpec:
+    return DatasetSpec(
+        name=NAME,
+        describe=describe,
+        files=files,
+        load=load,
+        config=Config,
+        source="your own images",
+    )

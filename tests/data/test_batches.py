@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from itertools import islice
+
+import torch
+
+from harness.data.batches import Batch, Batches
+from harness.data.images import ImageSplit
+from harness.seeding import derived_generator
+
+
+def numbered(n: int, labels: bool = False) -> ImageSplit:
+    """Image i has the value i in all its pixels, and the label i."""
+    images = torch.arange(n, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()
+    return ImageSplit(images=images, labels=torch.arange(n) if labels else None)
+
+
+def order(split: ImageSplit, batch_size: int, steps: int, seed: int = 0) -> list[list[int]]:
+    batches = Batches(split, batch_size, derived_generator(seed, "order"))
+    return [(inputs[:, 0, 0, 0] * 255).round().long().tolist() for inputs, _ in islice(batches, steps)]
+
+
+def test_each_image_comes_once_per_epoch() -> None:
+    first, second = order(numbered(100), 20, 10)[:5], order(numbered(100), 20, 10)[5:]
+    for epoch in (first, second):
+        assert sorted(number for batch in epoch for number in batch) == list(range(100))
+    assert first != second
+
+
+def test_last_partial_batch_is_left_out() -> None:
+    batches = Batches(numbered(10), 4, derived_generator(0, "order"))
+    assert len(batches) == 2
+    epochs = order(numbered(10), 4, 4)
+    assert [len(batch) for batch in epochs] == [4, 4, 4, 4]
+    assert len(set(epochs[0] + epochs[1])) == len(set(epochs[2] + epochs[3])) == 8
+
+
+def test_order_depends_on_the_seed_alone() -> None:
+    assert order(numbered(64), 16, 9) == order(numbered(64, labels=True), 16, 9)
+    assert order(numbered(64), 16, 4) != order(numbered(64), 16, 4, seed=1)
+
+
+def test_labels_come_with_their_images_or_not_at_all() -> None:
+    inputs, labels = next(iter(Batches(numbered(50, labels=True), 8, derived_generator(0, "order"))))
+    assert torch.equal((inputs[:, 0, 0, 0] * 255).round().long(), labels)
+    _, none = next(iter(Batches(numbered(50), 8, derived_generator(0, "order"))))
+    assert none is None
+
+
+def test_inputs_are_floats_in_the_unit_interval_and_the_split_is_not_changed() -> None:
+    split = ImageSplit(images=torch.full((4, 1, 2, 2), 255, dtype=torch.uint8))
+    inputs, _ = next(iter(Batches(split, 4, derived_generator(0, "order"))))
+    assert (inputs.dtype, inputs.shape, inputs.max().item()) == (torch.float32, (4, 1, 2, 2), 1.0)
+    assert split.images.dtype == torch.uint8
+
+
+def test_batch_is_never_larger_than_the_split() -> None:
+    assert sorted(order(numbered(5), 128, 1)[0]) == [0, 1, 2, 3, 4]
+
+
+def test_batch_logs_scalars_without_their_graph() -> None:
+    batch = Batch(inputs=torch.zeros(2, 1, 2, 2))
+    batch.log("kl", torch.ones((), requires_grad=True) * 2)
+    assert batch.scalars["kl"].item() == 2
+    assert not batch.scalars["kl"].requires_grad

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.data import catalog
+from harness.data.images import RawImages
+from harness.errors import DatasetMissing, RequestError
+from harness.records import ImageSpec
+from harness.specs import DatasetSpec
+
+LABELS = torch.arange(60) % 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    size: int = 4
+    path: str = field(default="", metadata={"changes_images": False})
+
+
+def raw(config: Config, root: Path) -> RawImages:
+    values = torch.frombuffer(bytearray((root / "toy.bin").read_bytes()), dtype=torch.uint8)
+    return RawImages(images=values[:60].view(-1, 1, 1, 1).repeat(1, 1, config.size, config.size), labels=LABELS)
+
+
+SPEC = DatasetSpec(
+    name="toy",
+    describe=lambda config, root: ImageSpec(channels=1, size=config.size, classes=("a", "b", "c")),
+    files=lambda config, root: [root / "toy.bin"],
+    load=raw,
+    prepare=lambda config, root: None,
+    config=Config,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "toy.bin").write_bytes(bytes(range(60)))
+    return folder
+
+
+def loading(**changes: Any) -> DatasetSpec:
+    """The toy dataset, with its load's result changed."""
+    return replace(SPEC, load=lambda config, root: replace(raw(config, root), **changes))
+
+
+def test_data_root_is_the_option_else_the_variable_else_the_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "variable"))
+    assert catalog.data_root(tmp_path / "option") == tmp_path / "option"
+    assert catalog.data_root(str(tmp_path / "option")) == tmp_path / "option"
+    assert catalog.data_root() == tmp_path / "variable"
+    monkeypatch.delenv("HARNESS_DATA")
+    assert catalog.data_root() == catalog.cache_root() / "data"
+
+
+def test_data_root_is_absolute_and_knows_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert catalog.data_root("data") == tmp_path / "data"
+    assert catalog.data_root("~/data") == Path("/home/someone/data")
+
+
+def test_present_files_pass_and_missing_ones_name_the_command(root: Path, tmp_path: Path) -> None:
+    catalog.check_present(SPEC, Config(), root)
+    with pytest.raises(DatasetMissing) as error:
+        catalog.check_present(SPEC, Config(), tmp_path)
+    assert str(error.value) == (
+        f"dataset 'toy' is not in {tmp_path} (toy.bin is missing): "
+        f"fetch it with `harness datasets prepare toy --data-dir {tmp_path}`"
+    )
+
+
+@pytest.mark.parametrize("use", [catalog.fingerprint, lambda *arguments: catalog.load(*arguments, seed=0)])
+def test_missing_dataset_is_the_same_error_wherever_it_is_used(use: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(DatasetMissing, match="harness datasets prepare toy"):
+        use(SPEC, Config(), tmp_path)
+
+
+def test_missing_files_that_nothing_fetches_are_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(DatasetMissing, match=r"toy\.bin is missing and nothing can fetch it"):
+        catalog.check_present(replace(SPEC, prepare=None), Config(), tmp_path)
+
+
+def test_fingerprint_knows_content_and_the_parameters_that_change_images(root: Path) -> None:
+    before = catalog.fingerprint(SPEC, Config(), root)
+    assert catalog.fingerprint(SPEC, Config(path="elsewhere"), root) == before
+    assert catalog.fingerprint(SPEC, Config(size=8), root) != before
+    assert catalog.fingerprint(replace(SPEC, name="other"), Config(), root) != before
+    (root / "toy.bin").write_bytes(bytes(range(1, 61)))
+    assert catalog.fingerprint(SPEC, Config(), root) != before
+
+
+def test_load_gives_the_splits_of_the_seed(root: Path) -> None:
+    dataset = catalog.load(SPEC, Config(), root, seed=0)
+    assert (dataset.name, len(dataset.train), len(dataset.validation), len(dataset.test)) == ("toy", 43, 5, 12)
+    assert dataset.spec.shape == (1, 4, 4)
+    again, other = catalog.load(SPEC, Config(), root, seed=0), catalog.load(SPEC, Config(), root, seed=1)
+    assert torch.equal(dataset.train.images, again.train.images)
+    assert not torch.equal(dataset.train.images, other.train.images)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": torch.zeros(0, 1, 4, 4, dtype=torch.uint8)}, "it has no images"),
+        (
+            {"images": torch.zeros(60, 1, 4, 4)},
+            r"training images are torch.float32 \(60, 1, 4, 4\), expected torch.uint8",
+        ),
+        ({"images": torch.zeros(60, 3, 4, 4, dtype=torch.uint8)}, r"expected torch.uint8 \(N, 1, 4, 4\)"),
+        ({"labels": LABELS[:50]}, "50 labels for 60 training images"),
+        ({"labels": LABELS + 1}, "labels run from 1 to 3, expected 0 to 2"),
+        ({"labels": None}, "labels for some images only"),
+        ({"test_images": torch.zeros(5, 1, 4, 4, dtype=torch.uint8)}, "labels for some images only"),
+    ],
+)
+def test_images_that_are_not_as_described_are_an_error_that_names_the_fix(
+    root: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(
+        RequestError, match=f"dataset 'toy' in .* is damaged, .*{message}.*harness datasets prepare toy"
+    ):
+        catalog.load(loading(**changes), Config(), root, seed=0)
+
+
+def test_undersized_dataset_is_an_error(root: Path) -> None:
+    few = loading(images=torch.zeros(6, 1, 4, 4, dtype=torch.uint8), labels=LABELS[:6])
+    with pytest.raises(RequestError, match="dataset 'toy' has 6 images, too few"):
+        catalog.load(few, Config(), root, seed=0)
+
+
+def test_class_without_a_training_image_is_an_error(root: Path) -> None:
+    with pytest.raises(RequestError, match="no training image of class 'c'"):
+        catalog.load(loading(labels=LABELS.clamp(max=1)), Config(), root, seed=0)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.data.images import ImageDataset, RawImages
+from harness.data.splits import split_dataset, stratified_holdout
+from harness.errors import RequestError
+from harness.records import ImageSpec
+from harness.seeding import derived_generator
+
+SPEC = ImageSpec(channels=1, size=2, classes=("a", "b", "c"))
+
+
+def numbered(n: int, labels: bool = True, tests: int = 0) -> RawImages:
+    """Images that show their own number in four bytes; the labels have shares of 1/2, 1/3 and 1/6."""
+    images = torch.arange(n + tests).view(-1, 1).div(256 ** torch.arange(4), rounding_mode="floor") % 256
+    pixels = images.to(torch.uint8).view(-1, 1, 2, 2)
+    label = torch.tensor([0, 0, 0, 1, 1, 2]).repeat(n + tests)[: n + tests]
+    return RawImages(
+        images=pixels[:n],
+        labels=label[:n] if labels else None,
+        test_images=pixels[n:] if tests else None,
+        test_labels=label[n:] if tests and labels else None,
+    )
+
+
+def numbers(images: torch.Tensor) -> list[int]:
+    return (images.view(-1, 4).long() * 256 ** torch.arange(4)).sum(1).tolist()
+
+
+def split(raw: RawImages, seed: int) -> ImageDataset:
+    return split_dataset("numbered", raw, SPEC, seed)
+
+
+def test_every_image_is_in_exactly_one_split() -> None:
+    dataset = split(numbered(1000), seed=0)
+    everything = numbers(torch.cat([dataset.train.images, dataset.validation.images, dataset.test.images]))
+    assert sorted(everything) == list(range(1000))
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (720, 80, 200)
+
+
+def test_labels_stay_with_their_images() -> None:
+    raw = numbered(600)
+    for part in (split(raw, 3).train, split(raw, 3).validation, split(raw, 3).test):
+        assert torch.equal(part.labels, raw.labels[numbers(part.images)])
+
+
+def test_test_set_is_the_same_for_every_seed_and_validation_is_not() -> None:
+    first, again, other = (split(numbered(1000), seed) for seed in (0, 0, 1))
+    assert torch.equal(first.validation.images, again.validation.images)
+    assert torch.equal(first.test.images, other.test.images)
+    assert numbers(first.validation.images) != numbers(other.validation.images)
+
+
+def test_official_test_set_is_untouched() -> None:
+    raw = numbered(500, tests=70)
+    dataset = split(raw, seed=4)
+    assert torch.equal(dataset.test.images, raw.test_images)
+    assert torch.equal(dataset.test.labels, raw.test_labels)
+    assert len(dataset.train) + len(dataset.validation) == 500
+
+
+def test_validation_takes_at_most_ten_thousand_images() -> None:
+    dataset = split(numbered(120_000, tests=10), seed=0)
+    assert len(dataset.validation) == 10_000
+
+
+def test_without_labels_the_shares_are_the_same() -> None:
+    dataset = split(numbered(1000, labels=False), seed=0)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (720, 80, 200)
+    assert dataset.train.labels is None
+
+
+def test_mean_and_std_are_those_of_the_training_images_alone() -> None:
+    dataset = split(numbered(1000), seed=0)
+    values = dataset.train.images.double() / 255
+    assert dataset.spec.mean == pytest.approx([values.mean().item()])
+    assert dataset.spec.std == pytest.approx([values.std(correction=0).item()])
+
+
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30),
+    share=st.fractions(0, 1),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=150, deadline=None)
+def test_each_class_keeps_its_share_as_exactly_as_integers_allow(sizes: list[int], share: Fraction, seed: int) -> None:
+    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    n, held = len(labels), int(share * len(labels))
+    kept, out = stratified_holdout(n, labels, held, derived_generator(seed, "test"))
+    assert len(out) == held
+    assert torch.cat([kept, out]).sort().values.tolist() == list(range(n))
+    for label, size in enumerate(sizes):
+        exact = Fraction(size * held, n)
+        assert abs(int((labels[out] == label).sum()) - exact) < 1
+
+
+def test_many_classes_of_one_image_do_not_starve_a_large_class() -> None:
+    labels = torch.cat([torch.zeros(1000, dtype=torch.long), torch.arange(1, 101)])
+    _, out = stratified_holdout(1100, labels, 110, derived_generator(0, "test"))
+    assert int((labels[out] == 0).sum()) == 100
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_too_few_images_are_an_error(n: int) -> None:
+    with pytest.raises(RequestError, match=f"dataset 'numbered' has {n} images, too few .* add more"):
+        split(numbered(n), seed=0)
