@@ -1,6 +1,6 @@
 """The frozen records that travel from a request to a report. Plain data: no torch, no IO.
 
-    Request -> Plan of Cells -> CellResult (one JSON file) -> rows of the tidy frame
+Request -> Plan of Cells -> CellResult (one JSON file) -> rows of the tidy frame
 """
 
 from __future__ import annotations
@@ -33,10 +33,14 @@ class PluginRef:
 
 
 def _written(value: Any) -> str:
-    """A parameter value in the request grammar: `true`, `none`, `0.5`, `batch`."""
+    """A parameter value in the request grammar: `true`, `none`, `0.5`, `batch`, and in quotes where that needs them."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)
+    text = repr(value) if isinstance(value, float) else str(value)
+    plain = text and text == text.strip() and not set(text) & set(",|[]'\"")
+    if plain or not isinstance(value, str):
+        return text
+    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,3 +254,30 @@ class CellResult:
     training: TrainingResult
     evaluations: tuple[EvaluationResult, ...] = ()
     finished: str = ""  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationTask:
+    """One evaluation of one target that a cell still has to do."""
+
+    target: PluginRef
+    evaluation: PluginRef
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellTask:
+    """Everything that the process of a cell needs to know, as plain data: it can travel to another machine as JSON."""
+
+    key: str
+    cell: Cell
+    identity: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    todo: tuple[EvaluationTask, ...]
+    training: TrainingResult | None = None  # of an earlier run, whose weights are in `checkpoint`
+    checkpoint: str = ""
+    plugin_files: tuple[str, ...] = ()
+    data_root: str = ""
+    cache: str = ""  # what may be kept between runs
+    staging: str = ""  # a folder of this task's own for artifacts, until the parent publishes them
+    fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the source and the targets, by label

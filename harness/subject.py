@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.capabilities import capabilities_of
+from harness.data.batches import Batch
 from harness.data.images import ImageDataset, to_float, to_uint8
 from harness.errors import NotApplicable, TrainingFailed
 from harness.records import Cell, ImageSpec, Picture, SplitName
@@ -38,7 +39,7 @@ class Subject:
         cache: Path,
         fingerprint: str,
     ) -> None:
-        self.method = method.eval().requires_grad_(False)
+        self.method: Any = method.eval().requires_grad_(False)  # a module with methods of harness.capabilities
         self.cell = cell
         self.spec = spec  # of the source: what the method was built for
         self.target = target  # already of the source's size and channels
@@ -49,6 +50,11 @@ class Subject:
         self.pictures: list[Picture] = []
         self._artifacts = artifacts
         self._features: dict[SplitName, Tensor] = {}
+
+    def begin(self, artifacts: Path) -> None:
+        """Start an evaluation: its pictures go to a folder of its own."""
+        self.pictures = []
+        self._artifacts = artifacts
 
     def has(self, capability: str) -> bool:
         """Can the method do this? See harness.capabilities."""
@@ -88,6 +94,16 @@ class Subject:
     def trainable_copy(self) -> nn.Module:
         """A deep copy of the method whose weights may be changed; the subject stays as it is."""
         return copy.deepcopy(self.method).requires_grad_(True).train()
+
+    def training_step(self, rate: float = 1.0) -> Callable[[Batch], Tensor]:
+        """What the trainer does with one batch, on a trainable copy: forward, backward and optimiser step; the loss.
+
+        `rate` multiplies the learning rate of the cell.
+        """
+        from harness.trainer import Optimisation
+
+        optimisation = Optimisation(self.trainable_copy(), self.cell.train, self.cell.precision)
+        return lambda batch: optimisation.step(batch, rate)
 
     def show_images(self, name: str, images: Tensor, columns: int, caption: str) -> None:
         """Keep images (N,C,H,W) in [0,1] as one PNG grid with `columns` columns, for the report."""
@@ -140,8 +156,3 @@ def _grid(images: Tensor, columns: int, gap: int = 1) -> Tensor:
         top, left = (index // columns) * cell_h, (index % columns) * cell_w
         canvas[top : top + height, left : left + width] = image.permute(1, 2, 0)
     return canvas
-
-
-def chosen(scores: Sequence[float]) -> int:
-    """The index of the best validation score; the first of equals, so that a tie is no matter of chance."""
-    return max(range(len(scores)), key=lambda index: (scores[index], -index))

@@ -1,0 +1,56 @@
+"""The command line: verbs, exit codes and one-line errors. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from harness.cli import bench, datasets, doctor, plugins, report
+
+
+app = typer.Typer(
+    name="harness",
+    help="How good is a representation? Trains self-supervised and generative methods under one budget on one "
+    "backbone, freezes what they learned, and measures how well it transfers.",
+    epilog="Start with: harness bench --plugins vae,jigsaw      Exit codes: 0 all cells ok, 1 some cell failed, "
+    "2 bad request.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command("bench", epilog=bench.EPILOG)(bench.bench)
+app.add_typer(plugins.app, name="plugins")
+app.add_typer(datasets.app, name="datasets")
+app.command("report")(report.report)
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        from harness import __version__
+
+        print(f"harness {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The `harness` command. A HarnessError becomes one line on stderr and exit code 2."""
+    from harness.errors import HarnessError
+
+    try:
+        app()
+    except HarnessError as error:
+        print(f"harness: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(
+            "harness: interrupted; what is finished is kept, and the same command goes on from there", file=sys.stderr
+        )
+        sys.exit(130)
+    except BrokenPipeError:  # `harness plugins | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,50 @@
+# make bench   set up, compare a VAE and jigsaw puzzles on bundled handwriting, say where the report is
+# make test    set up and run the tests
+# make check   formatting, types and the fast tests
+# make slow    the checks that take minutes
+# make speed   measurements, side by side with other libraries
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: bench test check slow speed clean
+
+bench: $(VENV)/.installed
+	$(BIN)/harness bench --plugins vae,jigsaw
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/.installed-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow" -x -q
+
+slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m slow
+
+speed: $(VENV)/.installed-benchmarks
+	$(BIN)/python -m pytest benchmarks/speed benchmarks/peers -o addopts="" -s
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-check: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test,check]'
+	touch $@ $(VENV)/.installed $(VENV)/.installed-test
+
+$(VENV)/.installed-benchmarks: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test,benchmarks]'
+	touch $@ $(VENV)/.installed $(VENV)/.installed-test
+
+clean:
+	rm -rf $(VENV) build *.egg-info

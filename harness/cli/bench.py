@@ -1,0 +1,168 @@
+"""`harness bench`: the options of a request, and what is printed about it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.run import Options, Results
+
+EPILOG = """
+\b
+Examples:
+  harness bench                                          vae and jigsaw on the bundled digits, about two minutes
+  harness bench --plugins rotation --datasets fashion-mnist --data-dir ~/data --budget '2 epochs'
+  harness bench --plugins 'vae[latent_dim=8|32],jigsaw[grid=2]' --seeds 5
+  harness bench --plugins ./mine.py --evaluations linear-probe,knn
+  harness bench --plugins rotation --backbone 'convnet[norm=batch|layer],resnet18' --dry-run
+  harness bench suite.toml --jobs 4
+
+A plugin is NAME[KEY=VALUE,...]; a bar between values makes a sweep. `harness plugins` lists what there is.
+The same request again does only what is left to do. Exit codes: 0 all cells ok, 1 some cell failed, 2 bad request.
+"""
+
+
+def bench(
+    suite: Annotated[Path | None, typer.Argument(help="A TOML file with the words below as keys; options win.")] = None,
+    plugins: Annotated[str | None, typer.Option(help="Methods to compare. [default: vae,jigsaw]")] = None,
+    references: Annotated[
+        str | None,
+        typer.Option(help="Rows to compare with, or `none`. [default: pixels,pca,random-init,supervised]"),
+    ] = None,
+    datasets: Annotated[str | None, typer.Option(help="Sources: what methods learn from. [default: digits]")] = None,
+    targets: Annotated[str | None, typer.Option(help="What they are judged on. [default: each source itself]")] = None,
+    evaluations: Annotated[
+        str | None, typer.Option(help="Judges; `default` is all built-in ones, `all` all installed. [default: default]")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="Encoders that methods share. [default: convnet]")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Training of each method: '40 epochs', '5000 steps', '1e6 images', '90 s'. [default: 40 epochs]"
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="How many, as in 3; or which, as in 0,5,7 or 2-4. [default: 3]")
+    ] = None,
+    devices: Annotated[str | None, typer.Option(help="cpu, cuda:0, mps, auto. [default: auto]")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, bf16 or both. [default: fp32]")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME.KEY=VALUE",
+            help="A parameter, e.g. vae.beta=4 or train.learning_rate=0.001|0.003; repeatable.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of one cell, part of its identity. [default: 1]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: runs/METHODS-on-DATASETS]")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Root of the datasets. [default: $HARNESS_DATA, else a cache folder]")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Cells at once. [default: as many as the cores allow]")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take. [default: no limit]")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print each cell: cached, stale (why), to run, skipped (why); run nothing."),
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run everything again, whatever the folder holds.")] = False,
+) -> None:
+    """Train methods under one budget, freeze them, judge them, and write a report.
+
+    Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 3 seeds.
+    """
+    from harness.registry import Registry
+    from harness.run import Options, carry_out, checked
+    from harness.suite import make_request, read_suite
+
+    given = {
+        "plugins": plugins,
+        "references": references,
+        "datasets": datasets,
+        "targets": targets,
+        "evaluations": evaluations,
+        "backbone": backbone,
+        "budget": budget,
+        "seeds": seeds,
+        "devices": devices,
+        "precision": precision,
+        "set": settings,
+        "threads": threads,
+    }
+    words: dict[str, Any] = read_suite(suite) if suite else {}
+    words |= {word: value for word, value in given.items() if value is not None and value != []}
+    request = make_request(words, f"suite {suite}" if suite else "the request")
+    default_out = Path("runs") / suite.stem if suite else None
+    options = checked(
+        Options(
+            out=out or default_out,
+            data_dir=str(data_dir) if data_dir else None,
+            jobs=jobs,
+            timeout=timeout,
+            fail_fast=fail_fast,
+            fresh=fresh,
+            command=shlex.join(["harness", *sys.argv[1:]]),
+        )
+    )
+    registry = Registry()
+    if dry_run:
+        _dry_run(request, options, registry)
+        return
+    results = carry_out(request, options, registry, show_progress=True)
+    _print_results(results)
+    if not results.ok:
+        raise typer.Exit(1)
+
+
+def _dry_run(request: Any, options: Options, registry: Any) -> None:
+    from harness.plan import make_plan
+    from harness.run import slug
+    from harness.store import RunFolder
+
+    folder = RunFolder(options.out or Path("runs") / slug(request))
+    plan = make_plan(request, registry, folder, data_dir=options.data_dir, fresh=options.fresh)
+    _print_plan(plan, folder.path)
+
+
+def _print_plan(plan: Plan, path: Path) -> None:
+    width = max(len(_title(planned.cell)) for planned in plan.cells)
+    for planned in plan.cells:
+        print(f"{planned.state:8}  {_title(planned.cell):{width}}  {planned.why}".rstrip())
+    counts: dict[str, int] = {}
+    for planned in plan.cells:
+        counts[planned.state] = counts.get(planned.state, 0) + 1
+    judged = sum(len(cell.cell.targets) * len(cell.cell.evaluations) for cell in plan.cells)
+    print(
+        f"\n{len(plan.cells)} cells, {judged} evaluations: {', '.join(f'{n} {state}' for state, n in counts.items())}"
+    )
+    print(f"budget {plan.cells[0].cell.budget} for each trained method; results would go to {path}")
+
+
+def _title(cell: Any) -> str:
+    extras = [str(cell.backbone)] if cell.backbone else []
+    extras += [cell.device, cell.precision]
+    return f"{cell.title} ({', '.join(extras)})"
+
+
+def _print_results(results: Results) -> None:
+    from rich.console import Console
+
+    from harness.report import terminal_table
+
+    console = Console()
+    console.print(terminal_table(list(results.cells)))
+    for failure in results.failures:
+        console.print(f"FAILED  {failure}", style="bold", highlight=False, markup=False, soft_wrap=True)
+    if results.missing:
+        console.print(f"{results.missing} cells were not run", highlight=False)
+    page = results.folder.path / "index.html"
+    console.print(f"Report: {page.resolve().as_uri()}", highlight=False, soft_wrap=True)

@@ -1,0 +1,170 @@
+"""From a request to cells: names found, parameters typed, sweeps multiplied. Every mistake is found here, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from itertools import product
+from typing import Any
+
+from harness.config import full_ref, resolve
+from harness.errors import RequestError, UnknownName, did_you_mean
+from harness.grammar import is_path, parse_plugins, parse_setting
+from harness.records import Budget, Cell, PluginRef, Request, TrainConfig
+from harness.registry import METHOD_KINDS, Registry
+
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What --set asks for: `{plugin or "train": {key: [values]}}`."""
+
+    values: Mapping[str, Mapping[str, Sequence[str]]]
+    used: set[str] = field(default_factory=set)
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Settings:
+        values: dict[str, dict[str, Sequence[str]]] = {}
+        for text in texts:
+            name, key, choices = parse_setting(text)
+            values.setdefault(name, {})[key] = choices
+        return cls(values)
+
+    def variants(self, name: str, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """`given` with every combination of what is set for `name`; what the request says itself wins."""
+        self.used.add(name)
+        sweeps = {key: choices for key, choices in self.values.get(name, {}).items() if key not in given}
+        return [dict(given) | dict(zip(sweeps, combination, strict=True)) for combination in product(*sweeps.values())]
+
+    def check_used(self) -> None:
+        for name in self.values:
+            if name not in self.used:
+                advice = did_you_mean(name, self.used)
+                raise UnknownName(f"--set {name}.…: nothing in this request is called '{name}': {advice}")
+
+
+def expand(request: Request, registry: Registry) -> list[Cell]:
+    """All cells of a request, sources outermost, then backbones, devices, precisions, seeds and methods."""
+    settings = Settings.parse(request.settings)
+    methods = _methods(request, registry, settings)
+    if not methods:
+        raise RequestError("nothing to run: name methods with --plugins, or references with --references")
+    backbones = _refs(request.backbone, registry, ("backbone",), settings)
+    sources = _refs(request.datasets, registry, ("dataset",), settings)
+    targets = _refs(request.targets, registry, ("dataset",), settings)
+    evaluations = _evaluations(request, registry, settings)
+    budget = Budget.parse(request.budget)
+    trains = settings.variants("train", {})
+    for axis, values in (("backbone", backbones), ("dataset", sources), ("seed", request.seeds)):
+        if not values:
+            raise RequestError(f"nothing to run: the request names no {axis}")
+    devices = [checked_device(device) for device in request.devices]
+    settings.check_used()
+    cells = []
+    for source, backbone, device, precision, train, seed, method in product(
+        sources, backbones, dict.fromkeys(devices), map(_precision, request.precision), trains, request.seeds, methods
+    ):
+        spec = registry.load(method.name, METHOD_KINDS).spec
+        cell = Cell(
+            method=method,
+            kind=spec.kind,
+            backbone=backbone if spec.uses_backbone else None,
+            source=source,
+            targets=tuple(targets) or (source,),
+            evaluations=tuple(evaluations),
+            device=device,
+            precision=precision,
+            seed=seed,
+            budget=budget,
+            train=resolve(TrainConfig, asdict(TrainConfig()) | dict(spec.recipe) | train, "train"),
+            threads=_threads(request.threads),
+        )
+        if cell not in cells:  # a method without a backbone is not repeated for each one
+            cells.append(cell)
+    return cells
+
+
+def _methods(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:
+    references = [text for text in request.references if text != "none"]
+    return _refs([*references, *request.plugins], registry, METHOD_KINDS, settings)
+
+
+def _refs(texts: Sequence[str], registry: Registry, kinds: tuple[str, ...], settings: Settings) -> list[PluginRef]:
+    """The plugins that `texts` name, each with its parameters typed and those left out that equal the default."""
+    refs: list[PluginRef] = []
+    for written in (ref for text in texts for ref in parse_plugins(text)):
+        for name in _names(written, registry, kinds):
+            config = registry.load(name, kinds).spec.config
+            for params in settings.variants(name, written.params):
+                ref = canonical(name, config, params)
+                if ref not in refs:
+                    refs.append(ref)
+    return refs
+
+
+def _names(written: PluginRef, registry: Registry, kinds: tuple[str, ...]) -> list[str]:
+    """The plugin's own name; for a file, those of all plugins of these kinds in it."""
+    if not is_path(written.name):
+        return [written.name]
+    names = [plugin.info.name for plugin in registry.load_file(written.name) if plugin.info.kind in kinds]
+    if not names:
+        raise UnknownName(f"{written.name} offers no {' or '.join(kinds)}")
+    return names
+
+
+def canonical(name: str, config_class: type, params: Mapping[str, Any]) -> PluginRef:
+    """`params` typed and sorted, without those that equal the plugin's default: two spellings, one name."""
+    typed = full_ref(name, resolve(config_class, params, name)).params
+    required = {key: params[key] for key in params if _has_no_default(config_class, key)}
+    defaults = full_ref(name, resolve(config_class, required, name)).params
+    kept = {key: typed[key] for key in sorted(params) if key in required or typed[key] != defaults[key]}
+    return PluginRef(name=name, params=kept)
+
+
+def _has_no_default(config_class: type, key: str) -> bool:
+    return any(f.name == key and f.default is MISSING and f.default_factory is MISSING for f in fields(config_class))
+
+
+def _evaluations(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:
+    """`default` stands for all evaluations that come with Harness, `all` for all that are installed, `none` for none."""
+    installed = registry.infos("evaluation")
+    groups = {
+        "default": [info.name for info in installed if info.distribution == "harness"],
+        "all": [info.name for info in installed],
+        "none": [],
+    }
+    named = [ref for text in request.evaluations for ref in parse_plugins(text)]
+    texts = [name for ref in named for name in groups.get(ref.name, [str(ref)])]
+    return _refs(texts, registry, ("evaluation",), settings)
+
+
+def checked_device(name: str) -> str:
+    """A device that is here, as torch writes it: `cpu`, `cuda:0`, `mps`. `auto` is the first accelerator, else the CPU."""
+    available = available_devices()
+    if name == "auto":
+        return available[-1] if len(available) == 1 else available[1]
+    device = f"{name}:0" if name == "cuda" else name
+    if device not in available:
+        raise UnknownName(f"no device '{name}' on this machine: choose from {', '.join([*available, 'auto'])}")
+    return device
+
+
+def available_devices() -> list[str]:
+    """`cpu` first, then every accelerator that torch sees."""
+    import torch
+
+    devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    return [*devices, "mps"] if torch.backends.mps.is_available() else devices
+
+
+def _precision(name: str) -> Any:
+    if name not in PRECISIONS:
+        raise UnknownName(f"no precision '{name}': choose from {', '.join(PRECISIONS)}")
+    return name
+
+
+def _threads(threads: int) -> int:
+    if threads < 1:
+        raise RequestError(f"threads must be at least 1, not {threads}")
+    return threads

@@ -1,0 +1,198 @@
+"""A run's folder: what was asked, one atomic file per finished cell, artifacts, logs and the reports made from them.
+
+    request.toml  environment.json  plan.json  cells/<key>.json  artifacts/<key>/  logs/<key>.log
+    results.parquet  results.csv  report.md  index.html
+Only the process of `harness bench` writes here. A file appears whole or not at all: it is written under another name,
+flushed to the disk, and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RequestError
+from harness.records import CellResult, CellTask, EvaluationResult, Picture, Request
+
+
+class RunFolder:
+    """One run on the disk."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.cells = self.path / "cells"
+        self.artifacts = self.path / "artifacts"
+        self.logs = self.path / "logs"
+        self.staging = self.path / "staging"
+
+    def create(self) -> RunFolder:
+        """Make the folders; one clear line where that is not possible."""
+        try:
+            for folder in (self.cells, self.artifacts, self.logs, self.staging):
+                folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path / ".writable", "")
+            (self.path / ".writable").unlink()
+        except OSError as error:
+            raise RequestError(
+                f"cannot write to {self.path} ({error.strerror}): choose another folder with --out"
+            ) from None
+        return self
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one `harness bench`; a second one is told so at once."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RequestError(
+                f"another harness bench is writing to {self.path}: wait for it or choose another --out"
+            ) from None
+        try:
+            shutil.rmtree(self.staging, ignore_errors=True)
+            self.staging.mkdir(exist_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    # What was asked. ---------------------------------------------------------------------------------------------
+
+    def write_request(self, request: Request, environment: dict[str, Any], keys: Sequence[str]) -> None:
+        """Keep the request, the machine, and the keys of the cells that the request consists of."""
+        import tomli_w
+
+        write_atomically(self.path / "request.toml", tomli_w.dumps(asdict(request), multiline_strings=False))
+        write_atomically(self.path / "environment.json", json.dumps(environment, indent=2))
+        write_atomically(self.path / "plan.json", json.dumps(list(keys), indent=0))
+
+    def request(self) -> dict[str, Any]:
+        import tomllib
+
+        file = self.path / "request.toml"
+        return tomllib.loads(file.read_text()) if file.exists() else {}
+
+    def environment(self) -> dict[str, Any]:
+        file = self.path / "environment.json"
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    # Cells. ------------------------------------------------------------------------------------------------------
+
+    def stored(self) -> dict[str, CellResult]:
+        """Every finished cell in the folder by its key, those of earlier requests too. Unreadable files are left out."""
+        found = {}
+        for file in sorted(self.cells.glob("*.json")):
+            try:
+                result = load_result(file.read_bytes())
+            except ValueError:
+                continue  # written by another version: the plan calls the cell new and runs it again
+            found[result.key] = result
+        return found
+
+    def load_cells(self) -> list[CellResult]:
+        """The finished cells of the last request, in its order."""
+        if not self.cells.is_dir():
+            raise RequestError(f"{self.path} is no run: it has no folder 'cells' (runs are made by harness bench)")
+        found = self.stored()
+        plan = self.path / "plan.json"
+        keys = json.loads(plan.read_text()) if plan.exists() else sorted(found)
+        return [found[key] for key in keys if key in found]
+
+    def save(self, result: CellResult, staged: Path | None) -> CellResult:
+        """Publish a finished cell: its staged artifacts first, then its file. Returns it as it was stored."""
+        if staged is not None and staged.exists():
+            home = self.artifacts / result.key
+            home.mkdir(exist_ok=True)
+            for entry in staged.iterdir():
+                _replace_tree(entry, home / entry.name)
+            shutil.rmtree(staged, ignore_errors=True)
+            prefix = f"artifacts/{result.key}"
+            result = replace(result, evaluations=tuple(_published(e, staged, prefix) for e in result.evaluations))
+        write_atomically(self.cells / f"{result.key}.json", dump_result(result))
+        return result
+
+    def discard(self, key: str) -> None:
+        """Forget a cell that its successor has replaced."""
+        (self.cells / f"{key}.json").unlink(missing_ok=True)
+        (self.logs / f"{key}.log").unlink(missing_ok=True)
+        shutil.rmtree(self.artifacts / key, ignore_errors=True)
+
+    def checkpoint(self, key: str) -> Path:
+        """Where the weights of a trained cell are kept."""
+        return self.artifacts / key / "method.safetensors"
+
+
+def _published(evaluation: EvaluationResult, staged: Path, prefix: str) -> EvaluationResult:
+    """Pictures that were staged get their place below the run folder; those of earlier runs have it already."""
+
+    def moved(picture: Picture) -> Picture:
+        file = Path(picture.file)
+        inside = file.is_absolute() and file.is_relative_to(staged)
+        return replace(picture, file=f"{prefix}/{file.relative_to(staged).as_posix()}") if inside else picture
+
+    return replace(evaluation, pictures=tuple(moved(picture) for picture in evaluation.pictures))
+
+
+def _replace_tree(source: Path, target: Path) -> None:
+    """Move a file or merge a folder into its place; on one file system, so that each file moves whole."""
+    if source.is_dir():
+        target.mkdir(exist_ok=True)
+        for entry in source.iterdir():
+            _replace_tree(entry, target / entry.name)
+    else:
+        os.replace(source, target)
+
+
+def write_atomically(file: Path, content: str | bytes) -> None:
+    """The whole content or nothing: a temporary name in the same folder, fsync, rename."""
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@cache
+def _adapter(record: type) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(record)
+
+
+def dump_result(result: CellResult) -> bytes:
+    """A cell's result as JSON."""
+    return _adapter(CellResult).dump_json(result, indent=1)
+
+
+def load_result(content: bytes) -> CellResult:
+    """The inverse of dump_result; ValueError where the content is something else."""
+    return _adapter(CellResult).validate_json(content)
+
+
+def dump_task(task: CellTask) -> bytes:
+    """A cell's task as JSON."""
+    return _adapter(CellTask).dump_json(task)
+
+
+def load_task(content: bytes) -> CellTask:
+    return _adapter(CellTask).validate_json(content)
+
+
+def warm_up() -> None:
+    """Build the validators now, so that a process that is forked from this one has them."""
+    _adapter(CellTask)
+    _adapter(CellResult)

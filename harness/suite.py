@@ -1,0 +1,90 @@
+"""Requests from text: a suite file in TOML, command-line options or Python arguments, all with the same words."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RequestError, UnknownName, did_you_mean
+from harness.grammar import parse_seeds
+from harness.records import Request
+
+PLUGIN_LISTS = ("plugins", "references", "datasets", "targets", "backbone", "evaluations")
+WORD_LISTS = ("devices", "precision")
+WORDS = {"set": "settings"}  # words of the user that are called otherwise inside
+
+
+def read_suite(file: Path) -> dict[str, Any]:
+    """The content of a suite file. Raises RequestError for a file that is missing or no TOML."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RequestError(f"no suite {file}: `harness bench --plugins vae,jigsaw` needs none") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"cannot read suite {file}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"suite {file} is no valid TOML: {error}") from None
+
+
+def make_request(values: Mapping[str, Any], where: str = "the request") -> Request:
+    """A Request from the words of a suite, with lists or comma-separated text for what can be several.
+
+    >>> make_request({"plugins": "vae,jigsaw[grid=2]", "seeds": 2}).plugins
+    ('vae,jigsaw[grid=2]',)
+    """
+    known = {field.name for field in fields(Request)} - set(WORDS.values()) | set(WORDS)
+    arguments: dict[str, Any] = {}
+    for word, value in values.items():
+        if word not in known:
+            raise UnknownName(f"{where} has no key '{word}': {did_you_mean(word, known)}")
+        try:
+            arguments[WORDS.get(word, word)] = _converted(word, value)
+        except (TypeError, ValueError):
+            raise RequestError(f"{where}: '{word}' cannot be {value!r}") from None
+    return Request(**arguments)
+
+
+def _converted(word: str, value: Any) -> Any:
+    if word in PLUGIN_LISTS:
+        return tuple(text for text in _texts(value) if text.strip())
+    if word in WORD_LISTS:
+        return tuple(part.strip() for text in _texts(value) for part in text.split(",") if part.strip())
+    if word == "seeds":
+        return _seeds(value)
+    if word == "set":
+        return _settings(value)
+    return int(value) if word == "threads" else _text(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [_text(part) for part in value]
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    """A list holds the seeds themselves; a number or text is read as on the command line."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(dict.fromkeys(int(seed) for seed in value))
+    return parse_seeds(str(value))
+
+
+def _settings(value: Any) -> tuple[str, ...]:
+    """A list of `NAME.KEY=VALUE`, or TOML tables: [set.train] learning_rate = 0.001."""
+    if not isinstance(value, Mapping):
+        return tuple(_texts(value))
+    return tuple(f"{name}.{key}={_written(inner)}" for name, table in value.items() for key, inner in table.items())
+
+
+def _written(value: Any) -> str:
+    """A TOML value in the request grammar; a list is a sweep."""
+    if isinstance(value, list):
+        return "|".join(_written(part) for part in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

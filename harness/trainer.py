@@ -1,0 +1,213 @@
+"""One trainer for every method: the budget, the schedule, the optimiser's turns and the training curve.
+
+A method has `loss(batch)`, or `turns(batch)` where several networks learn in turn, or `fit(images)`, or nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from math import ceil, cos, isfinite, pi
+
+import torch
+from torch import Tensor, nn
+
+from harness.capabilities import capabilities_of
+from harness.data.batches import Batch, Batches
+from harness.data.images import ImageSplit
+from harness.errors import TrainingFailed
+from harness.records import Budget, CurvePoint, TrainConfig, TrainingResult
+from harness.seeding import derived_generator, seed_everything
+from harness.subject import autocast
+
+POINTS = 100  # of a training curve
+Progress = Callable[[float, dict[str, float]], None]  # (fraction done, latest means)
+
+
+def train(
+    method: nn.Module,
+    split: ImageSplit,
+    config: TrainConfig,
+    budget: Budget,
+    *,
+    seed: int,
+    precision: str,
+    progress: Progress,
+) -> TrainingResult:
+    """Train `method` on `split` (on the method's device already) until the budget is spent."""
+    able = capabilities_of(method)
+    if able & {"loss", "turns"}:
+        return _descend(method, split, config, budget, seed=seed, precision=precision, progress=progress)
+    started = time.perf_counter()
+    if "fit" in able:
+        method.fit(split.images)
+        return TrainingResult(status="ok", seconds=time.perf_counter() - started, images=len(split))
+    return TrainingResult(status="ok")
+
+
+class Optimisation:
+    """The optimisers of a method: one for `loss`, or one for each name that `turns` yields."""
+
+    def __init__(self, method: nn.Module, config: TrainConfig, precision: str) -> None:
+        self.method = method
+        self.config = config
+        self.precision = precision
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+
+    def step(self, batch: Batch, rate: float = 1.0) -> Tensor:
+        """One step of every optimiser on `batch`, at `rate` times the learning rate; the loss, detached."""
+        total = torch.zeros((), device=batch.inputs.device)
+        for name, loss in self._losses(batch):
+            total = total + loss.detach()
+            optimiser = self.optimisers.get(name) or self._create(name)
+            weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+            for group in optimiser.param_groups:
+                group["lr"] = self.config.learning_rate * rate
+            optimiser.zero_grad()
+            loss.backward(inputs=weights)
+            if self.config.clip_norm:
+                nn.utils.clip_grad_norm_(weights, self.config.clip_norm)
+            optimiser.step()
+        after_step = getattr(self.method, "after_step", None)
+        if after_step is not None:
+            after_step()
+        return total
+
+    def _losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        device = batch.inputs.device
+        if not hasattr(self.method, "turns"):
+            with autocast(device, self.precision):
+                loss = self.method.loss(batch)
+            yield "", loss
+            return
+        turns = self.method.turns(batch)
+        while True:
+            with autocast(device, self.precision):
+                turn = next(turns, None)
+            if turn is None:
+                return
+            yield turn
+
+    def _create(self, name: str) -> torch.optim.Optimizer:
+        """AdamW for the part of the method called `name` ("": all of it); weight decay spares biases and norms."""
+        try:
+            part = self.method.get_submodule(name)
+        except AttributeError:
+            raise TrainingFailed(f"turns() yielded '{name}', but the method has no part of that name") from None
+        weights = [weight for weight in part.parameters() if weight.requires_grad]
+        if not weights:
+            raise TrainingFailed("the method has a loss but no weights to train")
+        groups = [
+            {"params": [w for w in weights if w.ndim >= 2], "weight_decay": self.config.weight_decay},
+            {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
+        ]
+        fused = weights[0].device.type in ("cpu", "cuda")
+        optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.config.learning_rate, fused=fused)
+        self.optimisers[name] = optimiser
+        return optimiser
+
+
+class Clock:
+    """How much of a budget is spent."""
+
+    def __init__(self, budget: Budget, batch_size: int, steps_per_epoch: int) -> None:
+        unit_steps = {"epochs": steps_per_epoch, "steps": 1, "images": 1 / batch_size}
+        self.seconds_limit = budget.amount if budget.unit == "seconds" else None
+        self.steps_limit = None if self.seconds_limit else max(1, ceil(budget.amount * unit_steps[budget.unit] - 1e-9))
+        self.started = time.perf_counter()
+        self.steps = 0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def done(self) -> float:
+        """Fraction of the budget, in [0,1]."""
+        if self.seconds_limit:
+            return min(1.0, self.seconds / self.seconds_limit)
+        return self.steps / (self.steps_limit or 1)
+
+
+def rate_at(done: float, warmup: float) -> float:
+    """The factor on the learning rate: a linear warm-up, then half a cosine down to 0.
+
+    >>> [round(rate_at(done, 0.1), 3) for done in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    [0.01, 0.505, 1.0, 0.5, 0.0]
+    """
+    if done < warmup:
+        return 0.01 + 0.99 * done / warmup
+    return 0.5 * (1 + cos(pi * (done - warmup) / (1 - warmup)))
+
+
+def _descend(
+    method: nn.Module,
+    split: ImageSplit,
+    config: TrainConfig,
+    budget: Budget,
+    *,
+    seed: int,
+    precision: str,
+    progress: Progress,
+) -> TrainingResult:
+    batches = Batches(split, config.batch_size, derived_generator(seed, "order"))
+    optimisation = Optimisation(method, config, precision)
+    seed_everything(seed, "augmentation")
+    method.train()
+    clock = Clock(budget, batches.batch_size, len(batches))
+    curve = _Curve(clock, batches, progress)
+    stream = iter(batches)
+    while (done := clock.done) < 1:
+        inputs, labels = next(stream)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        batch = Batch(inputs=inputs, labels=labels, progress=done)
+        loss = optimisation.step(batch, rate_at(done, config.warmup))
+        clock.steps += 1
+        curve.add(loss, batch.scalars)
+    curve.flush()
+    trained = sum(weight.numel() for weight in method.parameters() if weight.requires_grad)
+    return TrainingResult(
+        status="ok",
+        seconds=clock.seconds,
+        steps=clock.steps,
+        images=clock.steps * batches.batch_size,
+        parameters=trained,
+        loss=curve.points[-1].scalars["loss"],
+        curve=tuple(curve.points),
+    )
+
+
+class _Curve:
+    """Means between points, summed on the device: a step waits for no number, a point reads them all at once."""
+
+    def __init__(self, clock: Clock, batches: Batches, progress: Progress) -> None:
+        self.clock = clock
+        self.batches = batches
+        self.progress = progress
+        self.points: list[CurvePoint] = []
+        self.sums: dict[str, Tensor] = {}
+        self.steps = 0
+
+    def add(self, loss: Tensor, scalars: dict[str, Tensor]) -> None:
+        for name, value in [("loss", loss), *scalars.items()]:
+            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+        self.steps += 1
+        if self.clock.done * POINTS >= len(self.points) + 1:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self.steps:
+            return
+        names = list(self.sums)
+        means = (torch.stack([self.sums[name].float() for name in names]) / self.steps).tolist()
+        scalars = dict(zip(names, means, strict=True))
+        images = self.clock.steps * self.batches.batch_size
+        if not all(isfinite(value) for value in means):
+            bad = next(name for name, value in scalars.items() if not isfinite(value))
+            raise TrainingFailed(
+                f"diverged: {bad} is not a finite number after {images} images; lower train.learning_rate"
+            )
+        self.points.append(CurvePoint(images=images, seconds=self.clock.seconds, scalars=scalars))
+        news = {"epoch": self.clock.steps / len(self.batches), "images_per_second": images / self.clock.seconds}
+        self.progress(self.clock.done, scalars | news)
+        self.sums, self.steps = {}, 0

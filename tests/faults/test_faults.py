@@ -1,0 +1,98 @@
+"""What goes wrong in one cell is that cell's row, with its reason; the others finish, and the run says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import harness
+
+BAD = Path(__file__).with_name("bad_methods.py")
+WAYS = "none|build|raise|nan|crash|kill|hang|collapse|encode|print"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory):
+    return harness.bench(
+        f"{BAD}[way={WAYS}]",
+        references="none",
+        seeds=1,
+        budget="2 steps",
+        evaluations="knn,linear-probe",
+        timeout=25,
+        out=tmp_path_factory.mktemp("faults") / "run",
+        progress=False,
+    )
+
+
+def cell(results, way: str):
+    """The result of one way to fail."""
+    return next(result for result in results.cells if result.cell.method.params.get("way", "none") == way)
+
+
+def test_every_cell_has_a_result_and_the_run_is_not_ok(results) -> None:
+    assert len(results.cells) == len(WAYS.split("|"))
+    assert not results.ok
+    assert results.missing == 0
+
+
+@pytest.mark.parametrize("way", ["none", "print"])
+def test_good_cells_finish_beside_bad_ones(results, way: str) -> None:
+    good = cell(results, way)
+    assert good.training.status == "ok"
+    assert [evaluation.status for evaluation in good.evaluations] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        ("build", "KeyError: 'no such layer'"),
+        ("raise", "ValueError: the sizes do not fit: expected 3"),
+        ("nan", "diverged: loss is not a finite number"),
+        ("crash", "the process died, SIGSEGV"),
+        ("kill", "the process died, SIGKILL (out of memory?)"),
+        ("hang", "timed out after 25 s"),
+    ],
+)
+def test_a_failed_training_has_its_reason_in_every_row(results, way: str, reason: str) -> None:
+    bad = cell(results, way)
+    assert bad.training.status == "failed"
+    assert bad.training.reason.startswith(reason)
+    assert "\n" not in bad.training.reason
+    assert [(e.evaluation, e.status) for e in bad.evaluations] == [("knn", "failed"), ("linear-probe", "failed")]
+    assert all(reason in evaluation.reason for evaluation in bad.evaluations)
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"), [("collapse", "collapsed: every image has the same"), ("encode", "values that are not finite")]
+)
+def test_an_unusable_representation_fails_its_evaluations(results, way: str, reason: str) -> None:
+    bad = cell(results, way)
+    assert bad.training.status == "ok"
+    assert all(e.status == "failed" and reason in e.reason for e in bad.evaluations)
+
+
+def test_tracebacks_and_prints_are_in_the_logs(results) -> None:
+    logs = results.folder.logs
+    assert "Traceback" in (logs / f"{cell(results, 'raise').key}.log").read_text()
+    assert "Segmentation fault" in (logs / f"{cell(results, 'crash').key}.log").read_text()
+    assert "hello from the plugin" in (logs / f"{cell(results, 'print').key}.log").read_text()
+
+
+def test_the_frame_has_a_row_for_every_failure(results) -> None:
+    frame = results.frame
+    failed = frame[frame.status == "failed"]
+    assert len(set(failed.cell)) == 8
+    assert failed.reason.str.len().min() > 0
+    assert failed.value.isna().all()
+
+
+def test_failures_are_listed_one_a_line(results) -> None:
+    assert len(results.failures) == 6 + 2 * 2
+    assert all("\n" not in line for line in results.failures)
+
+
+def test_the_report_is_there_all_the_same(results) -> None:
+    page = (results.folder.path / "index.html").read_text()
+    assert "timed out after 25 s" in page

@@ -1,0 +1,160 @@
+"""The trainer: budgets, schedule, optimiser turns, and what it does when training goes wrong."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from harness.data.batches import Batch
+from harness.data.images import ImageSplit
+from harness.errors import TrainingFailed
+from harness.records import Budget, TrainConfig
+from harness.trainer import Optimisation, rate_at, train
+
+
+class Regression(nn.Module):
+    """Predict the mean brightness of an image: a problem with a known optimum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(16, 1)
+        self.seen = 0
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        self.seen += len(batch.inputs)
+        pixels = batch.inputs.flatten(1)
+        return (self.layer(pixels) - pixels.mean(1, keepdim=True)).square().mean()
+
+
+def split(n: int = 100) -> ImageSplit:
+    images = torch.randint(0, 256, (n, 1, 4, 4), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    return ImageSplit(images=images)
+
+
+def run(method: nn.Module, budget: str, **config: float):
+    return train(
+        method,
+        split(),
+        TrainConfig(**{"batch_size": 10, **config}),
+        Budget.parse(budget),
+        seed=0,
+        precision="fp32",
+        progress=lambda done, scalars: None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps"), [("3 epochs", 30), ("0.5 epochs", 5), ("7 steps", 7), ("65 images", 7), ("1e2 images", 10)]
+)
+def test_a_budget_is_spent_exactly(budget: str, steps: int) -> None:
+    method = Regression()
+    result = run(method, budget)
+    assert (result.steps, result.images, method.seen) == (steps, 10 * steps, 10 * steps)
+
+
+def test_a_budget_in_seconds_ends_in_time() -> None:
+    started = time.perf_counter()
+    result = run(Regression(), "0.3 s")
+    assert result.steps > 3
+    assert 0.3 <= time.perf_counter() - started < 1.0
+
+
+def test_the_loss_goes_down_and_the_curve_says_so() -> None:
+    result = run(Regression(), "50 epochs", learning_rate=0.02)
+    assert result.curve[-1].scalars["loss"] < 0.1 * result.curve[0].scalars["loss"]
+    assert [point.images for point in result.curve] == sorted({point.images for point in result.curve})
+    assert 90 <= len(result.curve) <= 101
+    assert result.loss == result.curve[-1].scalars["loss"]
+    assert result.parameters == 17
+
+
+def test_the_same_seed_gives_the_same_curve_bit_for_bit() -> None:
+    curves = [[point.scalars["loss"] for point in run(Regression(), "2 epochs").curve] for _ in range(2)]
+    assert curves[0] == curves[1]
+
+
+def test_divergence_is_an_error_that_names_the_loss() -> None:
+    class Exploding(Regression):
+        def loss(self, batch: Batch) -> torch.Tensor:
+            return super().loss(batch) / 0.0
+
+    with pytest.raises(TrainingFailed, match="diverged: loss is not a finite number"):
+        run(Exploding(), "1 epochs")
+
+
+def test_one_step_is_adamw_with_decay_on_matrices_alone() -> None:
+    """Against torch's AdamW, set up by hand, after several steps with clipping off."""
+    ours, theirs = Regression(), Regression()
+    config = TrainConfig(batch_size=10, learning_rate=0.01, weight_decay=0.3, clip_norm=0)
+    optimisation = Optimisation(ours, config, "fp32")
+    reference = torch.optim.AdamW(
+        [{"params": [theirs.layer.weight], "weight_decay": 0.3}, {"params": [theirs.layer.bias], "weight_decay": 0}],
+        lr=0.01,
+    )
+    for step in range(5):
+        batch = Batch(inputs=split().images[10 * step : 10 * step + 10].float() / 255)
+        optimisation.step(batch)
+        reference.zero_grad()
+        theirs.loss(batch).backward()
+        reference.step()
+    torch.testing.assert_close(ours.layer.weight, theirs.layer.weight)
+    torch.testing.assert_close(ours.layer.bias, theirs.layer.bias)
+
+
+class Adversaries(nn.Module):
+    """Two players with one weight each: the second must see what the first has become in the same step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(1, 1, bias=False)
+        self.second = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(self.first.weight, 1.0)
+        nn.init.constant_(self.second.weight, 1.0)
+        self.seen_by_second: list[float] = []
+        self.averages = 0
+
+    def turns(self, batch: Batch):
+        yield "first", self.first.weight.sum() * self.second.weight.sum()
+        self.seen_by_second.append(self.first.weight.item())
+        yield "second", -self.first.weight.sum() * self.second.weight.sum()
+
+    def after_step(self) -> None:
+        self.averages += 1
+
+
+def test_turns_step_one_optimiser_each_and_resume_after_it() -> None:
+    players = Adversaries()
+    optimisation = Optimisation(players, TrainConfig(learning_rate=0.1, weight_decay=0, clip_norm=0), "fp32")
+    optimisation.step(Batch(inputs=torch.zeros(2, 1, 1, 1)))
+    assert players.seen_by_second == pytest.approx([0.9])  # the first step of Adam is the learning rate
+    assert players.first.weight.item() == pytest.approx(0.9)  # the second's turn did not move it
+    assert players.second.weight.item() == pytest.approx(1.1)
+    assert players.averages == 1
+
+
+def test_a_turn_of_nobody_is_an_error() -> None:
+    class Nobody(Adversaries):
+        def turns(self, batch: Batch):
+            yield "third", self.first.weight.sum()
+
+    with pytest.raises(TrainingFailed, match="yielded 'third'"):
+        Optimisation(Nobody(), TrainConfig(), "fp32").step(Batch(inputs=torch.zeros(2, 1, 1, 1)))
+
+
+def test_the_schedule_has_no_jump_at_the_end_of_the_warm_up() -> None:
+    assert rate_at(0.1 - 1e-9, 0.1) == pytest.approx(rate_at(0.1, 0.1), abs=1e-6)
+    assert rate_at(0.0, 0.0) == 1.0
+    assert rate_at(1.0, 0.3) == pytest.approx(0.0)
+
+
+def test_a_method_with_fit_sees_all_images_once() -> None:
+    class Fitted(nn.Module):
+        def fit(self, images: torch.Tensor) -> None:
+            self.n = len(images)
+
+    method = Fitted()
+    assert run(method, "1 epochs").images == method.n == 100
