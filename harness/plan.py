@@ -29,7 +29,7 @@ from harness.registry import METHOD_KINDS, Registry
 from harness.store import RunFolder
 
 State = Literal["cached", "stale", "to run", "skipped"]
-# The modules of the core that change what a cell computes; a change in any other leaves results valid.
+# The modules of the core that change what every cell computes. What a plugin imports beyond them counts for it alone.
 CORE = (
     "harness.cell",
     "harness.trainer",
@@ -37,18 +37,10 @@ CORE = (
     "harness.seeding",
     "harness.data.batches",
     "harness.data.catalog",
-    "harness.data.folder",
     "harness.data.images",
     "harness.data.splits",
-    "harness.data.torchvision_files",
-    "harness.nn.augment",
-    "harness.nn.backbone",
-    "harness.nn.decoders",
-    "harness.nn.layers",
 )
 
-
-EVALUATION_CORE = ("harness.extractor", "harness.measure")  # what built-in evaluations share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +160,7 @@ def _task(cell: Cell, registry: Registry, shared: CellTask) -> CellTask:
         "backbone source": _digest(registry, cell.backbone, ("backbone",)) if cell.backbone else "",
         "core source": digest_of_modules(CORE),
         "dataset": shared.fingerprints[str(cell.source)],
+        "dataset source": _digest(registry, cell.source, ("dataset",)),
         "torch": torch_version(),
         "device class": device_class(cell.device),
     }
@@ -189,9 +182,9 @@ def _evaluation_key(key: str, target: PluginRef, ref: PluginRef, registry: Regis
         key,
         _full(registry, target, ("dataset",)),
         shared.fingerprints[str(target)],
+        _digest(registry, target, ("dataset",)),
         _full(registry, ref, ("evaluation",)),
         _digest(registry, ref, ("evaluation",)),
-        digest_of_modules(EVALUATION_CORE),
         timed_on,
     )
 

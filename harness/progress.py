@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from harness.records import Cell, CellResult, Request
+    from harness.records import Cell, CellResult
     from harness.registry import Registry
 
 
@@ -31,16 +30,18 @@ def showing_progress(registry: Registry, show: bool) -> Iterator[None]:
 
 
 class _Counter:
-    """How many cells ended, and how long that took. A cell that also waits for its timing ends twice."""
+    """How many cells ended. A cell whose timing waits for the machine ends a second time: that is no news."""
 
     def __init__(self) -> None:
         self.cells = 0
-        self.ended: set[int] = set()
-        self.started = time.monotonic()
+        self.ended: set[str] = set()
 
-    def line(self, cell: Cell, result: CellResult) -> str:
-        self.ended.add(hash(str(cell)))
-        return f"[{len(self.ended)}/{self.cells}] {cell.title}: {_summary(result)}"
+    def line(self, result: CellResult) -> str:
+        """What to print about a cell that ended, or nothing if that was said before."""
+        if result.key in self.ended:
+            return ""
+        self.ended.add(result.key)
+        return f"[{len(self.ended)}/{self.cells}] {result.cell.title}: {_summary(result)}"
 
 
 class _Log:
@@ -50,12 +51,14 @@ class _Log:
         self.counter = _Counter()
 
     @hookimpl
-    def harness_run_started(self, request: Request, cells: int) -> None:
+    def harness_run_started(self, cells: int) -> None:
         self.counter.cells = cells
 
     @hookimpl
-    def harness_cell_finished(self, cell: Cell, result: CellResult) -> None:
-        print(self.counter.line(cell, result), file=sys.stderr, flush=True)
+    def harness_cell_finished(self, result: CellResult) -> None:
+        line = self.counter.line(result)
+        if line:
+            print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         return
@@ -82,7 +85,7 @@ class _Live:
         self.progress.start()
 
     @hookimpl
-    def harness_run_started(self, request: Request, cells: int) -> None:
+    def harness_run_started(self, cells: int) -> None:
         self.counter.cells = cells
         self.run = self.progress.add_task("all cells", total=max(cells, 1), news="")
 
@@ -97,7 +100,9 @@ class _Live:
     @hookimpl
     def harness_cell_finished(self, cell: Cell, result: CellResult) -> None:
         self.progress.remove_task(self.bars.pop(str(cell)))
-        self.progress.console.print(self.counter.line(cell, result), highlight=False, markup=False)
+        line = self.counter.line(result)
+        if line:
+            self.progress.console.print(line, highlight=False, markup=False)
         self.progress.update(self.run, completed=len(self.counter.ended))
 
     def close(self) -> None:

@@ -6,12 +6,19 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Extractors and fingerprints go to a temporary folder, never to the user's cache. Subprocesses inherit it."""
     os.environ["HARNESS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small tensors gain nothing from more, and lose much on a machine that does other work."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

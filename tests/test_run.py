@@ -165,7 +165,8 @@ def test_two_benches_cannot_write_to_one_folder(first: harness.Results) -> None:
 def test_what_a_cell_ran_with_is_stored(first: harness.Results) -> None:
     stored = json.loads((first.folder.cells / f"{first.cells[2].key}.json").read_text())
     keyed = stored["provenance"]["keyed"]
-    assert set(keyed) == {"method source", "backbone source", "core source", "dataset", "torch", "device class"}
+    sources = {"method source", "backbone source", "core source", "dataset source"}
+    assert set(keyed) == sources | {"dataset", "torch", "device class"}
     assert stored["identity"]["train"]["batch_size"] == 128
     assert stored["provenance"]["device name"]
     assert (first.folder.artifacts / stored["key"] / "method.safetensors").exists()
@@ -177,7 +178,7 @@ def test_a_listener_plugin_hears_of_the_run_and_a_broken_one_harms_nothing(tmp_p
     plugin.write_text(
         source + "\n\nHEARD = []\n\n"
         "@hookimpl\ndef harness_cell_started(cell):\n    HEARD.append(('started', str(cell.method)))\n\n"
-        "@hookimpl\ndef harness_cell_finished(cell, result):\n    HEARD.append(('finished', result.training.status))\n\n"
+        "@hookimpl\ndef harness_cell_finished(result):\n    HEARD.append(('finished', result.training.status))\n\n"
         "@hookimpl\ndef harness_run_finished(results):\n    raise RuntimeError('the tracker is down')\n"
     )
     from harness.run import Options, carry_out

@@ -33,7 +33,7 @@ class PCA(nn.Module):
         self.shape = data.shape
         pixels = data.channels * data.size**2
         self.register_buffer("mean", torch.zeros(pixels))  # (P,)
-        self.register_buffer("components", torch.eye(pixels)[:, : config.dim])  # (P,D)
+        self.register_buffer("components", torch.eye(pixels)[:, : config.dim].contiguous())  # (P,D)
 
     def fit(self, images: Tensor) -> None:
         """Eigenvectors of the covariance of uint8 images (N,C,H,W), accumulated block by block in float64."""

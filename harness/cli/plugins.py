@@ -1,0 +1,200 @@
+"""`harness plugins`: what is installed, what each plugin takes, and whether it keeps the contract.
+
+Nothing here imports torch or pandas before `show` or `check` loads the one plugin that they are about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.errors import RequestError, did_you_mean
+from harness.registry import KINDS, METHOD_KINDS, LoadedPlugin, PluginInfo, Registry
+
+if TYPE_CHECKING:
+    from harness.testing import Check
+
+app = typer.Typer(
+    help="List, show and check plugins.",
+    invoke_without_command=True,
+    no_args_is_help=False,
+    context_settings={"default_map": {"help": False}},  # unset, typer would import pydantic to find that it is false
+)
+
+HEADINGS = {
+    "model": "models",
+    "pretext": "pretext tasks",
+    "reference": "references",
+    "backbone": "backbones",
+    "dataset": "datasets",
+    "evaluation": "evaluations",
+}
+WIDEST_WITHOUT_TERMINAL = 160  # characters
+
+
+@app.callback()
+def plugins(context: typer.Context) -> None:
+    """Without a verb: list all plugins."""
+    if context.invoked_subcommand is None:
+        print_list(Registry(), None)
+
+
+@app.command("list")
+def list_plugins(
+    kind: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(KINDS)}.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list, for programs.")] = False,
+) -> None:
+    """List the installed plugins, by kind. Imports none of them."""
+    if kind is not None and kind not in KINDS:
+        raise RequestError(f"no kind of plugin '{kind}': {did_you_mean(kind, KINDS)}")
+    registry = Registry()
+    if as_json:
+        rows = [asdict(info) | {"summary": info.summary} for info in registry.infos(kind)]
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        print_list(registry, kind)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A name, `distribution:name`, or the path of a .py file.")]) -> None:
+    """Show what a plugin is, where it comes from, and its parameters."""
+    for number, loaded in enumerate(find_plugins(Registry(), name)):
+        typer.echo(("\n" if number else "") + "\n".join(description(loaded)))
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="As in a request: vae, 'vae[beta=4]', `distribution:name` or ./mine.py.")],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of all datasets [default: $HARNESS_DATA, or ~/.cache/harness/data]")
+    ] = None,
+) -> None:
+    """Check a plugin against the contract. Exit code 1 if it breaks it."""
+    from harness.config import resolve
+    from harness.grammar import parse_plugins
+
+    refs = parse_plugins(name)
+    if len(refs) != 1:
+        raise RequestError(f"'{name}' names {len(refs)} plugins: check one at a time")
+    registry, params = Registry(), refs[0].params
+    plugins = find_plugins(registry, refs[0].name)
+    for loaded in plugins if params else []:
+        resolve(loaded.spec.config, params, loaded.info.name)  # what is mistyped here is no fault of the plugin
+
+    from harness.data.catalog import data_root
+    from harness.testing import check_plugin  # torch, which a bad request need not wait for
+
+    root = data_root(data_dir)
+    checks = [check for loaded in plugins for check in check_plugin(loaded, registry, root, params)]
+    print_checks(checks)
+    if any(check.status == "failed" for check in checks):
+        raise typer.Exit(1)
+
+
+def find_plugins(registry: Registry, name: str) -> list[LoadedPlugin]:
+    """All plugins of this name: a method, a backbone, a dataset and an evaluation may share one, or a file."""
+    from harness.grammar import is_path
+
+    if is_path(name):
+        return registry.load_file(name)
+    bare = name.rpartition(":")[2]
+    taken = {info.kind for info in registry.infos() if info.name == bare}
+    families: list[Sequence[str]] = [METHOD_KINDS, *((kind,) for kind in KINDS if kind not in METHOD_KINDS)]
+    fitting = [kinds for kinds in families if taken & set(kinds)]
+    return [registry.load(name, kinds) for kinds in fitting or [KINDS]]
+
+
+def print_list(registry: Registry, kind: str | None) -> None:
+    """Aligned columns under a heading for each kind; rich would take a third of the time that a list may take."""
+    ambiguous = {info for group in registry.duplicates() for info in group}
+    infos = registry.infos(kind)
+    width = get_terminal_size((WIDEST_WITHOUT_TERMINAL, 24)).columns
+    name_width = max((len(info.name) for info in infos), default=0)
+    origin_width = max((len(info.origin) for info in infos), default=0)
+    for heading in dict.fromkeys(info.kind for info in infos):
+        typer.echo(typer.style(HEADINGS[heading], bold=True))
+        for info in infos:
+            if info.kind == heading:
+                mark = f"DUPLICATE, write {info.distribution}:{info.name}. " if info in ambiguous else ""
+                line = f"  {info.name:<{name_width}}  {info.origin:<{origin_width}}  {mark}{info.summary}"
+                typer.echo(_shortened(line.rstrip(), width))
+    typer.echo(f"{len(infos)} plugins. `harness plugins show NAME` describes one.")
+
+
+def description(loaded: LoadedPlugin) -> Iterable[str]:
+    """Everything that a spec says, line by line."""
+    info, spec = loaded.info, loaded.spec
+    yield f"{info.name} ({info.kind}, {info.origin})"
+    yield f"  {info.summary}"
+    yield f"  file       {loaded.file}"
+    if spec.source:
+        yield f"  source     {spec.source}"
+    yield from _facts(info, spec)
+    yield from _parameters(spec.config)
+
+
+def _facts(info: PluginInfo, spec: Any) -> Iterable[str]:
+    if info.kind in METHOD_KINDS:
+        yield f"  can        {_capabilities(spec.build)}"
+        yield f"  labels     {'learns from the labels' if spec.uses_labels else 'never sees a label'}"
+        yield f"  backbone   {'that of the run' if spec.uses_backbone else 'none'}"
+        if spec.recipe:
+            yield f"  recipe     {', '.join(f'train.{key}={value}' for key, value in sorted(spec.recipe.items()))}"
+    if info.kind == "dataset":
+        yield f"  fetch      {f'harness datasets prepare {info.name}' if spec.prepare else 'nothing to fetch'}"
+    if info.kind == "evaluation":
+        yield f"  needs      {', '.join(spec.needs) or 'nothing'}"
+        yield f"  runs       {'alone on the machine' if spec.exclusive else 'beside other cells'}"
+        yield "  scores"
+        yield from _columns([_score_row(score) for score in spec.scores])
+
+
+def _score_row(score: Any) -> tuple[str, ...]:
+    bounds = ["" if bound is None else f"{bound:g}" for bound in (score.low, score.high)]
+    span = f"[{bounds[0]}, {bounds[1]}]" if any(bounds) else ""
+    better = {"higher": "higher is better", "lower": "lower is better", "none": "no direction"}[score.better]
+    return (score.name + ("*" if score.primary else ""), score.unit, span, better, score.help)
+
+
+def _capabilities(build: Any) -> str:
+    """Known without building only where `build` is the class of the method."""
+    from harness.capabilities import CAPABILITIES, capabilities_of
+
+    shown = capabilities_of(build)
+    return ", ".join(text for name, text in CAPABILITIES.items() if name in shown) or "is seen once it is built"
+
+
+def _parameters(config: type) -> Iterable[str]:
+    from harness.config import describe
+
+    parameters = describe(config)
+    yield "  parameters" if parameters else "  parameters none"
+    rows = [(p.name, "required" if p.required else f"= {p.default}", p.type, p.comment) for p in parameters]
+    yield from _columns(rows)
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    for row in rows:
+        yield "    " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def print_checks(checks: Sequence[Check]) -> None:
+    """One line for each check, and how many of each there were."""
+    colours = {"ok": typer.colors.GREEN, "failed": typer.colors.RED, "skipped": typer.colors.YELLOW}
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        word = typer.style(f"{'FAILED' if check.status == 'failed' else check.status:<7}", fg=colours[check.status])
+        typer.echo(f"{word}  {check.plugin}  {check.name:<{width}}  {check.detail}".rstrip())
+    counts = [(sum(check.status == status for check in checks), status) for status in colours]
+    typer.echo(", ".join(f"{count} {status}" for count, status in counts if count))
+
+
+def _shortened(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"

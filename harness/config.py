@@ -1,0 +1,156 @@
+"""Parameters of plugins: text or values -> a validated config, and a config -> its documentation.
+
+A config is a frozen dataclass. Types are checked by pydantic, one field at a time; what belongs together is checked
+by the config's own `__post_init__`, whose ValueError becomes the message.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import math
+import textwrap
+import tokenize
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from harness.errors import RequestError, UnknownName, did_you_mean
+from harness.records import PluginRef
+
+Config = TypeVar("Config")
+
+EXPECTED = {"valid integer": "an integer", "valid number": "a number", "valid boolean": "true or false"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a plugin, as `harness plugins show` prints it."""
+
+    name: str
+    type: str
+    default: str  # as one would write it in a request; "" if it must be given
+    comment: str  # the comment at the end of its line in the source
+
+    @property
+    def required(self) -> bool:
+        return self.default == ""
+
+
+def resolve(config_class: type[Config], params: Mapping[str, Any], owner: str) -> Config:
+    """An instance of `config_class` from `params`, whose values may be text as in a request ("8", "true", "none").
+
+    `owner` is what messages call the plugin. Raises RequestError for an unknown or a missing key and a bad value.
+    """
+    known = {field.name: field for field in fields(config_class) if field.init}  # type: ignore[arg-type]
+    for key in params:
+        if key not in known:
+            advice = did_you_mean(key, known) if known else "it has none"
+            raise UnknownName(f"plugin '{owner}' has no parameter '{key}': {advice}")
+    missing = [name for name, field in known.items() if _default(field) is MISSING and name not in params]
+    if missing:
+        raise RequestError(f"plugin '{owner}' needs {', '.join(missing)}: write {owner}[{missing[0]}=...]")
+    hints = get_type_hints(config_class, include_extras=True)
+    values = {key: _validated(hints[key], value, f"{owner}[{key}={value}]") for key, value in params.items()}
+    try:
+        return config_class(**values)
+    except ValueError as error:
+        raise RequestError(f"{owner}: {' '.join(str(error).split())}") from error
+
+
+def full_ref(name: str, config: Any) -> PluginRef:
+    """The plugin with every parameter of its config, given or default, as values that JSON can hold."""
+    values = {field.name: getattr(config, field.name) for field in fields(config) if field.init}
+    return PluginRef(name=name, params={key: _plain(value) for key, value in values.items()})
+
+
+def describe(config_class: type) -> list[Parameter]:
+    """Every parameter with its type, default and comment."""
+    hints = get_type_hints(config_class, include_extras=True)
+    comments = _comments(config_class)
+    return [
+        Parameter(field.name, _type_text(hints[field.name]), _default_text(field), comments.get(field.name, ""))
+        for field in fields(config_class)
+        if field.init
+    ]
+
+
+def _validated(hint: Any, value: Any, written: str) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    if isinstance(value, str) and value.lower() in ("none", "null") and NoneType in get_args(hint):
+        return None
+    if isinstance(value, str):
+        value = {_written(choice): choice for choice in _choices(hint)}.get(value, value)  # "3" for Literal[1, 3]
+    try:
+        result = TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        raise RequestError(f"{written}: {_expectation(hint, value, error.errors())}") from error
+    if isinstance(result, float) and math.isnan(result):
+        raise RequestError(f"{written}: expected a number")
+    return result
+
+
+def _expectation(hint: Any, value: Any, errors: list[Any]) -> str:
+    choices = _choices(hint)
+    if choices and isinstance(value, str):
+        return did_you_mean(value, map(_written, choices))
+    message = str(errors[0]["msg"])
+    if errors[0]["type"] == "value_error":
+        return message.removeprefix("Value error, ")
+    rest = message.removeprefix("Input should be ").partition(",")[0].removeprefix("a ")
+    return f"expected {EXPECTED.get(rest, rest)}"
+
+
+def _choices(hint: Any) -> list[Any]:
+    """The values of a Literal, also of one that may be None."""
+    if get_origin(hint) is Literal:
+        return list(get_args(hint))
+    return [choice for part in get_args(hint) if get_origin(part) is Literal for choice in _choices(part)]
+
+
+def _type_text(hint: Any) -> str:
+    choices = [_written(choice) for choice in _choices(hint)]
+    if choices:
+        return " or ".join(dict.fromkeys([*choices, *(["none"] if NoneType in get_args(hint) else [])]))
+    return "text" if hint is str else inspect.formatannotation(hint).replace("None", "none").replace("pathlib.", "")
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+def _default_text(field: Field[Any]) -> str:
+    default = _default(field)
+    return "" if default is MISSING else _written(default)
+
+
+def _written(value: Any) -> str:
+    """A value as it would stand in a request."""
+    return str(PluginRef(name="", params={"": _plain(value)})).removeprefix("[=").removesuffix("]")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain(part) for part in value] if isinstance(value, (tuple, list)) else value
+
+
+def _comments(config_class: type) -> dict[str, str]:
+    """Field name -> the comment at the end of its line, from the source of the class; {} if there is no source."""
+    try:
+        source = textwrap.dedent(inspect.getsource(config_class))
+    except (OSError, TypeError):
+        return {}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    by_line = {token.start[0]: token.string.lstrip("# ").rstrip() for token in tokens if token.type == tokenize.COMMENT}
+    body = ast.parse(source).body[0]
+    found = {}
+    for node in getattr(body, "body", []):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            found[node.target.id] = " ".join(by_line[line] for line in lines if line in by_line)
+    return found

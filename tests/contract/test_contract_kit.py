@@ -1,0 +1,438 @@
+"""The kit itself: each way to break the contract is found, by the check that is meant for it, and by its message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.data.batches import Batch
+from harness.data.images import RawImages
+from harness.errors import NotApplicable
+from harness.method_contract import method_checks
+from harness.nn.backbone import Backbone
+from harness.records import ImageSpec, ScoreSpec
+from harness.registry import LoadedPlugin, PluginInfo, Registry
+from harness.specs import BackboneSpec, DatasetSpec, EvaluationSpec, MethodSpec, NoConfig
+from harness.testing import Check, check_plugin, one_thread, run_check, small_datasets
+
+
+class Sound(nn.Module):
+    """A denoising autoencoder with every capability; the tests below spoil it in one way each."""
+
+    def __init__(self, backbone: Backbone, data: ImageSpec, config: Any) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.data = data
+        self.decoder = nn.Linear(backbone.dim, data.channels * data.size**2)
+        self.head = nn.Linear(backbone.dim, len(data.classes))
+
+    def loss(self, batch: Batch) -> Tensor:
+        noisy = batch.inputs + 0.1 * torch.randn_like(batch.inputs)
+        return F.mse_loss(self.decode(self.backbone(noisy)), batch.inputs)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.backbone(images)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        return self.decoder(codes).sigmoid().view(-1, *self.data.shape)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return self.decode(self.encode(images))
+
+    def code_bits(self) -> float:
+        return 32.0 * self.backbone.dim
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.decode(torch.randn(n, self.backbone.dim, generator=generator))
+
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        weight = torch.linspace(0, 1, steps)[:, None]
+        path = self.encode(start)[:, None] * (1 - weight) + self.encode(end)[:, None] * weight
+        return self.decode(path.flatten(0, 1)).unflatten(0, (len(start), steps))
+
+    def predict(self, images: Tensor) -> Tensor:
+        return self.head(self.backbone(images))
+
+    def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self.head(self.backbone(batch.inputs)), torch.zeros(len(batch.inputs), dtype=torch.int64)
+
+
+def plugin(spec: Any, kind: str, folder: Path, docstring: str = '"""What it is."""') -> LoadedPlugin:
+    file = folder / "some_plugin.py"
+    file.write_text(docstring)
+    info = PluginInfo(spec.name, kind, "some_plugin", "some-dist", "1.0")
+    return LoadedPlugin(info, spec, ModuleType("some_plugin"), file)
+
+
+def checked(spec: Any, kind: str, folder: Path, **options: Any) -> dict[str, Check]:
+    """The checks that did not pass, by name without the data's shape (grey images first)."""
+    checks = check_plugin(plugin(spec, kind, folder, **options), Registry(), folder)
+    found: dict[str, Check] = {}
+    for check in checks:
+        if check.status == "failed":
+            found.setdefault(check.name.partition(" ")[0], check)
+    return found
+
+
+def method(build: Any, **options: Any) -> MethodSpec:
+    return MethodSpec(**{"name": "sound", "kind": "model", "build": build, "source": "own work", **options})
+
+
+def test_a_sound_method_passes_everything(tmp_path: Path) -> None:
+    checks = check_plugin(plugin(method(Sound), "model", tmp_path), Registry(), tmp_path)
+    assert {check.status for check in checks} == {"ok"}
+    assert len(checks) == 2 + 2 * 13
+
+
+class NoEncode(nn.Module):
+    def __init__(self, backbone: Backbone, data: ImageSpec, config: Any) -> None:
+        super().__init__()
+
+
+class TwoWays(Sound):
+    def fit(self, images: Tensor) -> None:
+        pass
+
+
+class VectorLoss(Sound):
+    def loss(self, batch: Batch) -> Tensor:
+        return (self.decode(self.backbone(batch.inputs)) - batch.inputs).square().flatten(1).mean(1)
+
+
+class InfiniteLoss(Sound):
+    def loss(self, batch: Batch) -> Tensor:
+        return super().loss(batch) / 0
+
+
+class Detached(Sound):
+    def loss(self, batch: Batch) -> Tensor:
+        return F.mse_loss(self.decode(self.backbone(batch.inputs).detach()), batch.inputs)
+
+
+class Stuck(Sound):
+    def loss(self, batch: Batch) -> Tensor:
+        return 0 * super().loss(batch) + 1
+
+
+class Peeks(Sound):
+    def loss(self, batch: Batch) -> Tensor:
+        extra = 0.0 if batch.labels is None else F.cross_entropy(self.predict(batch.inputs), batch.labels)
+        return super().loss(batch) + extra
+
+
+class Unseeded(Sound):
+    drawn = torch.Generator().manual_seed(5)
+
+    def loss(self, batch: Batch) -> Tensor:
+        noise = torch.rand(batch.inputs.shape, generator=self.drawn)
+        return F.mse_loss(self.decode(self.backbone(batch.inputs + noise)), batch.inputs)
+
+
+class Noisy(Sound):
+    def encode(self, images: Tensor) -> Tensor:
+        codes = self.backbone(images)
+        return codes + torch.randn_like(codes)
+
+
+class BatchBound(Sound):
+    def encode(self, images: Tensor) -> Tensor:
+        codes = self.backbone(images)
+        return codes - codes.mean(0)
+
+
+class Collapsed(Sound):
+    def encode(self, images: Tensor) -> Tensor:
+        return 0 * self.backbone(images)
+
+
+class Maps(Sound):
+    def encode(self, images: Tensor) -> Tensor:
+        return images
+
+
+class Forgetful(Sound):
+    def __init__(self, backbone: Backbone, data: ImageSpec, config: Any) -> None:
+        super().__init__(backbone, data, config)
+        self.rotation = torch.randn(backbone.dim, backbone.dim)  # neither a parameter nor a buffer
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.backbone(images) @ self.rotation
+
+
+class OutOfRange(Sound):
+    def decode(self, codes: Tensor) -> Tensor:
+        return self.decoder(codes).view(-1, *self.data.shape) + 3
+
+
+class NoSize(Sound):
+    def code_bits(self) -> float:
+        return 0.0
+
+
+class GlobalSamples(Sound):
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.decode(torch.randn(n, self.backbone.dim))
+
+
+class OneSample(Sound):
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.zeros(n, *self.data.shape)
+
+
+class WrongEnds(Sound):
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        return super().interpolate(end, start, steps)
+
+
+class WrongClasses(Sound):
+    def predict(self, images: Tensor) -> Tensor:
+        return self.backbone(images)
+
+
+class WrongAnswers(Sound):
+    def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits, answers = super().solve(batch)
+        return logits, answers + logits.shape[1]
+
+
+SPOILT = [
+    (NoEncode, "can_be_built", "it has no encode()"),
+    (TwoWays, "can_be_built", "it has fit and loss: choose one way to learn"),
+    (VectorLoss, "loss_is_a_finite_scalar", "the loss returned (32,), expected ()"),
+    (InfiniteLoss, "loss_is_a_finite_scalar", "the loss returned values that are not finite"),
+    (Detached, "gradients_reach_the_backbone", "no gradient reaches trunk"),
+    (Stuck, "gradients_reach_the_backbone", "all gradients of the backbone are zero"),
+    (Stuck, "steps_lower_the_loss", "20 steps on one batch take the loss from"),
+    (Peeks, "labels_are_left_alone", "set uses_labels=True in its spec"),
+    (Unseeded, "training_is_reproducible", "two trainings with one seed give the losses"),
+    (Noisy, "encodes_images", "no noise in eval mode"),
+    (BatchBound, "encodes_images", "with the other images of its batch"),
+    (Collapsed, "encodes_images", "gives every image the same representation"),
+    (Maps, "encodes_images", "encode() returned (32, 1, 8, 8), expected (B, D)"),
+    (Forgetful, "encoding_survives_saving", "register all state as parameters or buffers"),
+    (OutOfRange, "reconstructs_images", "expected [0,1]"),
+    (NoSize, "reconstructs_images", "code_bits() is 0.0"),
+    (GlobalSamples, "samples_from_its_generator_alone", "depends on more than the generator"),
+    (OneSample, "samples_from_its_generator_alone", "the same images whatever its generator"),
+    (WrongEnds, "interpolates_between_reconstructions", "away from its reconstruction"),
+    (WrongClasses, "predicts_classes", "predict() returned (32, 128), expected (32, 10)"),
+    (WrongAnswers, "poses_its_pretext_task", "solve()'s targets run from 10 to 10 for 10 answers"),
+]
+
+
+@pytest.mark.parametrize(("build", "name", "message"), SPOILT, ids=[build.__name__ for build, _, _ in SPOILT])
+def test_a_spoilt_method_fails_its_check(build: type, name: str, message: str) -> None:
+    convnet = Registry().load("convnet", ("backbone",)).spec
+    grey = small_datasets()[0]
+    with one_thread():
+        checks = dict(method_checks(method(build), NoConfig(), grey, convnet))
+        outcome = run_check("spoilt", name, checks[f"{name} [{grey.title}]"])
+    assert outcome.status == "failed"
+    assert message in outcome.detail
+
+
+def test_a_method_that_does_not_apply_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    def build(backbone: Backbone, data: ImageSpec, config: Any) -> nn.Module:
+        if data.size < 16:
+            raise NotApplicable("images too small")
+        return Sound(backbone, data, config)
+
+    checks = check_plugin(plugin(method(build), "model", tmp_path), Registry(), tmp_path)
+    skipped = [check for check in checks if check.status == "skipped"]
+    assert [(check.name, check.detail) for check in skipped] == [("can_be_built [8x8x1]", "images too small")]
+    assert sum("16x16x3" in check.name for check in checks) == 13
+
+
+class Adversarial(Sound):
+    """Two networks in turn."""
+
+    def __init__(self, backbone: Backbone, data: ImageSpec, config: Any) -> None:
+        super().__init__(backbone, data, config)
+        self.critic = nn.Linear(data.channels * data.size**2, 1)
+
+    loss = None  # type: ignore[assignment]
+
+    def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        fake = self.decode(self.backbone(batch.inputs))
+        yield "critic", self.critic(fake.detach().flatten(1)).mean() - self.critic(batch.inputs.flatten(1)).mean()
+        yield "backbone", -self.critic(fake.flatten(1)).mean()
+
+
+def test_a_method_with_turns(tmp_path: Path) -> None:
+    checks = check_plugin(plugin(method(Adversarial), "model", tmp_path), Registry(), tmp_path)
+    assert not [check for check in checks if check.status == "failed"]
+    skipped = {check.name.partition(" ")[0] for check in checks if check.status == "skipped"}
+    assert skipped == {"steps_lower_the_loss"}
+
+
+def test_docstring_source_and_config_are_asked_for(tmp_path: Path) -> None:
+    @dataclass
+    class Changeable:
+        size: int = 3
+
+    @dataclass(frozen=True)
+    class Odd:
+        size: Any = frozenset({1})
+
+    failed = checked(method(Sound, config=Changeable), "model", tmp_path, docstring="x = 1")
+    assert "has no docstring" in failed["documented"].detail
+    assert "use @dataclass(frozen=True)" in failed["config"].detail
+    failed = checked(method(Sound, config=Odd, source=""), "model", tmp_path)
+    assert "the spec's source is empty" in failed["documented"].detail
+    assert "not JSON serializable" in failed["config"].detail
+
+
+# Backbones. -----------------------------------------------------------------------------------------------------------
+
+
+def trunk(data: ImageSpec, *layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(data.channels * data.size**2, 7), *layers)
+
+
+class OverBatch(nn.Module):
+    def forward(self, features: Tensor) -> Tensor:
+        return features - features.mean(0)
+
+
+BACKBONES = [
+    (lambda data, config: Backbone(trunk(data), 8, data, any_size=False), "encodes_to_its_dim", "expected (32, 8)"),
+    (lambda data, config: trunk(data), "encodes_to_its_dim", "expected a harness.nn Backbone"),
+    (
+        lambda data, config: Backbone(trunk(data, OverBatch()), 7, data, any_size=False),
+        "answers_alike_in_any_batch",
+        "with the other images of its batch",
+    ),
+    (
+        lambda data, config: Backbone(trunk(data), 7, data, any_size=True),
+        "takes_the_sizes_that_it_claims",
+        "RuntimeError",
+    ),
+]
+
+
+@pytest.mark.parametrize(("build", "name", "message"), BACKBONES)
+def test_a_spoilt_backbone_fails_its_check(build: Any, name: str, message: str, tmp_path: Path) -> None:
+    failed = checked(BackboneSpec(name="b", build=build, source="own work"), "backbone", tmp_path)
+    assert message in failed[name].detail
+
+
+def test_a_backbone_must_be_fixed_by_the_seed(tmp_path: Path) -> None:
+    drawn = torch.Generator().manual_seed(1)
+
+    def build(data: ImageSpec, config: Any) -> Backbone:
+        layers = trunk(data)
+        layers[1].weight.data = torch.randn(layers[1].weight.shape, generator=drawn)
+        layers[1].bias.requires_grad_(False)
+        return Backbone(layers, 7, data, any_size=False)
+
+    failed = checked(BackboneSpec(name="b", build=build, source="own work"), "backbone", tmp_path)
+    assert "differ in trunk.1.weight" in failed["is_fixed_by_the_seed"].detail
+
+
+# Datasets. ------------------------------------------------------------------------------------------------------------
+
+
+def dataset(raw: RawImages, spec: ImageSpec, file: Path) -> DatasetSpec:
+    return DatasetSpec(
+        name="d",
+        describe=lambda config, root: spec,
+        files=lambda config, root: [file],
+        load=lambda config, root: raw,
+        source="own work",
+    )
+
+
+GREY = ImageSpec(channels=1, size=8, classes=("a", "b"))
+IMAGES = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
+LABELS = torch.tensor([0, 1] * 3)
+DATASETS = [
+    (RawImages(images=IMAGES, labels=LABELS), GREY, "", ""),
+    (RawImages(images=IMAGES.float(), labels=LABELS), GREY, "images_are_as_described", "expected torch.uint8"),
+    (RawImages(images=IMAGES[:, :, :4], labels=LABELS), GREY, "images_are_as_described", "expected (1, 1, 8, 8)"),
+    (RawImages(images=IMAGES, labels=LABELS + 1), GREY, "labels_are_in_range", "run from 1 to 2, expected 0 to 1"),
+    (RawImages(images=IMAGES, labels=LABELS[:4]), GREY, "labels_are_in_range", "labels returned (4,), expected (6,)"),
+    (RawImages(images=IMAGES), GREY, "labels_are_in_range", "not a torch.int64 tensor"),
+    (RawImages(images=IMAGES, labels=LABELS), ImageSpec(channels=1, size=8), "labels_are_in_range", "names no classes"),
+    (
+        RawImages(images=IMAGES, labels=LABELS),
+        ImageSpec(channels=2, size=8, classes=("a", "a")),
+        "describes_itself",
+        "it has 2 channels",
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "spec", "name", "message"), DATASETS)
+def test_datasets(raw: RawImages, spec: ImageSpec, name: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "images.bin"
+    file.write_bytes(b"x")
+    failed = checked(dataset(raw, spec, file), "dataset", tmp_path)
+    if not name:
+        assert failed == {}
+    else:
+        assert message in failed[name].detail
+
+
+def test_a_dataset_that_is_not_there_is_skipped(tmp_path: Path) -> None:
+    spec = dataset(RawImages(images=IMAGES, labels=LABELS), GREY, tmp_path / "missing.bin")
+    checks = {check.name: check for check in check_plugin(plugin(spec, "dataset", tmp_path), Registry(), tmp_path)}
+    assert checks["describes_itself"].status == "ok"
+    for name in ("files_are_there", "images_are_as_described", "labels_are_in_range"):
+        assert checks[name].status == "skipped"
+        assert "missing.bin" in checks[name].detail
+
+
+def test_a_plugin_that_needs_a_parameter_is_skipped_without_it(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Needy:
+        path: str
+
+    spec = DatasetSpec(name="d", describe=None, files=None, load=None, config=Needy, source="own work")  # type: ignore[arg-type]
+    checks = check_plugin(plugin(spec, "dataset", tmp_path), Registry(), tmp_path)
+    assert [(check.name, check.status, check.detail) for check in checks][-1] == ("config", "skipped", "needs path")
+
+
+# Evaluations. ---------------------------------------------------------------------------------------------------------
+
+
+def evaluation(*scores: ScoreSpec, needs: tuple[str, ...] = ("encode",)) -> EvaluationSpec:
+    return EvaluationSpec(name="e", run=lambda subject, config: {}, scores=scores, needs=needs, source="own work")
+
+
+ACCURACY = ScoreSpec(name="accuracy", unit="fraction", better="higher", low=0.0, high=1.0, primary=True)
+EVALUATIONS = [
+    (evaluation(ACCURACY), "", ""),
+    (evaluation(), "scores_are_specified", "it yields no score"),
+    (evaluation(ACCURACY, ACCURACY), "scores_are_specified", "two of its scores have one name"),
+    (evaluation(ScoreSpec(name="x", unit="", better="lower")), "scores_are_specified", "x has no unit"),
+    (evaluation(ScoreSpec(name="x", unit="m", better="up")), "scores_are_specified", "better when 'up'"),  # type: ignore[arg-type]
+    (evaluation(ScoreSpec(name="x", unit="m", better="none", low=1, high=0)), "scores_are_specified", "lies in [1, 0]"),
+    (
+        evaluation(ACCURACY, ScoreSpec(name="f1", unit="fraction", better="higher", primary=True)),
+        "at_most_one_score_ranks",
+        "accuracy and f1 are both primary",
+    ),
+    (
+        evaluation(ScoreSpec(name="x", unit="m", better="none", primary=True)),
+        "at_most_one_score_ranks",
+        "has no better direction",
+    ),
+    (evaluation(ACCURACY, needs=("encod",)), "needs_are_known", "it needs encod, which is no capability"),
+]
+
+
+@pytest.mark.parametrize(("spec", "name", "message"), EVALUATIONS)
+def test_evaluations(spec: EvaluationSpec, name: str, message: str, tmp_path: Path) -> None:
+    failed = checked(spec, "evaluation", tmp_path)
+    if not name:
+        assert failed == {}
+    else:
+        assert message in failed[name].detail

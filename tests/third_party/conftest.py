@@ -1,0 +1,3 @@
+"""The sources of packages that a test installs: none of them is importable where it lies."""
+
+collect_ignore = ["contrast"]

@@ -1,0 +1,102 @@
+"""A stranger's package, installed by pip as anyone would, and beside it packages that are wrong in every way."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent / "contrast"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package, a broken one, one with a misspelt hook, and one that takes a built-in's name."""
+    source = tmp_path_factory.mktemp("source") / "contrast"
+    shutil.copytree(PACKAGE, source)  # setuptools writes its build folder beside the sources
+    target = tmp_path_factory.mktemp("site")
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", target, source], check=True)
+    misspelt = "from harness.hookspecs import hookimpl\n@hookimpl\ndef harness_metod(): pass\n"
+    for name, content in (("broken", "import no_such_package"), ("misspelt", misspelt), ("digits", "x = 1")):
+        (target / f"stranger_{name}.py").write_text(content)
+        info = target / f"stranger_{name}-0.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: stranger-{name}\nVersion: 0.1\n")
+        group = "datasets" if name == "digits" else "models"
+        (info / "entry_points.txt").write_text(f"[harness.{group}]\n{name} = stranger_{name}\n")
+    return target
+
+
+def harness(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    code = "from harness.cli import main; main()"
+    command = [sys.executable, "-c", code, "plugins", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_everything_is_listed_and_the_duplicate_is_marked(site: Path) -> None:
+    listed = harness(site)
+    assert listed.returncode == 0, listed.stderr
+    lines = [line.split() for line in listed.stdout.splitlines()]
+    assert ["instance-contrast", "harness-contrast", "2.5", "Instance", "contrast:"] in [line[:5] for line in lines]
+    assert ["feature-norm", "harness-contrast", "2.5"] in [line[:3] for line in lines]
+    assert ["broken", "stranger-broken", "0.1"] in [line[:3] for line in lines]
+    assert sum("DUPLICATE," in line for line in lines) == 2
+    rows = json.loads(harness(site, "list", "--json", "--kind", "pretext").stdout)
+    row = next(row for row in rows if row["name"] == "instance-contrast")
+    assert row["distribution"] == "harness-contrast"
+    assert row["kind"] == "pretext"
+
+
+def test_the_package_keeps_the_contract(site: Path) -> None:
+    checked = harness(site, "check", "instance-contrast[noise=0.2]")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "steps_lower_the_loss [16x16x3]" in checked.stdout
+    assert "failed" not in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("broken", "plugin 'broken' of stranger-broken 0.1 cannot be loaded: ModuleNotFoundError: No module named"),
+        ("misspelt", "'harness_metod', which is no hook: did you mean 'harness_method'?"),
+        ("digits", "'digits' is offered by harness "),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(site: Path, name: str, message: str) -> None:
+    checked = harness(site, "check", name)
+    assert checked.returncode == 2
+    assert message in checked.stderr
+    assert checked.stderr.startswith("harness: error: ")
+    assert len(checked.stderr.splitlines()) == 1
+
+
+def test_a_qualified_name_reaches_the_built_in(site: Path) -> None:
+    shown = harness(site, "show", "harness:digits")
+    assert shown.returncode == 0, shown.stderr
+    assert "Handwritten digits" in shown.stdout
+
+
+def test_the_digest_of_a_strangers_plugin_covers_its_whole_package(site: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    code = """
+from harness.fingerprint import source_digest
+from harness.registry import METHOD_KINDS, Registry
+
+loaded = Registry().load("instance-contrast", METHOD_KINDS)
+neighbour = loaded.file.with_name("terms.py")
+before = source_digest(loaded)
+neighbour.write_text("# a comment\\n" + neighbour.read_text())
+assert source_digest(loaded) == before
+neighbour.write_text(neighbour.read_text().replace("dim=1", "dim=-1"))
+assert source_digest(loaded) != before
+"""
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
