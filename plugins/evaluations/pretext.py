@@ -1,0 +1,76 @@
+"""The pretext task's own accuracy on images that the method did not learn from, against guessing.
+
+Every question that the method poses on the test split counts: all four turns of each image for rotation, one
+permutation of each image for jigsaw. It says how well the task was learnt, not how good the representation is.
+
+B images, M questions, K answers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.data.batches import Batch
+from harness.data.images import to_float
+from harness.errors import TrainingFailed
+from harness.hookspecs import hookimpl
+from harness.records import ScoreSpec, ScoreValue
+from harness.specs import EvaluationSpec, NoConfig
+from harness.subject import Subject, autocast
+
+BATCH = 256  # images posed at once
+
+
+def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
+    right, answers = posed(subject, subject.images("test"))
+    n = len(right)
+    note = f"{n} questions with {answers} answers each"
+    return {"accuracy": ScoreValue(value=float(right.double().mean()), n=n, chance=1 / answers, note=note)}
+
+
+def posed(subject: Subject, images: Tensor) -> tuple[Tensor, int]:
+    """Which questions about uint8 images (N,C,H,W) are answered rightly, bool (M,), and K.
+
+    Methods draw their questions from torch's global generators: these are seeded for this purpose, then restored.
+    """
+    devices = [subject.device] if subject.device.type == "cuda" else []
+    seed = int(torch.randint(2**62, (), generator=subject.generator("pretext questions")))
+    parts, answers = [], 0
+    with torch.random.fork_rng(devices), torch.no_grad(), autocast(subject.device, subject.cell.precision):
+        torch.manual_seed(seed)
+        for part in images.split(BATCH):
+            logits, targets = subject.method.solve(Batch(inputs=to_float(part.to(subject.device)), progress=1.0))
+            _check(logits, targets)
+            parts.append((logits.argmax(1) == targets).cpu())
+            answers = logits.shape[1]
+    return torch.cat(parts), answers
+
+
+def _check(logits: Tensor, targets: Tensor) -> None:
+    if logits.ndim != 2 or targets.shape != logits.shape[:1] or logits.shape[1] < 2:
+        shapes = f"{tuple(logits.shape)} and {tuple(targets.shape)}"
+        raise TrainingFailed(f"solve() gave {shapes}, expected logits (M,K) and targets (M,) with at least 2 answers")
+    if not torch.isfinite(logits).all():
+        raise TrainingFailed("solve() gave logits that are not finite")
+
+
+@hookimpl
+def harness_evaluation() -> EvaluationSpec:
+    return EvaluationSpec(
+        name="pretext",
+        run=run,
+        needs=("solve",),
+        source="the accuracy that papers on pretext tasks report beside the transfer, e.g. arXiv:1803.07728",
+        scores=(
+            ScoreSpec(
+                name="accuracy",
+                unit="fraction",
+                better="higher",
+                low=0.0,
+                high=1.0,
+                primary=True,
+                help="Fraction of the task's questions about test images that are answered rightly; chance is 1/K.",
+            ),
+        ),
+    )

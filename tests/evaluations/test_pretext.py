@@ -1,0 +1,105 @@
+"""Pretext accuracy of methods whose true accuracy is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from example_subject import digits_dataset, example_subject
+from torch import nn
+
+from harness.data.batches import Batch
+from harness.data.images import ImageDataset
+from harness.errors import TrainingFailed
+from harness.specs import NoConfig
+from harness_plugins.evaluations import pretext
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageDataset:
+    return digits_dataset()
+
+
+class Turning(nn.Module):
+    """Asks R random turns of each image. Knows the answer to a `skill` share of the questions, and guesses the rest."""
+
+    def __init__(self, turns: int, skill: float) -> None:
+        super().__init__()
+        self.turns, self.skill = turns, skill
+        self.weight = nn.Parameter(torch.eye(turns))
+        self.seen: list[torch.Tensor] = []
+        self.dtypes: set[torch.dtype] = set()
+
+    def solve(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        answers = torch.randint(self.turns, (2 * len(batch.inputs),))  # two questions about each image
+        known = torch.rand(answers.shape) < self.skill
+        guesses = torch.randint(self.turns, answers.shape)
+        logits = nn.functional.one_hot(torch.where(known, answers, guesses), self.turns).float() @ self.weight
+        self.seen.append(answers)
+        self.dtypes.add(logits.dtype)
+        return logits, answers
+
+
+def test_perfect_and_guessing_methods(data: ImageDataset, tmp_path: Path) -> None:
+    perfect = pretext.run(example_subject(Turning(4, skill=1.0), data, tmp_path), NoConfig())["accuracy"]
+    n = 2 * len(data.test)
+    assert (perfect.value, perfect.n, perfect.chance) == (1.0, n, 0.25)
+    assert perfect.note == f"{n} questions with 4 answers each"
+    guess = pretext.run(example_subject(Turning(5, skill=0.0), data, tmp_path), NoConfig())["accuracy"]
+    assert guess.chance == 0.2
+    assert guess.value == pytest.approx(0.2, abs=4 * (0.2 * 0.8 / n) ** 0.5)
+    half = pretext.run(example_subject(Turning(4, skill=0.5), data, tmp_path), NoConfig())["accuracy"]
+    assert half.value == pytest.approx(0.5 + 0.5 / 4, abs=4 * (0.25 / n) ** 0.5)
+
+
+def test_questions_are_seeded_and_the_global_generator_is_left_alone(data: ImageDataset, tmp_path: Path) -> None:
+    methods = [Turning(4, skill=0.5) for _ in range(3)]
+    values = []
+    for method, seed in zip(methods, (0, 0, 1), strict=True):
+        torch.rand(3)
+        state = torch.get_rng_state()
+        values.append(pretext.run(example_subject(method, data, tmp_path, seed=seed), NoConfig())["accuracy"].value)
+        assert torch.equal(torch.get_rng_state(), state)
+    first, again, other = (torch.cat(method.seen) for method in methods)
+    assert values[0] == values[1]
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(methods[0].seen[0], methods[0].seen[1])  # batches get questions of their own
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_precision_of_the_cell(precision: str, dtype: torch.dtype, data: ImageDataset, tmp_path: Path) -> None:
+    method = Turning(4, skill=1.0)
+    scores = pretext.run(example_subject(method, data, tmp_path, precision=precision), NoConfig())
+    assert method.dtypes == {dtype}
+    assert scores["accuracy"].value == 1.0
+
+
+class Fixed(nn.Module):
+    """Gives the same logits and targets, whatever it is shown."""
+
+    def __init__(self, logits: torch.Tensor, targets: torch.Tensor) -> None:
+        super().__init__()
+        self.answer = (logits, targets)
+
+    def solve(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "message"),
+    [
+        (torch.zeros(4, 3), torch.zeros(5).long(), r"solve\(\) gave \(4, 3\) and \(5,\), expected logits"),
+        (torch.zeros(4), torch.zeros(4).long(), r"expected logits \(M,K\)"),
+        (torch.zeros(4, 1), torch.zeros(4).long(), "at least 2 answers"),
+        (torch.full((4, 3), float("nan")), torch.zeros(4).long(), "not finite"),
+    ],
+)
+def test_unusable_answers_are_failures(
+    logits: torch.Tensor, targets: torch.Tensor, message: str, data: ImageDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingFailed, match=message):
+        pretext.run(example_subject(Fixed(logits, targets), data, tmp_path), NoConfig())
