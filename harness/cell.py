@@ -13,6 +13,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import threadpoolctl
 import torch
 from torch import nn
 
@@ -76,6 +77,7 @@ def prepare_process(cell: Cell) -> None:
     """Fix what floating-point results depend on: threads, deterministic kernels, denormals."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(cell.threads)
+    threadpoolctl.threadpool_limits(cell.threads)
     torch.set_flush_denormal(True)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -252,6 +254,8 @@ def _scores(spec: EvaluationSpec, values: Any, n: int) -> tuple[Score, ...]:
                 chance=measured.chance,
                 n=n if measured.n is None else measured.n,
                 note=measured.note,
+                low=score.low,
+                high=score.high,
             )
         )
     return tuple(scores)

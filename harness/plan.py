@@ -170,8 +170,13 @@ def _task(cell: Cell, registry: Registry, shared: CellTask) -> CellTask:
         for target in cell.targets
         for ref in cell.evaluations
     )
-    info = registry.load(cell.method.name, METHOD_KINDS).info
-    provenance = {"keyed": keyed, "plugin": info.origin, **machine(cell.device)}
+    plugin = registry.load(cell.method.name, METHOD_KINDS)
+    provenance = {
+        "keyed": keyed,
+        "plugin": plugin.info.origin,
+        "uses_labels": plugin.spec.uses_labels,
+        **machine(cell.device),
+    }
     return replace(shared, key=key, cell=cell, identity=identity, provenance=provenance, todo=todo)
 
 

@@ -189,6 +189,8 @@ class Score:
     chance: float | None
     n: int
     note: str = ""
+    low: float | None = None  # the smallest and the largest value that is possible
+    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

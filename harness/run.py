@@ -234,7 +234,7 @@ def slug(request: Request) -> str:
     """A folder name that the same request always gets: `vae-jigsaw-on-digits`."""
 
     def words(texts: Iterable[str]) -> str:
-        return "-".join(re.sub(r"[^A-Za-z0-9.=]+", "-", text).strip("-") for text in texts)
+        return "-".join(re.sub(r"[^A-Za-z0-9.=]+", "-", text.replace("./", "")).strip("-.") for text in texts)
 
     name = f"{words(request.plugins) or 'references'}-on-{words(request.datasets)}"
     if len(name) <= 80:

@@ -1,0 +1,47 @@
+"""Reports: `build` writes a folder, `table` and `notebook_html` serve notebooks, `terminal_table` the command line.
+
+The imports are inside: none of pandas, scipy and matplotlib is needed to know that reports exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import RenderableType
+
+    from harness.records import CellResult
+
+
+def build(runs: Sequence[Any], out: Path) -> list[Path]:
+    """Write results.parquet, results.csv, report.md and index.html into `out`; returns these files.
+
+    runs: of harness.store.RunFolder, or (results, folder) pairs.
+    """
+    from harness.report.writing import write_report
+
+    return write_report(runs, out)
+
+
+def table(results: Iterable[CellResult]) -> DataFrame:
+    """The ranked comparison as a compact frame; see harness.report.summary.table."""
+    from harness.report import summary
+
+    return summary.table(results)
+
+
+def notebook_html(results: Iterable[CellResult]) -> str:
+    """The ranked comparison as a fragment of HTML."""
+    from harness.report import html
+
+    return html.notebook_html(results)
+
+
+def terminal_table(results: Iterable[CellResult]) -> RenderableType:
+    """The ranked comparison for `rich`, as wide as the console and at most 100 columns."""
+    from harness.report import terminal
+
+    return terminal.terminal_table(results)

@@ -2,7 +2,8 @@
 
 B images, C channels, H=W pixels, D features, R quarter turns.
 All R turns of an image are in one batch, as in the paper, in shuffled order; turns are exact, so that no interpolation
-gives them away. Differs from the paper: a linear head on the backbone's features, AdamW, images shifted and not padded.
+gives them away. Differs from the paper: a head with a hidden layer, which keeps the backbone's features general where
+a linear one bends them to the task; AdamW; images shifted and not padded.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ class Config:
     turns: int = 4  # quarter turns to tell apart, 2 to 4
     shift: float = 0.1  # largest shift before turning, as a fraction of the image size
     flip: bool = False  # mirror half of the images before turning: for photographs, not for writing
+    hidden: int = 256  # units of the head's hidden layer
 
     def __post_init__(self) -> None:
+        if self.hidden < 1:
+            raise ValueError("hidden must be at least 1")
         if not 2 <= self.turns <= 4:
             raise ValueError("turns must be 2, 3 or 4")
         if not 0 <= self.shift < 0.5:
@@ -38,7 +42,9 @@ class Rotation(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = backbone  # (B,C,H,W) -> (B,D)
-        self.head = nn.Linear(backbone.dim, config.turns)  # (B,D) -> (B,R)
+        self.head = nn.Sequential(
+            nn.Linear(backbone.dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.turns)
+        )  # (B,D) -> (B,R)
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
         images = random_flip(batch.inputs) if self.config.flip else batch.inputs

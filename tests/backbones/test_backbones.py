@@ -54,3 +54,14 @@ def test_resnet18_has_the_small_image_stem() -> None:
 def test_bad_parameters_are_named(module, params: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(params))):
         module.Config(**params)
+
+
+@pytest.mark.parametrize(("stem", "size", "strides"), [
+    ("auto", 8, [1, 2, 2]),
+    ("auto", 28, [2, 2, 1]),
+    ("full", 28, [1, 2, 2]),
+    ("half", 8, [2, 2, 1]),
+])  # fmt: skip
+def test_the_stem_keeps_the_resolution_of_small_images(stem: str, size: int, strides: list[int]) -> None:
+    net = convnet.build(ImageSpec(channels=1, size=size), convnet.Config(stem=stem))
+    assert [layer.stride[0] for layer in net.modules() if isinstance(layer, nn.Conv2d)] == strides

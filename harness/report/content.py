@@ -1,0 +1,156 @@
+"""Everything that a report shows, gathered once from the runs; HTML and Markdown are two ways to write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.frame import PROVENANCE, TRAINING, dataset_labels, joined, tidy_frame
+from harness.records import CellResult
+from harness.report.figures import Drawing, cost_chart, curve_panel, ranking_chart
+from harness.report.palette import Look, looks
+from harness.report.pictures import Shown, shown_pictures, slug
+from harness.report.reading import reading
+from harness.report.series import Series, differing_provenance, with_series
+from harness.report.summary import Comparison, comparisons
+from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
+
+PICTURE_ORDER = ("reconstructions", "samples", "interpolation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run as it comes from the disk."""
+
+    name: str
+    path: Path
+    results: tuple[CellResult, ...]
+    environment: dict[str, Any]
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """The report, before it is written in any format."""
+
+    runs: tuple[Run, ...]
+    frame: pd.DataFrame
+    series: tuple[Series, ...]
+    looks: dict[int, Look]
+    comparisons: tuple[Comparison, ...]
+    differing: tuple[str, ...]  # provenance columns in which the runs differ
+    rankings: tuple[Drawing, ...]
+    costs: tuple[Drawing, ...]
+    curves: tuple[Drawing, ...]
+    pictures: dict[str, list[Shown]]
+    scores: tuple[ScoreRow, ...]
+    troubles: tuple[Trouble, ...]
+    cells: tuple[tuple[Run, Series, CellResult], ...]
+
+    @property
+    def title(self) -> str:
+        learned = [one.label for one in self.series if not one.is_reference]
+        shown = learned if len(learned) <= 5 else [*learned[:4], f"{len(learned) - 4} more"]
+        sources = list(dict.fromkeys(comparison.source for comparison in self.comparisons))
+        return f"{', '.join(shown) or 'References'} on {', '.join(sources) or 'nothing'}"
+
+    @property
+    def readings(self) -> list[str]:
+        return [reading(comparison) for comparison in self.comparisons]
+
+    @property
+    def transfers(self) -> bool:
+        """Is there more than one source or target, so that a heat map says something?"""
+        return len(self.comparisons) > 1
+
+    @property
+    def drawings(self) -> list[Drawing]:
+        maps = [shown.drawing for group in self.pictures.values() for shown in group if shown.drawing]
+        return [*self.rankings, *self.costs, *self.curves, *maps]
+
+
+def gather(runs: Sequence[Run]) -> Content:
+    """Read, pool and compare. Pure but for reading the pictures."""
+    labels = dataset_labels(result for run in runs for result in run.results)
+    frame = joined([tidy_frame(run.results, run.name, labels) for run in runs])
+    numbered, series = with_series(frame)
+    look = looks(series)
+    compared = comparisons(numbered, series)
+    cells = tuple(_cells(runs, numbered, series))
+    pictures = shown_pictures([(run.path, one, result) for run, one, result in cells], labels)
+    rankings = [ranking_chart(c, look, slug(f"ranking-{c.source}-{c.target}")) for c in compared]
+    costs = [cost_chart(c, _costs(numbered, c.source), look, slug(f"cost-{c.source}-{c.target}")) for c in compared]
+    return Content(
+        runs=tuple(runs),
+        frame=frame,
+        series=tuple(series),
+        looks=look,
+        comparisons=tuple(compared),
+        differing=tuple(differing_provenance(frame)),
+        rankings=tuple(drawing for drawing in rankings if drawing),
+        costs=tuple(drawing for drawing in costs if drawing),
+        curves=tuple(_curves(cells, labels, look)),
+        pictures=dict(sorted(pictures.items(), key=lambda item: _picture_rank(item[0]))),
+        scores=tuple(score_rows(numbered, series)),
+        troubles=tuple(troubles(numbered, series)),
+        cells=cells,
+    )
+
+
+def _picture_rank(name: str) -> tuple[int, str]:
+    return (PICTURE_ORDER.index(name) if name in PICTURE_ORDER else len(PICTURE_ORDER), name)
+
+
+def _cells(
+    runs: Sequence[Run], numbered: pd.DataFrame, series: Sequence[Series]
+) -> Iterator[tuple[Run, Series, CellResult]]:
+    """Each result with its series, in the order of the frame."""
+    results = {(run.name, result.key): (run, result) for run in runs for result in run.results}
+    rows = numbered[["run", "cell", "series"]].drop_duplicates().sort_values("series", kind="stable")
+    for name, key, index in rows.itertuples(index=False, name=None):
+        run, result = results[name, key]
+        yield run, series[index], result
+
+
+def _costs(numbered: pd.DataFrame, source: str) -> dict[int, float]:
+    """Mean seconds of training of each series; 0 where there was nothing to train."""
+    training = numbered[(numbered["evaluation"] == TRAINING) & (numbered["source"] == source)]
+    steps = training[(training["score"] == "steps") & (training["value"] > 0)]["series"]
+    seconds = training[training["score"] == "seconds"].groupby("series")["value"].mean()
+    fitted = seconds[seconds >= 0.01].index  # closed form: no steps, but some cost
+    trained = set(steps) | set(fitted)
+    means: dict[Any, float] = seconds.to_dict()
+    return {int(index): value if index in trained else 0.0 for index, value in means.items()}
+
+
+def _curves(
+    cells: Sequence[tuple[Run, Series, CellResult]], labels: dict[str, str], look: dict[int, Look]
+) -> Iterator[Drawing]:
+    found: dict[tuple[int, str], list[tuple[int, Any]]] = {}
+    names = {one.index: one.label for _, one, _ in cells}
+    sources = {str(result.cell.source) for _, _, result in cells}
+    for _, one, result in cells:
+        if result.training.curve:
+            source = labels.get(str(result.cell.source), str(result.cell.source))
+            found.setdefault((one.index, source), []).append((result.cell.seed, result.training.curve))
+    for (index, source), curves in found.items():
+        title = names[index] + (f" on {source}" if len(sources) > 1 else "")
+        name = slug(f"curve-{index}-{title}")
+        yield curve_panel(sorted(curves, key=lambda c: c[0]), look[index], name, title=title, series=index)
+
+
+def provenance_of(content: Content) -> tuple[dict[str, str], dict[tuple[str, str], dict[str, str]]]:
+    """Provenance that all cells share, and for each (run, cell) what is its own."""
+    columns = [c for c in content.frame.columns if c.startswith(PROVENANCE)]
+    by_cell = content.frame.groupby(["run", "cell"], sort=False)[columns].first()
+    constant = [column for column in columns if by_cell[column].nunique() == 1]
+    shared = {column.removeprefix(PROVENANCE): by_cell[column].iloc[0] for column in constant}
+    own = [column for column in columns if column.removeprefix(PROVENANCE) not in shared]
+    return shared, {
+        key: {str(column).removeprefix(PROVENANCE): value for column, value in row.items() if value}
+        for key, row in zip(by_cell.index, by_cell[own].to_dict("records"), strict=True)
+    }

@@ -1,0 +1,137 @@
+"""What one series got by one score: its estimate over seeds, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import pandas as pd
+
+from harness.frame import TRAINING
+from harness.stats import Difference, Estimate, mean_interval, wilson, within
+
+LEADING = "linear-probe"
+_AMOUNTS = ("images/s", "s", "ms", "bytes", "MiB", "FLOP/s", "weights", "images", "steps")  # never below zero
+_FIRST = (LEADING, "knn")  # then as the evaluations come
+NEVER_RANKED = (TRAINING, "throughput", "pretext")  # of the machine or of a task of its own: told, not compared
+
+_KEPT = ("series", "target", "evaluation", "score", "seed", "value", "chance", "n", "status", "reason", "note")
+Record = Mapping[str, Any]  # a row of the tidy frame; None for nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A primary score of an evaluation; `ranked` where a better value means a better method."""
+
+    evaluation: str
+    score: str
+    unit: str
+    better: str
+    ranked: bool
+
+    @property
+    def name(self) -> str:
+        return self.evaluation if self.evaluation == self.score else f"{self.evaluation} {self.score}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What one series got in one column."""
+
+    estimate: Estimate | None = None  # None: nothing was measured, see status and reason
+    by_seed: dict[int, float] | None = None
+    planned: int = 0  # seeds that were tried
+    chance: float | None = None
+    floor: float | None = None  # what real data gets, for distances
+    gain: Difference | None = None  # over the baseline, positive is better
+    p: float | None = None  # of the gain, corrected; None: not tested
+    mark: str = ""  # "best" or "≈ best"
+    status: str = ""
+    reason: str = ""
+    note: str = ""
+
+
+class Rows:
+    """The rows of a frame by what they are about, as plain records: pandas is slow at many small selections."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        kept = frame[list(_KEPT)]
+        self._found: dict[tuple[int, str, str], list[Record]] = {}
+        records: Any = kept.astype(object).where(kept.notna(), None).to_dict("records")
+        for record in records:
+            key = (record["series"], record["target"], record["evaluation"])
+            self._found.setdefault(key, []).append(record)
+        self.series = {series for series, _, _ in self._found}
+
+    def of(self, series: int, target: str, evaluation: str) -> list[Record]:
+        return self._found.get((series, target, evaluation), [])
+
+
+def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
+    """Primary scores in order of appearance, the leading evaluation first and what is not ranked last."""
+    found = []
+    key: Any
+    for key, group in frame[frame["primary"]].groupby(["evaluation", "score"], sort=False):
+        evaluation, score = key
+        name, better = evaluation.partition("[")[0], group["better"].iloc[0]
+        one_task = group["chance"].nunique() <= 1 or name == LEADING
+        ranked = better != "none" and name not in NEVER_RANKED and one_task
+        unit = group["unit"].iloc[0]
+        found.append(Column(evaluation=evaluation, score=score, unit=unit, better=better, ranked=ranked))
+    return tuple(sorted(found, key=_place))
+
+
+def _place(column: Column) -> tuple[int, bool]:
+    name = column.evaluation.partition("[")[0]
+    return (_FIRST.index(name) if name in _FIRST else len(_FIRST), not column.ranked)
+
+
+def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column) -> Entry:
+    """The entry of one series: `rows` are of the column's evaluation, `training` says why there may be none."""
+    scored = [row for row in rows if row["score"] == column.score and row["value"] is not None]
+    missing = [row for row in rows or training if row["status"] != "ok"]
+    planned = len({row["seed"] for row in (*rows, *training)})
+    reason = "; ".join(_distinct(row["reason"] for row in missing))
+    statuses = {row["status"] for row in missing}
+    # A seed that failed in training says nothing of what the others skip with a reason.
+    status = "skipped" if "skipped" in statuses else "failed" if statuses else ""
+    if not scored:
+        return Entry(planned=planned, status=status or "not run", reason=reason)
+    chances = [row["chance"] for row in scored if row["chance"] is not None]
+    return Entry(
+        estimate=_estimate([row["value"] for row in scored], scored[0]["n"], column),
+        by_seed={row["seed"]: row["value"] for row in scored},
+        planned=planned,
+        chance=sum(chances) / len(chances) if chances else None,
+        floor=_floor(rows, column),
+        status=status or "ok",
+        reason=reason,
+        note="; ".join(_distinct(row["note"] for row in scored)),
+    )
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def _estimate(values: Sequence[float], examples: int | None, column: Column) -> Estimate:
+    if len(values) == 1 and column.score == "accuracy" and column.unit == "fraction" and examples:
+        return wilson(values[0], int(examples))
+    return over_seeds(values, column.unit)
+
+
+def over_seeds(values: Sequence[float], unit: str) -> Estimate:
+    """Mean and interval over seeds; that of a fraction ends at 0 and 1, that of an amount at 0."""
+    estimate = mean_interval(values)
+    if unit == "fraction":
+        return within(estimate, 0.0, 1.0)
+    return within(estimate, 0.0, inf) if unit in _AMOUNTS else estimate
+
+
+def _floor(rows: Sequence[Record], column: Column) -> float | None:
+    """`frechet_floor` stands beside `frechet_distance`: what real images get at the same n."""
+    names = (f"{column.score}_floor", f"{column.score.rpartition('_')[0]}_floor")
+    floors = [row["value"] for row in rows if row["score"] in names and row["value"] is not None]
+    return sum(floors) / len(floors) if floors else None

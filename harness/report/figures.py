@@ -1,0 +1,254 @@
+"""Charts as small SVGs: the leading score with intervals, score against cost, training curves, maps of the features.
+
+matplotlib without pyplot, text kept as text. Everything that belongs to one series carries `data-series`, so that the
+page can hide it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator
+
+from harness.records import CurvePoint
+from harness.report.entries import Entry
+from harness.report.numbers import duration, interval, number
+from harness.report.palette import DASHES, GRID, INK, MUTED, Look, class_look
+from harness.report.summary import Comparison, Row
+
+MAP_POINTS = 600  # of a map; every k-th point is drawn where there are more
+CURVE_POINTS = 200
+LEGEND_CLASSES = 20
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none", "svg.hashsalt": "harness", "text.parse_math": False, "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"], "font.size": 9.0, "text.color": INK, "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK, "axes.linewidth": 0.7, "xtick.color": MUTED, "ytick.color": MUTED,
+    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "axes.axisbelow": True, "grid.color": GRID, "grid.linewidth": 0.6, "figure.facecolor": "none",
+    "axes.facecolor": "none", "savefig.facecolor": "none", "lines.linewidth": 1.5, "lines.markersize": 6.5,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure: `svg` still has the palette's placeholders. `series` is set where it shows one series only."""
+
+    name: str  # of its file
+    title: str
+    caption: str = ""
+    svg: str
+    series: int | None = None
+
+
+@contextmanager
+def _canvas(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    """A figure of that size in inches with one pair of axes."""
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        yield figure, figure.add_subplot()
+
+
+def _svg(figure: Figure, name: str, title: str) -> str:
+    """The figure as one `<svg>` element whose ids are unique on a page, with a title for screen readers."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'<g id="series-(\d+)"', r'<g class="series" data-series="\1"', text)
+    text = re.sub(r'<g id="[A-Za-z0-9.]+_\d+"', "<g", text)  # groups that nothing refers to
+    for pattern in (r'(\bid=")', r'(href="#)', r"(url\(#)"):
+        text = re.sub(pattern, rf"\g<1>{name}-", text)
+    label = f'role="img" aria-label="{escape(title, quote=True)}"'
+    return re.sub(r"<svg ", f"<svg {label} ", text, count=1).strip()
+
+
+def ranking_chart(comparison: Comparison, looks: dict[int, Look], name: str) -> Drawing | None:
+    """One line per series, best on top: mean, interval, and each seed as a thin tick."""
+    column = comparison.leading_column()
+    rows = [row for row in comparison.rows if comparison.leading_entry(row).estimate]
+    if column is None or not rows:
+        return None
+    with _canvas(7.4, 0.34 * len(rows) + 0.75) as (figure, axes):
+        for place, row in enumerate(reversed(rows)):
+            _ranking_line(axes, place, row, comparison.leading_entry(row), looks[row.series.index], column.unit)
+        axes.set_yticks([])
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"{column.name} ({column.unit}, {column.better} is better)")
+        title = f"{column.name} on {comparison.title}"
+        svg = _svg(figure, name, title)
+    return Drawing(name=name, title=title, caption="Mean and 95 % interval; thin ticks are single seeds.", svg=svg)
+
+
+def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, unit: str) -> None:
+    gid = f"series-{row.series.index}"
+    assert entry.estimate is not None
+    mean = entry.estimate.mean
+    if entry.estimate.low is not None and entry.estimate.high is not None:
+        ends = [entry.estimate.low, entry.estimate.high]
+        axes.plot(ends, [place, place], color=look.colour, linewidth=2.2, gid=gid, solid_capstyle="butt")
+    seeds = list((entry.by_seed or {}).values())
+    axes.plot(seeds, [place] * len(seeds), "|", color=look.colour, markersize=9, markeredgewidth=0.9, gid=gid)
+    fill = look.colour if look.fill != "none" else "white"
+    axes.plot([mean], [place], look.marker, color=look.colour, markerfacecolor=fill, markeredgewidth=1.4, gid=gid)
+    beside = axes.get_yaxis_transform()
+    weight = "bold" if entry.mark else "normal"
+    style: dict[str, Any] = {"gid": gid, "va": "center", "fontweight": weight}
+    axes.text(-0.015, place, row.series.label, transform=beside, ha="right", **style)
+    says = " ".join(filter(None, (number(mean, unit), interval(entry.estimate, unit), entry.mark)))
+    axes.text(1.015, place, says, transform=beside, ha="left", **style)
+
+
+def cost_chart(comparison: Comparison, costs: dict[int, float], looks: dict[int, Look], name: str) -> Drawing | None:
+    """The leading score against seconds of training; what is not trained is a dashed line across."""
+    column = comparison.leading_column()
+    rows = [row for row in comparison.rows if comparison.leading_entry(row).estimate]
+    trained = [costs[row.series.index] for row in rows if costs.get(row.series.index, 0.0) > 0]
+    if column is None or not trained:
+        return None
+    with _canvas(7.4, 3.6) as (figure, axes):
+        axes.set_xscale("log")
+        for row in rows:
+            _cost_point(axes, row, comparison.leading_entry(row), costs.get(row.series.index, 0.0), looks)
+        axes.set_xlim(min(trained) / 1.6, max(trained) * 1.6)
+        axes.set_ylim(axes.get_ylim())  # from here on, labels must not move it
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(trained) < 100 * min(trained) else (1,)))
+        axes.xaxis.set_major_formatter(lambda value, _: duration(value))
+        axes.xaxis.set_minor_formatter(lambda value, _: "")
+        _edge_labels(axes, rows, comparison, costs, looks)
+        axes.set_xlabel("training time per cell (log scale)")
+        axes.set_ylabel(f"{column.name} ({column.unit})")
+        title = f"{column.name} on {comparison.title} against training time"
+        svg = _svg(figure, name, title)
+    return Drawing(name=name, title=title, caption="Mean and 95 % interval. Dashed: not trained, at no cost.", svg=svg)
+
+
+def _cost_point(axes: Axes, row: Row, entry: Entry, cost: float, looks: dict[int, Look]) -> None:
+    look, gid = looks[row.series.index], f"series-{row.series.index}"
+    assert entry.estimate is not None
+    mean = entry.estimate.mean
+    if cost <= 0:
+        axes.axhline(mean, color=look.colour, linestyle="--", linewidth=1, gid=gid)
+        return
+    if entry.estimate.low is not None and entry.estimate.high is not None:
+        axes.plot([cost, cost], [entry.estimate.low, entry.estimate.high], color=look.colour, linewidth=1.2, gid=gid)
+    fill = look.colour if look.fill != "none" else "white"
+    axes.plot([cost], [mean], look.marker, color=look.colour, markerfacecolor=fill, markeredgewidth=1.4, gid=gid)
+
+
+def _edge_labels(
+    axes: Axes, rows: Sequence[Row], comparison: Comparison, costs: dict[int, float], looks: dict[int, Look]
+) -> None:
+    """Names in the right margin at the height of their point, pushed apart, with a thin line to the point."""
+    low, high = axes.get_ylim()
+    right = axes.get_xlim()[1]
+    means = {row.series.index: comparison.leading_entry(row).estimate.mean for row in rows}  # type: ignore[union-attr]
+    ordered = sorted(rows, key=lambda row: means[row.series.index])
+    heights = spread([(means[row.series.index] - low) / (high - low) for row in ordered], gap=0.065)
+    for row, height in zip(ordered, heights, strict=True):
+        index, cost = row.series.index, costs.get(row.series.index, 0.0)
+        gid = f"series-{index}"
+        at = low + height * (high - low)
+        start = cost if cost > 0 else right
+        edge = right * (right / axes.get_xlim()[0]) ** 0.025
+        axes.plot([start, right, edge], [means[index], means[index], at], color=looks[index].colour, linewidth=0.5,
+                  clip_on=False, gid=gid)  # fmt: skip
+        note = "" if cost > 0 else " (untrained)"
+        axes.text(1.03, height, row.series.label + note, transform=axes.transAxes, va="center", gid=gid)
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending heights in [0,1], moved as little as a simple sweep needs until neighbours are `gap` apart.
+
+    >>> spread([0.5, 0.5, 0.9], gap=0.1)
+    [0.45, 0.55, 0.9]
+    >>> spread([0.96, 0.99], gap=0.1)
+    [0.9, 1.0]
+    """
+    groups: list[list[float]] = []  # neighbours that touch share a block around the mean of their own heights
+    for height in heights:
+        groups.append([height])
+        while len(groups) > 1 and _bottom(groups[-1], gap) - _top(groups[-2], gap) < gap - 1e-12:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    moved = [_bottom(group, gap) + i * gap for group in groups for i in range(len(group))]
+    ceilings = [1 - (len(moved) - 1 - i) * gap for i in range(len(moved))]
+    return [round(min(height, ceiling), 6) for height, ceiling in zip(moved, ceilings, strict=True)]
+
+
+def _bottom(group: Sequence[float], gap: float) -> float:
+    return sum(group) / len(group) - gap * (len(group) - 1) / 2
+
+
+def _top(group: Sequence[float], gap: float) -> float:
+    return _bottom(group, gap) + gap * (len(group) - 1)
+
+
+def curve_panel(curves: Sequence[tuple[int, Sequence[CurvePoint]]], look: Look, name: str, **about: Any) -> Drawing:
+    """The loss of one series against images seen; one line per seed, in its own line style."""
+    with _canvas(3.5, 2.2) as (figure, axes):
+        for order, (seed, curve) in enumerate(curves):
+            points = curve[:: -(-len(curve) // CURVE_POINTS)]
+            points = [point for point in points if "loss" in point.scalars]
+            colour = look.colour if look.fill != "none" else INK
+            axes.plot([point.images for point in points], [point.scalars["loss"] for point in points], color=colour,
+                      linestyle=DASHES[order % len(DASHES)], linewidth=1.2, label=f"seed {seed}")  # fmt: skip
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel("images seen")
+        axes.set_ylabel("loss")
+        if len(curves) <= 6:
+            axes.legend(frameon=False, fontsize=7.5, handlelength=2.4)
+        svg = _svg(figure, name, f"training loss of {about['title']}")
+    return Drawing(name=name, svg=svg, **about)
+
+
+def feature_map(points: dict[str, Any], name: str, **about: Any) -> Drawing:
+    """A scatter of {"x", "y", "label", "classes"}: one marker and colour per class."""
+    step = -(-len(points["x"]) // MAP_POINTS) or 1
+    xs, ys = points["x"][::step], points["y"][::step]
+    labels = points["label"][::step] or [0] * len(xs)
+    across, down = _scaled(xs), _scaled(ys)
+    uses: dict[int, list[str]] = {}
+    for x, y, label in zip(across, down, labels, strict=True):
+        uses.setdefault(int(label), []).append(f'<use href="#{name}-{label}" x="{x:.1f}" y="{300 - y:.1f}"/>')
+    shapes, groups = [], []
+    for label in sorted(uses):
+        colour, path = class_look(label)
+        shapes.append(f'<path id="{name}-{label}" d="{path}" transform="scale(.62)"/>')
+        groups.append(f'<g fill="{colour}" fill-opacity=".72">{"".join(uses[label])}</g>')
+    title = escape(f"map of the features of {about['title']}", quote=True)
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 -8 316 316" role="img" aria-label="{title}">'
+        f"<defs>{''.join(shapes)}</defs>{''.join(groups)}</svg>"
+    )
+    return Drawing(name=name, svg=svg, **about)
+
+
+def _scaled(values: Sequence[float]) -> list[float]:
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    return [300 * (value - low) / ((high - low) or 1.0) for value in values]
+
+
+def class_legend(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """(marker as SVG, name) for each class of a map; empty where there are too many to tell apart."""
+    if len(classes) > LEGEND_CLASSES:
+        return []
+    legend = []
+    for label, name in enumerate(classes):
+        colour, path = class_look(label)
+        mark = f'<svg class="key" viewBox="-7 -7 14 14" width="12" height="12"><path d="{path}" fill="{colour}"/></svg>'
+        legend.append((mark, name))
+    return legend

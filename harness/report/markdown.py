@@ -1,0 +1,148 @@
+"""The report as GitHub Markdown: the same ranked tables, with links to the figures and pictures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from harness.frame import flattened
+from harness.report.content import Content
+from harness.report.entries import Column, Entry
+from harness.report.html import heat_maps
+from harness.report.numbers import interval, number, signed, verdict
+from harness.report.series import Series
+from harness.report.summary import Comparison
+
+
+def markdown(content: Content, links: Mapping[Path, str]) -> str:
+    """The whole report; `links` says where, relative to it, each picture file is."""
+    parts = [f"# {escaped(content.title)}", *(escaped(sentence) for sentence in content.readings)]
+    if content.differing:
+        parts.append(f"> These runs are not alike: they differ in {escaped(', '.join(content.differing))}.")
+    for comparison in content.comparisons:
+        parts += _comparison(comparison)
+    parts += _figures(content, links)
+    parts += _troubles(content)
+    parts += _origin(content)
+    return "\n\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown and HTML take literally, in a table cell too.
+
+    >>> escaped("<b> a|b *c* [d](e)\\nf")
+    '&lt;b&gt; a\\\\|b \\\\*c\\\\* \\\\[d\\\\](e) f'
+    """
+    text = text.replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for mark in "|*_`[]":
+        text = text.replace(mark, "\\" + mark)
+    return " ".join(text.split())
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose first column is to the left and the others to the right."""
+    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _name(one: Series) -> str:
+    tags = [tag for tag, applies in (("reference", one.is_reference), ("labels", one.uses_labels)) if applies]
+    label = escaped(one.label)
+    return f"*{label}* ({', '.join(tags)})" if tags else f"**{label}**"
+
+
+def _comparison(comparison: Comparison) -> Iterator[str]:
+    yield f"## {escaped(comparison.title)}"
+    yield "Mean over seeds with its 95 % interval; **best** and ≈ best are marked among all that see no labels."
+    header = [f"{escaped(c.name)}{_arrow(c)}" for c in comparison.columns]
+    yield table(
+        ["method", *header],
+        [
+            [_name(row.series), *(_entry(e, c) for e, c in zip(row.entries, comparison.columns, strict=True))]
+            for row in comparison.rows
+        ],
+    )
+    gained = comparison.gained()
+    if gained:
+        yield "Gain over random-init, paired by seed (positive is better; p of a paired t test, Holm-corrected):"
+        yield table(
+            ["method", *(escaped(comparison.columns[i].name) for i in gained)],
+            [
+                [_name(row.series), *(_gain(row.entries[i], comparison.columns[i]) for i in gained)]
+                for row in comparison.rows
+                if not row.series.is_baseline
+            ],
+        )
+
+
+def _arrow(column: Column) -> str:
+    return {"higher": " ↑", "lower": " ↓"}.get(column.better, "") + ("" if column.ranked else " (not ranked)")
+
+
+def _entry(entry: Entry, column: Column) -> str:
+    if entry.estimate is None:
+        return "failed" if entry.status == "failed" else "–"
+    value = number(entry.estimate.mean, column.unit)
+    parts = [f"**{value}**" if entry.mark else value, interval(entry.estimate, column.unit).replace("[", "\\[")]
+    parts.append(entry.mark)
+    if entry.floor is not None:
+        parts.append(f"(floor {number(entry.floor, column.unit)})")
+    if entry.chance is not None and not column.ranked:
+        parts.append(f"(chance {number(entry.chance, column.unit)})")
+    if len(entry.by_seed or {}) < entry.planned:
+        parts.append(f"({len(entry.by_seed or {})} of {entry.planned} seeds)")
+    return " ".join(filter(None, parts))
+
+
+def _gain(entry: Entry, column: Column) -> str:
+    if entry.gain is None:
+        return "–"
+    value = signed(entry.gain.effect, column.unit)
+    says = verdict(entry.gain, entry.p, column.unit)
+    return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), says and f"({says})")))
+
+
+def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
+    for title, drawings in (
+        ("Leading score", content.rankings),
+        ("Score against training cost", content.costs),
+        ("Training curves", content.curves),
+    ):
+        if drawings:
+            yield f"## {title}"
+            yield from (f"![{escaped(d.title)}](figures/{quote(d.name)}.svg)" for d in drawings)
+    if content.transfers:
+        yield "## Transfer"
+        yield from _transfer(content)
+    for name, group in content.pictures.items():
+        yield f"## {escaped(name.replace('_', ' ').capitalize())}"
+        for shown in group:
+            link = f"figures/{quote(shown.drawing.name)}.svg" if shown.drawing else quote(links.get(shown.file, ""))
+            caption = escaped(f"{shown.series.label} on {shown.where}, seed {shown.seed}: {shown.picture.caption}")
+            yield f"{caption}\n\n![{caption}]({link})" if link else f"{caption} (the picture is missing)"
+
+
+def _transfer(content: Content) -> Iterator[str]:
+    for heat in heat_maps(content):
+        rows = [[escaped(source), *(cell["text"] if cell else "–" for cell in cells)] for source, cells in heat["rows"]]
+        yield table([_name(heat["series"]), *map(escaped, heat["targets"])], rows)
+
+
+def _troubles(content: Content) -> Iterator[str]:
+    if not content.troubles:
+        return
+    yield "## What gave no number, and why"
+    rows = [
+        [t.status, *map(escaped, (t.series.label, t.what, t.where, ", ".join(map(str, t.seeds)), t.reason))]
+        for t in content.troubles
+    ]
+    yield table(["status", "method", "what", "where", "seeds", "reason"], rows)
+
+
+def _origin(content: Content) -> Iterator[str]:
+    yield "## Where the numbers come from"
+    for run in content.runs:
+        facts = [f"- {escaped(key)}: {escaped(value)}" for key, value in flattened(run.environment) if key != "command"]
+        command = " ".join(str(run.environment.get("command", "")).split())
+        yield "\n".join([f"**{escaped(run.name)}**", "", *([f"    {command}", ""] if command else []), *facts])

@@ -1,0 +1,64 @@
+"""One column of a comparison: gains over the baseline with corrected p, and what is best within noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.report.entries import Column, Entry
+from harness.report.numbers import ALPHA
+from harness.report.series import Series, baseline_of
+from harness.stats import Difference, holm, overlaps, paired_difference
+
+
+def compared(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
+    """Add to one column's entries their gains over the baseline, with corrected p, and the marks."""
+    if not column.ranked:
+        return entries
+    return _with_marks(_with_gains(entries, column, series), column, series)
+
+
+def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
+    """Only models and pretext tasks are tested: references are shown for scale and cost no power."""
+    of = dict(zip(series, entries, strict=True))
+    gains = []
+    for one, entry in of.items():
+        baseline = baseline_of(one, series)
+        base = of[baseline].by_seed if baseline else None
+        gains.append(improvement(entry.by_seed, base, column) if entry.by_seed and base else None)
+    ps = holm([gain.p if gain and not one.is_reference else None for one, gain in zip(series, gains, strict=True)])
+    return [replace(entry, gain=gain, p=p) for entry, gain, p in zip(entries, gains, ps, strict=True)]
+
+
+def improvement(a: dict[int, float], b: dict[int, float], column: Column) -> Difference | None:
+    """By how much a is better than b, whichever direction is better."""
+    return paired_difference(a, b) if column.better == "higher" else paired_difference(b, a)
+
+
+def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
+    """Mark the best of those that see no labels, and those that cannot be told from it (paired t, Holm; or, with one
+    seed, intervals that overlap)."""
+    running = [i for i, entry in enumerate(entries) if entry.estimate and not series[i].uses_labels]
+    if len(running) < 2:
+        return entries
+    sign = 1 if column.better == "higher" else -1
+    best = max(running, key=lambda i: sign * entries[i].estimate.mean)  # type: ignore[union-attr]
+    others = [i for i in running if i != best]
+    gaps = [improvement(entries[best].by_seed, entries[i].by_seed, column) for i in others]  # type: ignore[arg-type]
+    ps = holm([gap.p if gap else None for gap in gaps])
+    marked = list(entries)
+    marked[best] = replace(entries[best], mark="best")
+    for i, gap, p in zip(others, gaps, ps, strict=True):
+        if within_noise(entries[best], entries[i], gap, p):
+            marked[i] = replace(entries[i], mark="≈ best")
+    return marked
+
+
+def within_noise(best: Entry, other: Entry, gap: Difference | None, p: float | None) -> bool:
+    assert best.estimate is not None
+    assert other.estimate is not None
+    if p is not None:
+        return p >= ALPHA
+    if gap is not None and gap.effect == 0:
+        return True
+    return bool(overlaps(best.estimate, other.estimate))

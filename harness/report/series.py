@@ -1,0 +1,117 @@
+"""Which rows of the tidy frame are replicates of one thing: a series is a method in one setting, over its seeds.
+
+A setting shows in the label only where there are several of it. Runs that differ in provenance are told apart by
+their name; runs that agree in it pool their seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.frame import PROVENANCE, TRAINING
+
+BASELINE = "random-init"
+_SETTINGS = ("backbone", "device", "precision", "budget", "run")
+_PER_CELL = ["method", "backbone", "source"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A row of the ranked tables, a colour in the figures."""
+
+    index: int
+    label: str
+    method: str
+    kind: str
+    uses_labels: bool
+    backbone: str
+    device: str
+    precision: str
+    budget: str
+    run: str  # empty where runs are pooled
+
+    @property
+    def is_reference(self) -> bool:
+        return self.kind == "reference"
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.method.partition("[")[0] == BASELINE
+
+
+def differing_provenance(frame: pd.DataFrame) -> list[str]:
+    """The provenance columns (without prefix) in which the runs of a frame differ, for one and the same cell or at all.
+
+    A column is compared between cells that two runs share (same method, backbone, source), and as a whole where it has
+    one value throughout each run, as versions and machines have.
+    """
+    if frame["run"].nunique() < 2:
+        return []
+    columns = ["params", *(column for column in frame.columns if column.startswith(PROVENANCE))]
+    differing = [c for c in columns if _differs_by_cell(frame, c) or _differs_as_a_whole(frame, c)]
+    return [column.removeprefix(PROVENANCE) for column in differing]
+
+
+def _differs_by_cell(frame: pd.DataFrame, column: str) -> bool:
+    values = frame.groupby([*_PER_CELL, "run"], sort=False)[column].agg(lambda group: "\n".join(sorted(set(group))))
+    return bool((values.groupby(level=_PER_CELL).nunique() > 1).any())
+
+
+def _differs_as_a_whole(frame: pd.DataFrame, column: str) -> bool:
+    by_run = frame.groupby("run")
+    constant = (by_run[column].nunique() == 1) & (by_run["method"].nunique() > 1)
+    return column != "params" and bool(constant.all()) and frame[column].nunique() > 1
+
+
+def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
+    """The frame with a column `series` (the index of a Series), and the series in order: methods, then references."""
+    runs_apart = bool(differing_provenance(frame))
+    frame = frame.assign(run_shown=frame["run"] if runs_apart else "")
+    keys = ["kind", "method", "uses_labels", "backbone", "device", "precision", "budget", "run_shown"]
+    unique = frame[keys].drop_duplicates().reset_index(drop=True)
+    order = unique["kind"].map({"model": 0, "pretext": 1}).fillna(2)
+    unique = unique.assign(order=order).sort_values(["order", *keys], ignore_index=True)[keys]
+    varying = [name for name in _SETTINGS if _varies(unique, "run_shown" if name == "run" else name)]
+    series = [
+        _series(index, dict(zip(keys, values, strict=True)), varying)
+        for index, values in enumerate(unique.itertuples(index=False, name=None))
+    ]
+    numbered = unique.assign(series=range(len(unique)))
+    return frame.merge(numbered, on=keys, how="left").drop(columns="run_shown"), series
+
+
+def _varies(unique: pd.DataFrame, column: str) -> bool:
+    return unique.loc[unique[column] != "", column].nunique() > 1
+
+
+def _series(index: int, values: dict, varying: Sequence[str]) -> Series:
+    values["run"] = values.pop("run_shown")
+    label = " · ".join([values["method"], *(values[name] for name in varying if values[name])])
+    return Series(index=index, label=label, **values)
+
+
+def baseline_of(one: Series, everything: Sequence[Series]) -> Series | None:
+    """The untrained backbone that a series is measured against: the one of its own setting, if there is just one."""
+    candidates = [
+        other
+        for other in everything
+        if other.is_baseline and (other.run, other.device, other.precision) == (one.run, one.device, one.precision)
+    ]
+    for field in ("backbone", "budget"):
+        same = [other for other in candidates if getattr(other, field) == getattr(one, field)]
+        needed = field == "backbone" and one.backbone
+        candidates = same if same or needed else candidates
+    return candidates[0] if len(candidates) == 1 and candidates[0] != one else None
+
+
+def latest(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most one value per series, seed and score: where runs repeat a cell, the one that finished last."""
+    keys = ["series", "seed", "source", "target", "evaluation", "score"]
+    return frame.sort_values("finished", kind="stable").drop_duplicates(keys, keep="last").sort_index()
+
+
+def is_training(frame: pd.DataFrame) -> pd.Series:
+    return frame["evaluation"] == TRAINING

@@ -1,0 +1,106 @@
+"""From the tidy frame to what the report says: one ranked comparison for each source and target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from harness.frame import TRAINING, tidy_frame
+from harness.records import CellResult
+from harness.report.entries import LEADING, Column, Entry, Rows, columns_of, entry_of
+from harness.report.ranking import compared
+from harness.report.series import Series, latest, with_series
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    series: Series
+    entries: tuple[Entry, ...]  # one for each column
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All series of one source on one target, best first by the leading column."""
+
+    source: str
+    target: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    leading: int | None  # the column that ranks
+
+    @property
+    def title(self) -> str:
+        return f"{self.source} → {self.target}" if self.source != self.target else self.source
+
+    def gained(self) -> list[int]:
+        """The columns in which some row has a gain over the baseline."""
+        return [i for i in range(len(self.columns)) if any(row.entries[i].gain for row in self.rows)]
+
+    def leading_column(self) -> Column | None:
+        return None if self.leading is None else self.columns[self.leading]
+
+    def leading_entry(self, row: Row) -> Entry:
+        return Entry() if self.leading is None else row.entries[self.leading]
+
+
+def comparisons(frame: pd.DataFrame, series: Sequence[Series]) -> list[Comparison]:
+    """One for each source and target, in the order of the frame. The frame comes from `with_series`."""
+    measured = frame[frame["target"] != ""]
+    pairs = measured[["source", "target"]].drop_duplicates().itertuples(index=False, name=None)
+    frame = latest(frame)
+    return [_comparison(frame[frame["source"] == source], source, target, series) for source, target in pairs]
+
+
+def _comparison(frame: pd.DataFrame, source: str, target: str, series: Sequence[Series]) -> Comparison:
+    columns = columns_of(frame[frame["target"] == target])
+    rows = Rows(frame)
+    present = [one for one in series if one.index in rows.series]
+    by_column = [compared(_entries(rows, target, column, present), column, present) for column in columns]
+    by_series = [tuple(entries[i] for entries in by_column) for i in range(len(present))]
+    finished = tuple(Row(series=one, entries=entries) for one, entries in zip(present, by_series, strict=True))
+    leading = _leading(columns)
+    result = Comparison(source=source, target=target, columns=columns, rows=finished, leading=leading)
+    return replace(result, rows=tuple(sorted(finished, key=lambda row: _rank_key(result, row))))
+
+
+def _entries(rows: Rows, target: str, column: Column, series: Sequence[Series]) -> list[Entry]:
+    def entry(one: Series) -> Entry:
+        return entry_of(rows.of(one.index, target, column.evaluation), rows.of(one.index, "", TRAINING), column)
+
+    return [entry(one) for one in series]
+
+
+def _leading(columns: Sequence[Column]) -> int | None:
+    """The linear probe; where it was not asked for, the first score that ranks."""
+    probes = [i for i, column in enumerate(columns) if column.evaluation.partition("[")[0] == LEADING]
+    return next(iter([*probes, *(i for i, column in enumerate(columns) if column.ranked)]), None)
+
+
+def _rank_key(comparison: Comparison, row: Row) -> tuple[bool, float, int]:
+    column, estimate = comparison.leading_column(), comparison.leading_entry(row).estimate
+    if column is None or estimate is None:
+        return (True, 0.0, row.series.index)
+    return (False, estimate.mean if column.better == "lower" else -estimate.mean, row.series.index)
+
+
+def table(results: Iterable[CellResult]) -> pd.DataFrame:
+    """The ranked comparison as a compact frame: a row per source, target and method, numbers only.
+
+    For each primary score its mean and, as `... ±`, half its interval; for the leading one also the gain over
+    random-init (positive is better) and the gain's corrected p.
+    """
+    frame, series = with_series(tidy_frame(results))
+    rows = []
+    for comparison in comparisons(frame, series):
+        for row in comparison.rows:
+            leading = comparison.leading_entry(row)
+            record: dict[str, object] = {"source": comparison.source, "target": comparison.target}
+            record |= {"method": row.series.label, "kind": row.series.kind, "seeds": len(leading.by_seed or {})}
+            record |= {"gain": leading.gain.effect if leading.gain else None, "gain p": leading.p}
+            for column, entry in zip(comparison.columns, row.entries, strict=True):
+                record[column.name] = entry.estimate.mean if entry.estimate else None
+                record[f"{column.name} ±"] = entry.estimate.half_width if entry.estimate else None
+            rows.append(record)
+    return pd.DataFrame(rows).infer_objects()

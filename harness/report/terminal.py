@@ -1,0 +1,116 @@
+"""The ranked comparison in a terminal: as many scores as fit, at most 100 columns, plain where there is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from harness.frame import tidy_frame
+from harness.records import CellResult
+from harness.report.entries import Entry
+from harness.report.numbers import ALPHA, number, plus_minus, probability, signed
+from harness.report.reading import reading
+from harness.report.series import with_series
+from harness.report.summary import Comparison, Row, comparisons
+
+WIDEST = 100
+LEGEND = (
+    "mean ± half its 95 % interval over seeds; * best without labels, ~ not told apart from it; "
+    "noise < x: no difference found, and x is the least that would have been"
+)
+_GAP = 2  # between columns
+
+
+def terminal_table(results: Iterable[CellResult]) -> TerminalTable:
+    """Something for `rich.print`: a table and a sentence for every source and target."""
+    frame, series = with_series(tidy_frame(results))
+    return TerminalTable(comparisons(frame, series))
+
+
+class TerminalTable:
+    """Decides what fits when it is drawn, since only then the width is known."""
+
+    def __init__(self, compared: Sequence[Comparison]) -> None:
+        self.compared = compared
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = min(options.max_width, WIDEST)
+        for comparison in self.compared:
+            left_out, drawn = _table(comparison, width)
+            yield Text(f"\n{comparison.title}", style="bold")
+            yield drawn
+            if left_out:
+                yield Constrain(Text(f"also in the report: {', '.join(left_out)}", style="dim"), width)
+            yield Constrain(Text(LEGEND, style="dim"), width)
+            yield Constrain(Text(reading(comparison)), width)
+
+
+def _table(comparison: Comparison, width: int) -> tuple[list[str], Table]:
+    """The method, then ranked scores with the gain after the leading one, then the others, while there is room."""
+    columns = [("", [_method(row) for row in comparison.rows])]
+    left_out = []
+    room = width - _width(columns[0]) - _GAP
+    for title, cells, name in _candidates(comparison):
+        if _width((title, cells)) + _GAP <= room:
+            room -= _width((title, cells)) + _GAP
+            columns.append((title, cells))
+        else:
+            left_out.append(name)
+    drawn = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for index, (title, _) in enumerate(columns):
+        drawn.add_column(Text(title), justify="left" if index == 0 else "right", no_wrap=index > 0, header_style="bold")
+    for line in zip(*(cells for _, cells in columns), strict=True):
+        drawn.add_row(*line)
+    return left_out, drawn
+
+
+def _candidates(comparison: Comparison) -> Iterable[tuple[str, list[Text], str]]:
+    for index, column in enumerate(comparison.columns):
+        entries = [row.entries[index] for row in comparison.rows]
+        if not any(entry.estimate for entry in entries):
+            continue
+        title = f"{column.evaluation}\n{column.score.replace('_', ' ')}{_arrow(column.better)}"
+        yield title, [_score(entry, column.unit) for entry in entries], column.name
+        if index == comparison.leading and any(entry.gain for entry in entries):
+            yield "gain over\nrandom-init", [_gain(entry, column.unit) for entry in entries], "gain over random-init"
+
+
+def _arrow(better: str) -> str:
+    return {"higher": " ↑", "lower": " ↓"}.get(better, "")
+
+
+def _method(row: Row) -> Text:
+    tags = [tag for tag, applies in (("ref", row.series.is_reference), ("labels", row.series.uses_labels)) if applies]
+    text = Text(row.series.label, style="italic" if row.series.is_reference else "bold")
+    return text.append(f" ({', '.join(tags)})" if tags else "", style="dim not bold")
+
+
+def _score(entry: Entry, unit: str) -> Text:
+    if entry.estimate is None:
+        return Text("failed" if entry.status == "failed" else "-", style="dim")
+    value = plus_minus(entry.estimate, unit)
+    mark = {"best": " *", "≈ best": " ~"}.get(entry.mark, "  ")
+    return Text(value + mark, style="bold" if entry.mark == "best" else "")
+
+
+def _gain(entry: Entry, unit: str) -> Text:
+    if entry.gain is None:
+        return Text("")
+    says = ""  # a reference: shown, not tested
+    if entry.gain.p is None:
+        says = "one seed" if entry.gain.n == 1 else "no spread"
+    elif entry.p is not None and entry.p < ALPHA:
+        says = probability(entry.p)
+    elif entry.p is not None and entry.gain.detectable is not None:
+        says = f"noise < {number(entry.gain.detectable, unit)}"
+    return Text(" ".join(filter(None, (signed(entry.gain.effect, unit), f"({says})" if says else ""))))
+
+
+def _width(column: tuple[str, Sequence[Text]]) -> int:
+    title, cells = column
+    return max([*(cell_len(line) for line in title.split("\n")), *(cell.cell_len for cell in cells)])

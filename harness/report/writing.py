@@ -1,0 +1,81 @@
+"""Writing a report: the frame as Parquet and CSV, the page, the Markdown with its figures. All the IO there is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RequestError
+from harness.frame import write_frame
+from harness.report.content import Content, Run, gather
+from harness.report.html import page
+from harness.report.markdown import markdown
+from harness.report.palette import on_paper
+from harness.report.pictures import Shown, slug
+
+
+def write_report(runs: Sequence[Any], out: Path) -> list[Path]:
+    """Make the report of these runs in `out`, see harness.report.build; RequestError where there is nothing to tell."""
+    content = gather(_named([_loaded(run) for run in runs]))
+    if not content.cells:
+        where = ", ".join(str(run.path) for run in content.runs)
+        raise RequestError(f"{where} holds no finished cell: run `harness bench` first")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_frame(content.frame, out)
+        links = {shown.file: _linked(shown, out) for group in content.pictures.values() for shown in group}
+        _write_figures(content, out / "figures")
+        (out / "report.md").write_text(markdown(content, links), encoding="utf-8")
+        (out / "index.html").write_text(page(content), encoding="utf-8")
+    except OSError as error:
+        raise RequestError(f"cannot write the report to {out} ({error.strerror}): choose another folder") from None
+    return [out / name for name in ("results.parquet", "results.csv", "report.md", "index.html")]
+
+
+def _loaded(run: Any) -> Run:
+    """A Run from a RunFolder, or from a pair of results and folder, whose environment is read where there is one."""
+    from harness.store import RunFolder
+
+    results, folder = (run[0], RunFolder(run[1])) if isinstance(run, tuple) else (run.load_cells(), run)
+    name = folder.path.resolve().name
+    return Run(
+        name=name,
+        path=folder.path,
+        results=tuple(results),
+        environment=folder.environment(),
+        request=folder.request(),
+    )
+
+
+def _named(runs: Sequence[Run]) -> list[Run]:
+    """Runs with names that differ: where two folders are called the same, their parents are added."""
+    names = [run.name for run in runs]
+    return [
+        replace(run, name="/".join(run.path.resolve().parts[-2:])) if names.count(run.name) > 1 else run for run in runs
+    ]
+
+
+def _write_figures(content: Content, folder: Path) -> None:
+    """The figures as files, for the Markdown; those of an earlier report go."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for drawing in content.drawings:
+        (folder / f"{drawing.name}.svg").write_text(on_paper(drawing.svg), encoding="utf-8")
+
+
+def _linked(shown: Shown, out: Path) -> str:
+    """A link from the Markdown to a picture; one that lies outside the report's folder is copied into it."""
+    file, home = shown.file.resolve(), out.resolve()
+    if file.is_relative_to(home):
+        return file.relative_to(home).as_posix()
+    if not file.is_file():
+        return ""
+    copy = home / "pictures" / slug(f"{shown.picture.name}-{shown.series.label}-{shown.source}-{shown.target}")
+    copy = copy.with_name(copy.name + file.suffix)
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copyfile(file, copy)
+    return Path(os.path.relpath(copy, home)).as_posix()

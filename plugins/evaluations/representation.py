@@ -1,0 +1,180 @@
+"""Representation: the geometry of the frozen features, without labels.
+
+rankme               exp of the entropy of the normalised singular values of the features (N,D):
+                     p_i = s_i / sum s + 1e-7, exp(-sum p_i log p_i). Garrido et al. 2022, arXiv:2210.02885, eq. 1-2.
+                     The paper validates it between runs of one method only, so it ranks nothing here.
+effective_dimension  participation ratio (sum l)^2 / sum l^2 of the eigenvalues l of the features' covariance.
+alignment            mean |f(x) - f(x+)|^2 of normalised features of an image and a slightly changed one
+                     (alpha = 2), Wang & Isola 2020, arXiv:2005.10242, eq. 4. x+ is x moved by up to an eighth of its
+                     size in both directions, the edge repeated, with Gaussian noise of deviation 0.02, in 256 levels.
+uniformity           log of the mean of exp(-2 |f(x) - f(y)|^2) over pairs of different images (t = 2), ibid., eq. 5.
+spread               mean deviation of a normalised feature times sqrt(D): 1 if all directions are used alike, 0 if all
+                     images have one (Chen & He 2021, arXiv:2011.10566, section 4.1).
+collapsed            1 if spread < 0.01 or rankme < 1.05, else 0 (always 0 for D = 1).
+
+Measured on the test split, or on a seeded draw of it. N images, D features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.data.images import to_float, to_uint8
+from harness.features import drawn_rows, normalised
+from harness.hookspecs import hookimpl
+from harness.nn.augment import random_shift
+from harness.records import ScoreSpec, ScoreValue
+from harness.specs import EvaluationSpec
+from harness.subject import Subject
+from harness.tsne import tsne
+
+RANK_EPSILON = 1e-7
+SHIFT, NOISE = 1 / 8, 0.02  # of the size, and in units of [0,1]
+LEAST_SPREAD, LEAST_RANK = 0.01, 1.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    rank_limit: int = 25_600  # images at most for rankme and the effective dimension
+    pair_limit: int = 2_048  # images at most for alignment and uniformity
+    map_points: int = 400  # images at most in the map; 0 draws none
+
+    def __post_init__(self) -> None:
+        if min(self.rank_limit, self.pair_limit) < 2 or self.map_points < 0:
+            raise ValueError("rank_limit and pair_limit must be at least 2, map_points not negative")
+
+
+def rankme(features: Tensor) -> float:
+    """The effective number of directions in features (N,D), between 1 and min(N,D), up to the epsilon."""
+    values = features.double()
+    gram = values.T @ values if values.shape[1] <= len(values) else values @ values.T
+    singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
+    shares = singular / singular.sum().clamp_min(torch.finfo(singular.dtype).tiny) + RANK_EPSILON
+    return float(torch.special.entr(shares).sum().exp())
+
+
+def effective_dimension(features: Tensor) -> float:
+    """(sum l)^2 / sum l^2 of the covariance's eigenvalues l, by its trace and norm; 0 if all rows are equal."""
+    centred = features.double() - features.double().mean(0)
+    gram = centred.T @ centred if centred.shape[1] <= len(centred) else centred @ centred.T
+    norm = gram.square().sum()
+    return float(gram.trace().square() / norm) if norm > 0 else 0.0
+
+
+def alignment(first: Tensor, second: Tensor) -> float:
+    """Mean squared distance of the rows of two normalised (N,D): in [0,4], 0 if nothing moved."""
+    return float((first.double() - second.double()).square().sum(1).mean())
+
+
+def uniformity(features: Tensor) -> float:
+    """log mean exp(-2 |f(x) - f(y)|^2) over the pairs x < y of normalised features (N,D): in [-8,0], low is uniform."""
+    distances = torch.pdist(features.double()).square()  # (N (N-1) / 2,)
+    return float(torch.logsumexp(-2 * distances, 0) - math.log(len(distances)))
+
+
+def spread(features: Tensor) -> float:
+    """Mean over features of the deviation of normalised (N,D), times sqrt(D)."""
+    return float(features.double().std(0, correction=0).mean() * features.shape[1] ** 0.5)
+
+
+def changed(images: Tensor, generator: torch.Generator) -> Tensor:
+    """uint8 (N,C,H,W) on the CPU -> the same images, each moved and with noise (see above)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())
+        moved = random_shift(images, SHIFT)
+    noise = torch.randn(images.shape, generator=generator)
+    return to_uint8(to_float(moved) + NOISE * noise)
+
+
+def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
+    """Scores of the test split, and a map of some of its images."""
+    features = subject.features("test")
+    available = len(features)
+    many = features[drawn_rows(available, config.rank_limit, subject.generator("rank rows"))]
+    rows = drawn_rows(available, config.pair_limit, subject.generator("pair rows"))
+    sphere = normalised(features[rows])
+    views = changed(subject.images("test")[rows], subject.generator("views"))
+    seen = normalised(subject.batched(subject.method.encode, views))
+    rank, breadth = rankme(many), spread(sphere)
+    collapsed = features.shape[1] > 1 and (breadth < LEAST_SPREAD or rank < LEAST_RANK)
+    _show_map(subject, config.map_points)
+    scores = {
+        "rankme": ScoreValue(value=rank, n=len(many), note=f"of {features.shape[1]} features"),
+        "effective_dimension": ScoreValue(value=effective_dimension(many), n=len(many)),
+    }
+    pairs = {"alignment": alignment(sphere, seen), "uniformity": uniformity(sphere), "spread": breadth}
+    pairs |= {"collapsed": float(collapsed)}
+    scores |= {name: ScoreValue(value=value, n=len(rows)) for name, value in pairs.items()}
+    return scores | {"dimension": float(features.shape[1])}
+
+
+def _show_map(subject: Subject, limit: int) -> None:
+    labels = subject.target.split("test").labels
+    features = subject.features("test")
+    rows = drawn_rows(len(features), limit, subject.generator("map rows"))
+    if len(rows) < 4:
+        return
+    caption = f"t-SNE (perplexity 30, started from PCA) of the normalised features of {len(rows)} test images"
+    shown = None if labels is None else labels[rows]
+    subject.show_points("map", tsne(normalised(features[rows])), shown, caption)
+
+
+SCORES = (
+    ScoreSpec(name="rankme", unit="dimensions", better="none", low=0.0, help="effective rank of the features"),
+    ScoreSpec(
+        name="effective_dimension",
+        unit="dimensions",
+        better="none",
+        low=0.0,
+        help="participation ratio of the covariance's eigenvalues",
+    ),
+    ScoreSpec(
+        name="alignment",
+        unit="squared distance",
+        better="none",
+        low=0.0,
+        high=4.0,
+        help="how far a small shift and noise move a normalised feature",
+    ),
+    ScoreSpec(
+        name="uniformity",
+        unit="log kernel",
+        better="none",
+        low=-8.0,
+        high=0.0,
+        help="log mean exp(-2 d^2) over pairs; the lower, the more evenly features fill the sphere",
+    ),
+    ScoreSpec(
+        name="spread",
+        unit="ratio",
+        better="none",
+        low=0.0,
+        high=1.0,
+        help="mean deviation of a normalised feature times sqrt(D): 1 if all directions are used alike",
+    ),
+    ScoreSpec(
+        name="collapsed",
+        unit="flag",
+        better="lower",
+        low=0.0,
+        high=1.0,
+        help="1 if spread < 0.01 or rankme < 1.05: almost all images have one representation",
+    ),
+    ScoreSpec(name="dimension", unit="features", better="none", low=1.0, help="size of the representation"),
+)
+
+
+@hookimpl
+def harness_evaluation() -> EvaluationSpec:
+    return EvaluationSpec(
+        name="representation",
+        run=run,
+        scores=SCORES,
+        config=Config,
+        source="arXiv:2210.02885 (RankMe), arXiv:2005.10242 (alignment, uniformity)",
+    )

@@ -1,0 +1,177 @@
+"""The page in a real browser, from the disk: it loads in silence, sorts, filters, hides and prints."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+
+import pytest
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver on the PATH")
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
+    "--disable-background-networking", "--disable-sync", "--window-size=1280,900",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, example):
+    browser.get((example / "index.html").as_uri())
+    return browser
+
+
+def all_of(page, selector):
+    from selenium.webdriver.common.by import By
+
+    return page.find_elements(By.CSS_SELECTOR, selector)
+
+
+def one_of(page, selector):
+    (element,) = all_of(page, selector)
+    return element
+
+
+def of_visible(page, selector, what):
+    """A JavaScript expression of every element `e` that is on view."""
+    script = "return [...document.querySelectorAll(arguments[0])].filter(e => e.getClientRects().length).map(e => %s)"
+    return page.execute_script(script % what, selector)
+
+
+def texts(page, selector):
+    return of_visible(page, selector, "e.textContent.trim()")
+
+
+def series_shown(page, selector):
+    return of_visible(page, selector, "e.dataset.series")
+
+
+def column(page, number):
+    """The values of a column of the table of all scores, from the first row to the last."""
+    rows = "[...document.querySelectorAll('#all-scores tbody tr')]"
+    return page.execute_script(f"return {rows}.map(r => r.cells[arguments[0]].dataset.value)", number)
+
+
+def choose(page, name, text):
+    from selenium.webdriver.support.ui import Select
+
+    Select(one_of(page, f"#filters [name={name}]")).select_by_visible_text(text)
+
+
+def index_of(page, label):
+    return next(
+        box.get_attribute("data-toggle")
+        for box in all_of(page, "[data-toggle]")
+        if box.find_element("xpath", "..").text == label
+    )
+
+
+def test_it_loads_without_a_word_on_the_console(page):
+    assert "rotation on digits" in page.title
+    assert page.get_log("browser") == []
+    fetched = page.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in fetched if not name.startswith("data:")] == []
+
+
+def test_a_click_on_a_header_sorts_and_a_second_click_turns_it_around(page):
+    header = one_of(page, "#all-scores th:nth-child(5)")
+    header.find_element("tag name", "button").click()
+    assert header.get_attribute("aria-sort") == "descending"
+    down = [float(mean) for mean in column(page, 4)]
+    assert down == sorted(down, reverse=True)
+    header.find_element("tag name", "button").click()
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert [float(mean) for mean in column(page, 4)] == sorted(down)
+
+
+def test_sorting_works_from_the_keyboard_and_empty_cells_go_last(page):
+    from selenium.webdriver.common.keys import Keys
+
+    button = one_of(page, "#all-scores th:nth-child(6) button")
+    button.send_keys(Keys.ENTER)
+    button.send_keys(Keys.ENTER)
+    lows = column(page, 5)
+    filled = [float(low) for low in lows if low]
+    assert lows[len(filled) :] == [""] * (len(lows) - len(filled))
+    assert filled == sorted(filled)
+    assert len(all_of(page, "#all-scores th[aria-sort]")) == 1
+
+
+def test_the_ranked_table_sorts_too(page):
+    page.execute_script("document.querySelector('table.ranked th:nth-child(1) button').click()")
+    names = texts(page, "table.ranked:first-of-type tbody th .name")[:7]
+    assert names == sorted(names, key=str.lower)
+
+
+def test_filters_reduce_the_rows_and_count_them(page):
+    everything = len(texts(page, "#all-scores tbody tr"))
+    choose(page, "evaluation", "knn")
+    by_evaluation = texts(page, "#all-scores tbody tr td:nth-child(3)")
+    assert set(by_evaluation) == {"knn"}
+    choose(page, "target", "digits")
+    one_of(page, "#filters [name=text]").send_keys("BALANCED")
+    rows = texts(page, "#all-scores tbody tr")
+    assert 0 < len(rows) < len(by_evaluation) < everything
+    assert one_of(page, "#count").text == f"{len(rows)} of {everything} rows"
+    assert all("balanced_accuracy" in row for row in rows)
+
+
+def test_filtering_by_method_hides_its_series_in_tables_and_figures(page):
+    vae = index_of(page, "vae")
+    figures = ("figure[data-series]", "#ranking .series", "#cost .series")
+    places = ("#all-scores tbody tr", "table.ranked tbody tr", *figures)
+    before = [series_shown(page, place) for place in places]
+    assert all(len(set(series)) > 1 for series in before)
+    choose(page, "method", "vae")
+    assert [set(series_shown(page, place)) for place in places] == [{vae}] * len(places)
+    choose(page, "method", "all")
+    assert [series_shown(page, place) for place in places] == before
+
+
+def test_a_method_can_be_taken_away(page):
+    jigsaw = index_of(page, "jigsaw[grid=3]")
+    one_of(page, f"[data-toggle='{jigsaw}']").click()
+    assert jigsaw not in series_shown(page, "tr[data-series], figure[data-series], g.series")
+    assert index_of(page, "vae") in series_shown(page, "tr[data-series]")
+    one_of(page, "#all").click()
+    assert jigsaw in series_shown(page, "tr[data-series]")
+
+
+@pytest.mark.parametrize("width", [1280, 520])
+def test_nothing_sticks_out_to_the_side(page, width):
+    page.set_window_size(width, 900)
+    assert page.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    page.set_window_size(1280, 900)
+
+
+def test_on_a_laptop_the_ranked_tables_need_no_scrolling(page):
+    assert page.execute_script(
+        "return [...document.querySelectorAll('#comparison .scroll')].every(e => e.scrollWidth <= e.clientWidth)"
+    )
+
+
+def test_small_pictures_are_scaled_by_whole_factors(page):
+    factors = of_visible(page, "img.pixels", "e.width / e.naturalWidth")
+    assert factors
+    assert all(factor >= 2 and factor == int(factor) for factor in factors)
+
+
+def test_it_prints(page):
+    pdf = base64.b64decode(page.print_page())
+    assert pdf.startswith(b"%PDF")
+    assert len(pdf) > 50_000

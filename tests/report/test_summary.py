@@ -1,0 +1,255 @@
+"""The ranked comparison: order, marks, gains, and what happens where something is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from example_run import FAILED_CELL, METHODS, example_results
+from scipy import stats as reference
+
+from harness.frame import dataset_labels, joined, tidy_frame
+from harness.records import PluginRef
+from harness.report.reading import reading
+from harness.report.series import differing_provenance, with_series
+from harness.report.summary import comparisons, table
+from harness.report.tables import score_rows, troubles
+
+
+def compare(results):
+    frame, series = with_series(tidy_frame(results, "run"))
+    return comparisons(frame, series)
+
+
+def rows_of(comparison):
+    return {row.series.method.partition("[")[0]: row for row in comparison.rows}
+
+
+def column_of(comparison, name):
+    return [column.evaluation for column in comparison.columns].index(name)
+
+
+@pytest.fixture(scope="module")
+def digits(results):
+    return compare(results)[0]
+
+
+def values(results, name, evaluation="linear-probe", target="digits"):
+    return {
+        result.cell.seed: one.scores[0].value
+        for result in results
+        if result.cell.method.name == name
+        for one in result.evaluations
+        if (one.evaluation, one.target, one.status) == (evaluation, target, "ok")
+    }
+
+
+def test_one_comparison_for_each_target_with_every_method_in_it(results):
+    compared = compare(results)
+    assert [c.title for c in compared] == ["digits", "digits → noisy-digits"]
+    assert all(set(rows_of(c)) == set(METHODS) for c in compared)
+
+
+def test_rows_are_ranked_by_the_linear_probe(digits):
+    means = [digits.leading_entry(row).estimate.mean for row in digits.rows]
+    assert means == sorted(means, reverse=True)
+    assert digits.columns[0].evaluation == "linear-probe"
+
+
+def test_gain_is_the_paired_difference_to_random_init_with_holm_over_the_methods(results, digits):
+    rows = rows_of(digits)
+    methods, base = ("vae", "jigsaw", "rotation"), values(results, "random-init")
+    ps = {}
+    for name in methods:
+        mine = values(results, name)
+        paired = reference.ttest_rel(list(mine.values()), [base[seed] for seed in mine])
+        entry = rows[name].entries[0]
+        assert entry.gain.p == pytest.approx(paired.pvalue)
+        assert entry.gain.effect == pytest.approx(sum(mine[s] - base[s] for s in mine) / len(mine))
+        ps[name] = paired.pvalue
+    smallest = min(ps, key=ps.get)
+    assert rows[smallest].entries[0].p == pytest.approx(3 * ps[smallest])
+    assert rows["pca"].entries[0].gain is not None
+    assert rows["pca"].entries[0].p is None  # a reference is shown, not tested
+    assert rows["random-init"].entries[0].gain is None
+
+
+def test_a_failed_seed_is_left_out_of_the_pairs_and_counted(digits):
+    assert FAILED_CELL == ("jigsaw", 2)
+    entry = rows_of(digits)["jigsaw"].entries[0]
+    assert (len(entry.by_seed), entry.planned) == (2, 3)
+    assert (entry.gain.n, entry.gain.unpaired) == (2, 1)
+
+
+def test_the_best_is_marked_among_those_without_labels(digits):
+    rows = rows_of(digits)
+    assert rows["rotation"].entries[0].mark == "best"
+    assert rows["jigsaw"].entries[0].mark == "≈ best"
+    assert rows["vae"].entries[0].mark == ""
+    assert digits.rows[0].series.method == "supervised"  # ranked first, and never marked
+    assert digits.rows[0].entries[0].mark == ""
+    assert digits.rows[0].series.uses_labels
+
+
+def test_lower_is_better_turns_ranks_marks_and_gains_around(results):
+    def turned(score):
+        return replace(score, value=1 - score.value, better="lower") if score.score == "accuracy" else score
+
+    lower = [
+        replace(r, evaluations=tuple(replace(e, scores=tuple(map(turned, e.scores))) for e in r.evaluations))
+        for r in results
+    ]
+    before, after = compare(results)[0], compare(lower)[0]
+    assert [row.series.label for row in after.rows] == [row.series.label for row in before.rows]
+    for one, other in zip(before.rows, after.rows, strict=True):
+        assert one.entries[0].mark == other.entries[0].mark
+        if one.entries[0].gain:
+            assert other.entries[0].gain.effect == pytest.approx(one.entries[0].gain.effect)
+
+
+def test_speed_and_tasks_of_their_own_are_never_ranked(digits):
+    for name in ("throughput", "pretext", "representation"):
+        index = column_of(digits, name)
+        assert not digits.columns[index].ranked
+        assert all(not row.entries[index].mark and row.entries[index].gain is None for row in digits.rows)
+
+
+def test_the_floor_stands_beside_the_distance(digits):
+    entry = rows_of(digits)["vae"].entries[column_of(digits, "fid")]
+    assert entry.floor == pytest.approx(2.1)
+
+
+def test_skipped_and_failed_entries_keep_their_reason(results, digits):
+    entry = rows_of(digits)["rotation"].entries[column_of(digits, "fid")]
+    assert (entry.estimate, entry.status) == (None, "skipped")
+    assert "cannot do what fid needs" in entry.reason
+    all_failed = [r for r in results if r.cell.method.name != "jigsaw" or r.training.status == "failed"]
+    entry = rows_of(compare(all_failed)[0])["jigsaw"].entries[0]
+    assert entry.status == "failed"
+    assert "not finite" in entry.reason
+
+
+def test_seeds_without_spread_are_called_out(digits):
+    assert "same number" in rows_of(digits)["pixels"].entries[0].estimate.note
+
+
+def test_intervals_of_fractions_end_at_one(digits):
+    assert rows_of(digits)["jigsaw"].entries[0].estimate.high == 1.0
+
+
+def test_one_seed_has_wilson_intervals_and_no_test(tmp_path):
+    digits = compare(example_results(tmp_path, seeds=(0,), targets=("digits",)))[0]
+    entry = rows_of(digits)["vae"].entries[0]
+    expected = reference.binomtest(round(entry.estimate.mean * 360), 360).proportion_ci(method="wilson")
+    assert (entry.estimate.low, entry.estimate.high) == pytest.approx((expected.low, expected.high), abs=2e-3)
+    assert entry.p is None
+    assert entry.gain.effect > 0
+    assert "(one seed)" in reading(digits)
+
+
+def test_without_baseline_there_are_no_gains(results):
+    kept = [r for r in results if r.cell.method.name != "random-init"]
+    digits = compare(kept)[0]
+    assert digits.gained() == []
+    assert "random-init" not in reading(digits)
+
+
+def test_reading_names_the_best_its_rivals_and_the_references(digits):
+    sentence = reading(digits)
+    assert sentence.startswith("By linear-probe accuracy on digits, rotation is the best method with 0.9")
+    assert "over random-init (p" in sentence
+    assert "jigsaw[grid=3] cannot be told apart from it" in sentence
+    assert "supervised (0.98" in sentence
+
+
+def test_reading_admits_that_a_reference_is_better(results):
+    digits = compare([r for r in results if r.cell.method.name not in ("rotation", "jigsaw")])[0]
+    assert "above it stand pca (0.93" in reading(digits)
+    assert "pixels (0.931)" in reading(digits)
+
+
+def test_reading_says_so_if_nothing_beats_random_init(results):
+    def swapped(result):
+        names = {"rotation": "random-init", "random-init": "rotation"}
+        name = names.get(result.cell.method.name, result.cell.method.name)
+        return replace(result, cell=replace(result.cell, method=replace(result.cell.method, name=name)))
+
+    kept = [swapped(r) for r in results if r.cell.method.name in ("rotation", "random-init")]
+    kinds = {"rotation": "pretext", "random-init": "reference"}
+    kept = [replace(r, cell=replace(r.cell, kind=kinds[r.cell.method.name])) for r in kept]
+    assert "which is not above random-init (−0.0" in reading(compare(kept)[0])
+
+
+def test_reading_without_any_method(results):
+    only = compare([r for r in results if r.cell.kind == "reference"])[0]
+    assert "no method could be ranked" in reading(only)
+
+
+def test_settings_show_in_the_label_only_where_there_are_several(results):
+    other = [
+        replace(r, key=r.key + "r", cell=replace(r.cell, backbone=PluginRef(name="resnet18")))
+        for r in results
+        if r.cell.backbone
+    ]
+    _, series = with_series(tidy_frame([*results, *other]))
+    labels = {one.label for one in series}
+    assert {"vae · convnet", "vae · resnet18", "pca"} <= labels
+    rows = {row.series.label: row for row in compare([*results, *other])[0].rows}
+    assert rows["vae · resnet18"].entries[0].gain is not None
+    assert rows["pca"].entries[0].gain is None  # two baselines: which one would be a guess
+
+
+def test_equal_runs_pool_their_seeds_and_repeats_count_once(tmp_path):
+    first = example_results(tmp_path, seeds=(0, 1))
+    second = example_results(tmp_path, seeds=(1, 2))
+    frame = joined([tidy_frame(first, "one"), tidy_frame(second, "two")])
+    assert differing_provenance(frame) == []
+    numbered, series = with_series(frame)
+    assert len(series) == len(METHODS)
+    assert len(frame) == len(tidy_frame(first)) + len(tidy_frame(second))
+    assert set(rows_of(comparisons(numbered, series)[0])["vae"].entries[0].by_seed) == {0, 1, 2}
+
+
+def test_runs_that_differ_are_labelled_and_kept_apart(tmp_path):
+    first, second = example_results(tmp_path), example_results(tmp_path, torch="2.10.0")
+    labels = dataset_labels([*first, *second])
+    frame = joined([tidy_frame(first, "one", labels), tidy_frame(second, "two", labels)])
+    assert differing_provenance(frame) == ["torch"]
+    numbered, series = with_series(frame)
+    assert {one.label for one in series} >= {"vae · one", "vae · two"}
+    rows = {row.series.label: row for row in comparisons(numbered, series)[0].rows}
+    assert len(rows) == 2 * len(METHODS)
+    assert rows["vae · two"].entries[0].gain.n == 3
+
+
+def test_runs_of_other_methods_differ_in_no_plugin(tmp_path):
+    everything = example_results(tmp_path)
+    one = [r for r in everything if r.cell.method.name in ("vae", "random-init")]
+    two = [r for r in everything if r.cell.method.name in ("jigsaw", "pca")]
+    assert differing_provenance(joined([tidy_frame(one, "one"), tidy_frame(two, "two")])) == []
+
+
+def test_table_is_numbers_best_first(results):
+    found = table(results)
+    assert found["method"].tolist()[:2] == ["supervised", "rotation"]
+    assert found["linear-probe accuracy"].dtype == float
+    assert found.loc[found["method"] == "vae", "gain p"].between(0, 0.05).all()
+    assert found.loc[found["method"] == "pixels", "linear-probe accuracy ±"].isna().all()
+
+
+def test_all_scores_hold_every_score_once(results):
+    frame, series = with_series(tidy_frame(results))
+    rows = score_rows(frame, series)
+    keys = [(row.series.index, row.target, row.evaluation, row.score) for row in rows]
+    assert len(keys) == len(set(keys))
+    measured = frame[frame["value"].notna()]
+    assert len(rows) == len(measured[["series", "target", "evaluation", "score"]].drop_duplicates())
+
+
+def test_a_failed_cell_is_one_line_and_failures_come_first(results):
+    frame, series = with_series(tidy_frame(results))
+    found = troubles(frame, series)
+    first = [("failed", "training", (2,)), ("failed", "clustering", (1,))]
+    assert [(t.status, t.what, t.seeds) for t in found[:2]] == first
+    assert all(t.status == "skipped" for t in found[2:])
+    assert sum(t.series.method.startswith("jigsaw") and t.status == "failed" for t in found) == 1

@@ -1,0 +1,255 @@
+"""The files of a report: complete, self-contained, escaped; for one run, for several, and for poor ones."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from example_run import HOSTILE, METHODS, example_results, write_run
+from rich.console import Console
+from typer import Typer
+from typer.testing import CliRunner
+
+from harness.cli.report import report
+from harness.errors import RequestError
+from harness.frame import read_frame, tidy_frame
+from harness.records import Picture
+from harness.report import build, notebook_html, table, terminal_table
+from harness.store import RunFolder
+
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Balanced(HTMLParser):
+    """Fails on a tag that is not closed or closed twice."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open = []
+        self.links = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def page_of(folder):
+    return (folder / "index.html").read_text()
+
+
+def test_all_files_are_written_and_the_frame_is_the_results(example, results):
+    frame = read_frame(example / "results.parquet")
+    assert frame.equals(tidy_frame(results, "example"))
+    assert frame.equals(read_frame(example / "results.csv"))
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(example):
+    parsed = Balanced(page_of(example))
+    assert all(link.startswith(("#", "data:")) for link in parsed.links)
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/)", page_of(example))
+    assert (example / "index.html").stat().st_size < 1_500_000
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(example):
+    page = page_of(example)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page)) >= {("missing", "")}
+    assert {first or second for first, second in re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page)} <= set(ids)
+
+
+def test_what_a_run_says_is_escaped(example):
+    assert "<script>alert" not in page_of(example)
+    assert "&lt;script&gt;alert" in page_of(example)
+    markdown = (example / "report.md").read_text()
+    assert "<script>" not in markdown
+    assert "\\| piped" in markdown
+
+
+def test_everything_promised_is_on_the_page(example):
+    page = page_of(example)
+    for heading in (
+        "Comparison", "with intervals", "Transfer: source × target", "Accuracy against training cost",
+        "Training curves", "Reconstructions", "Samples", "Interpolation", "Map of the features", "All scores",
+        "What gave no number", "Where the numbers come from",
+    ):  # fmt: skip
+        assert re.search(rf"<h2>[^<]*{heading}", page), heading
+    assert "harness bench --plugins vae,jigsaw,rotation" in page
+    assert "digest-of-vae" in page
+    assert "target resized from 28x28x1 to 8x8x1" in page
+    assert page.count("data:image/png;base64") == 6  # three pictures of the VAE on two targets, of the first seed
+    assert "uses labels" in page
+    assert "k-means met an empty cluster" in page
+
+
+def test_figures_are_xml_and_carry_their_series(example):
+    figures = sorted((example / "figures").glob("*.svg"))
+    assert len(figures) == 2 + 2 + 4 + 2 * len(METHODS)
+    for figure in figures:
+        ElementTree.fromstring(figure.read_text())
+    ranking = (example / "figures" / "ranking-digits-digits.svg").read_text()
+    assert set(re.findall(r'data-series="(\d+)"', ranking)) == {str(i) for i in range(len(METHODS))}
+
+
+def test_markdown_links_lead_to_files(example):
+    markdown = (example / "report.md").read_text()
+    links = re.findall(r"!\[[^\n]*?\]\(([^)]+)\)", markdown)
+    assert len(links) == 2 + 2 + 4 + 2 * len(METHODS) + 6
+    assert all((example / link).is_file() for link in links)
+
+
+def test_markdown_tables_are_regular(example):
+    for block in re.findall(r"(?:^\|.*\n)+", (example / "report.md").read_text(), re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1
+
+
+def test_a_report_made_again_is_the_same(example, tmp_path):
+    before = page_of(example), (example / "report.md").read_text()
+    build([RunFolder(example)], example)
+    assert (page_of(example), (example / "report.md").read_text()) == before
+
+
+def few(folder, **which):
+    """Two methods of the example: enough for what is about something else."""
+    return [r for r in example_results(folder, **which) if r.cell.method.name in ("vae", "random-init")]
+
+
+def test_no_heat_map_where_there_is_one_target(tmp_path):
+    build([(few(tmp_path, seeds=(0,), targets=("digits",)), tmp_path)], tmp_path)
+    assert "Transfer" not in page_of(tmp_path)
+    Balanced(page_of(tmp_path))
+
+
+def test_runs_that_differ_are_merged_with_a_notice(tmp_path):
+    for name, torch in (("one", "2.9.0"), ("two", "2.10.0")):
+        write_run(tmp_path / name, few(tmp_path / name, torch=torch, targets=("digits",)))
+    build([RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two")], tmp_path / "both")
+    page = page_of(tmp_path / "both")
+    assert re.search(r'id="notice">.*they differ in torch\.', page)
+    assert "vae · two" in page
+    frame = read_frame(tmp_path / "both" / "results.csv")
+    assert len(frame) == sum(len(tidy_frame(RunFolder(tmp_path / name).load_cells())) for name in ("one", "two"))
+    links = re.findall(r"\]\((pictures/[^)]+)\)", (tmp_path / "both" / "report.md").read_text())
+    assert links
+    assert all((tmp_path / "both" / link).is_file() for link in links)
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path):
+    runs = [tmp_path / "a" / "run", tmp_path / "b" / "run"]
+    for run in runs:
+        write_run(run, few(run, seeds=(0,), targets=("digits",)))
+    build([RunFolder(run) for run in runs], tmp_path / "out")
+    assert set(read_frame(tmp_path / "out" / "results.parquet")["run"]) == {"a/run", "b/run"}
+
+
+@pytest.mark.parametrize("keep", [("pixels",), ("vae",), ("random-init", "supervised")])
+def test_a_run_with_little_in_it(tmp_path, keep):
+    results = [r for r in example_results(tmp_path, seeds=(0,)) if r.cell.method.name in keep]
+    build([(results, tmp_path)], tmp_path / "out")
+    Balanced(page_of(tmp_path / "out"))
+
+
+def test_a_run_in_which_everything_failed(tmp_path):
+    results = [r for r in example_results(tmp_path) if r.training.status == "failed"]
+    build([(results, tmp_path)], tmp_path / "out")
+    assert "not finite" in page_of(tmp_path / "out")
+    Console(width=80).print(terminal_table(results))
+
+
+def test_a_missing_picture_is_named(tmp_path):
+    def without(evaluation):
+        gone = Picture(name="samples", kind="image", file="artifacts/gone.png", caption="gone")
+        return replace(evaluation, pictures=(gone,) if evaluation.pictures else ())
+
+    results = [replace(r, evaluations=tuple(map(without, r.evaluations))) for r in few(tmp_path, seeds=(0,))]
+    build([(results, tmp_path)], tmp_path / "out")
+    assert "artifacts/gone.png is missing" in page_of(tmp_path / "out")
+
+
+def test_names_from_elsewhere_do_no_harm(tmp_path):
+    results = [
+        replace(r, cell=replace(r.cell, method=replace(r.cell.method, name=f"{r.cell.method.name}$_{{{HOSTILE}/..")))
+        for r in few(tmp_path, seeds=(0,), targets=("digits",))
+    ]
+    build([(results, tmp_path)], tmp_path / "out")
+    Balanced(page_of(tmp_path / "out"))
+    assert "<script>alert" not in page_of(tmp_path / "out")
+    assert all(figure.parent.name == "figures" for figure in (tmp_path / "out").rglob("*.svg"))
+
+
+def test_nothing_to_report_is_one_line(tmp_path):
+    (tmp_path / "cells").mkdir()
+    with pytest.raises(RequestError, match="holds no finished cell: run `harness bench` first"):
+        build([RunFolder(tmp_path)], tmp_path)
+
+
+def test_notebook_fragment(results):
+    fragment = notebook_html(results)
+    Balanced(fragment)
+    assert "<script" not in fragment
+    assert "<b>0.950</b> best" in fragment
+
+
+@pytest.mark.parametrize("width", [40, 70, 100, 200])
+def test_terminal_table_fits_its_width(results, width):
+    console = Console(width=width, record=True, force_terminal=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        console.print(terminal_table(results))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= min(width, 100)
+    text = " ".join(lines)
+    assert "rotation" in text
+    if width >= 70:
+        assert "+0.078 (p < 0.001)" in text
+        assert "also in the report" in text
+
+
+def test_table_reaches_notebooks(results):
+    assert set(table(results)["method"]) >= {"vae", "rotation"}
+
+
+@pytest.fixture
+def command():
+    app = Typer()
+    app.command()(report)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_command_makes_the_report_of_one_run_in_place(command, tmp_path):
+    write_run(tmp_path / "run", few(tmp_path / "run", seeds=(0,), targets=("digits",)))
+    found = command(tmp_path / "run")
+    assert found.output.strip() == f"Report: {(tmp_path / 'run' / 'index.html').resolve().as_uri()}"
+    assert (tmp_path / "run" / "index.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere does not exist: give a folder that `harness bench` made"),
+        (["empty"], "is no run: give a folder"),
+        (["run", "other"], "2 runs need a folder for their report: add --out DIR"),
+        (["run", "run", "--out", "out"], "the same run is given twice"),
+        (["run"], "holds no finished cell"),
+    ],
+)
+def test_command_errors_are_one_helpful_line(command, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("empty", "run/cells", "other/cells"):
+        (tmp_path / folder).mkdir(parents=True)
+    error = command(*arguments).exception
+    assert isinstance(error, RequestError)
+    assert message in str(error)
+    assert "\n" not in str(error)
