@@ -205,7 +205,7 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
         lacking = missing_need(spec, subject)
         if lacking:
             return _outcome(todo, "skipped", lacking, note=subject.target.note)
-        config = resolve(spec.config, todo.evaluation.params, todo.evaluation.name)
+        config: Any = resolve(spec.config, todo.evaluation.params, todo.evaluation.name)
         seed_everything(subject.cell.seed, "evaluation", spec.name, subject.target.name)
         scores = _scores(spec, spec.run(subject, config), len(subject.target.test))
     except NotApplicable as reason:
@@ -254,8 +254,6 @@ def _scores(spec: EvaluationSpec, values: Any, n: int) -> tuple[Score, ...]:
                 chance=measured.chance,
                 n=n if measured.n is None else measured.n,
                 note=measured.note,
-                low=score.low,
-                high=score.high,
             )
         )
     return tuple(scores)

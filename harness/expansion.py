@@ -1,4 +1,4 @@
-"""From a request to cells: names found, parameters typed, sweeps multiplied. Every mistake is found here, in one line."""
+"""From a request to cells: names found, parameters typed, sweeps multiplied. Mistakes are found here, in one line."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _has_no_default(config_class: type, key: str) -> bool:
 
 
 def _evaluations(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:
-    """`default` stands for all evaluations that come with Harness, `all` for all that are installed, `none` for none."""
+    """`default` stands for all evaluations that come with Harness, `all` for all installed ones, `none` for none."""
     installed = registry.infos("evaluation")
     groups = {
         "default": [info.name for info in installed if info.distribution == "harness"],
@@ -140,7 +140,7 @@ def _evaluations(request: Request, registry: Registry, settings: Settings) -> li
 
 
 def checked_device(name: str) -> str:
-    """A device that is here, as torch writes it: `cpu`, `cuda:0`, `mps`. `auto` is the first accelerator, else the CPU."""
+    """A device that is here, as torch writes it: `cpu`, `cuda:0`, `mps`; `auto`: an accelerator if any."""
     available = available_devices()
     if name == "auto":
         return available[-1] if len(available) == 1 else available[1]

@@ -42,7 +42,6 @@ CORE = (
 )
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class PlannedCell:
     """One cell with what has to be done for it."""

@@ -99,7 +99,7 @@ class TrainConfig:
     """
 
     batch_size: int = 128  # images of the source per step
-    learning_rate: float = 1e-3  # at the end of the warm-up
+    learning_rate: float = 3e-3  # at the end of the warm-up
     weight_decay: float = 1e-4  # decoupled, on weights of two and more dimensions only
     warmup: float = 0.05  # fraction of the budget in [0,1)
     clip_norm: float = 5.0  # largest gradient norm per step; 0 turns clipping off
@@ -189,8 +189,6 @@ class Score:
     chance: float | None
     n: int
     note: str = ""
-    low: float | None = None  # the smallest and the largest value that is possible
-    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ class DatasetSpec:
 
     describe(config, root)  its ImageSpec, without reading images
     files(config, root)     the files that hold it: their content is its fingerprint, a missing one is an error
-    load(config, root)      harness.data.RawImages: uint8 images and labels, with the official test set where there is one
+    load(config, root)      harness.data.images.RawImages: uint8 images and labels, and the official test set if any
     prepare(config, root)   fetch the files into `root` (None: there is nothing to fetch)
     """
 

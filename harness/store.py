@@ -55,9 +55,7 @@ class RunFolder:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise RequestError(
-                f"another harness bench is writing to {self.path}: wait for it or choose another --out"
-            ) from None
+            raise RequestError(f"another harness bench is writing to {self.path}: wait, or use another --out") from None
         try:
             shutil.rmtree(self.staging, ignore_errors=True)
             self.staging.mkdir(exist_ok=True)
@@ -88,7 +86,7 @@ class RunFolder:
     # Cells. ------------------------------------------------------------------------------------------------------
 
     def stored(self) -> dict[str, CellResult]:
-        """Every finished cell in the folder by its key, those of earlier requests too. Unreadable files are left out."""
+        """Every finished cell in the folder by its key, those of earlier requests too. Unreadable ones are left out."""
         found = {}
         for file in sorted(self.cells.glob("*.json")):
             try:

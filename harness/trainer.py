@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from math import ceil, cos, isfinite, pi
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ Progress = Callable[[float, dict[str, float]], None]  # (fraction done, latest m
 
 
 def train(
-    method: nn.Module,
+    method: Any,
     split: ImageSplit,
     config: TrainConfig,
     budget: Budget,
@@ -48,7 +49,7 @@ def train(
 class Optimisation:
     """The optimisers of a method: one for `loss`, or one for each name that `turns` yields."""
 
-    def __init__(self, method: nn.Module, config: TrainConfig, precision: str) -> None:
+    def __init__(self, method: Any, config: TrainConfig, precision: str) -> None:
         self.method = method
         self.config = config
         self.precision = precision
@@ -141,7 +142,7 @@ def rate_at(done: float, warmup: float) -> float:
 
 
 def _descend(
-    method: nn.Module,
+    method: Any,
     split: ImageSplit,
     config: TrainConfig,
     budget: Budget,

@@ -45,7 +45,7 @@ def test_the_installed_command_finds_its_plugins_and_runs_a_bench(installed: Pat
     listing = run(installed, "plugins")
     assert listing.returncode == 0
     assert all(name in listing.stdout for name in ("vae", "jigsaw", "random-init", "resnet18", "digits", "fid"))
-    options = "--plugins rotation --references none --seeds 1 --evaluations knn".split()
+    options = ["--plugins", "rotation", "--references", "none", "--seeds", "1", "--evaluations", "knn"]
     done = run(installed, "bench", *options, "--budget", "2 steps", "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "index.html").stat().st_size > 10_000

@@ -125,9 +125,9 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
     out = tmp_path / "run"
     slow = Path(__file__).parent / "faults" / "bad_methods.py"
     script = (
-        "import harness; harness.bench(r'{0}[way=hang]', references='pca,random-init', seeds=1, budget='2 steps', "
-        "evaluations='knn', out=r'{1}', jobs=1, progress=False)"
-    ).format(slow, out)
+        f"import harness; harness.bench(r'{slow}[way=hang]', references='pca,random-init', seeds=1, budget='2 steps', "
+        f"evaluations='knn', out=r'{out}', jobs=1, progress=False)"
+    )
     process = subprocess.Popen([sys.executable, "-c", script])
     deadline = time.monotonic() + 60
     while len(list((out / "cells").glob("[!.]*.json"))) < 2 and time.monotonic() < deadline:

@@ -9,7 +9,6 @@ import typer
 
 from harness.cli import bench, datasets, doctor, plugins, report
 
-
 # Typer converts the value of every flag that nobody set with pydantic, whose import takes 0.1 s; a default here spares
 # `--help` and `plugins` that.
 UNSET_FLAGS = {"help": False, "install_completion": False, "show_completion": False, "plugins": {"help": False}}

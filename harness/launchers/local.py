@@ -101,11 +101,8 @@ class LocalLauncher:
         next_deadline = min(running.deadline for running in self.running) - time.monotonic()
         ready = wait([running.connection for running in self.running], timeout=max(0.0, min(1.0, next_deadline)))
         for running in list(self.running):
-            if running.connection in ready:
-                ended = self._read(running)
-            else:
-                ended = time.monotonic() > running.deadline
-            if ended:
+            late = time.monotonic() > running.deadline
+            if self._read(running) if running.connection in ready else late:
                 self.running.remove(running)
                 yield self._end(running)
 

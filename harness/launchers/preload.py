@@ -3,14 +3,18 @@
 Imported by name only. Nothing here may start a thread or touch a device.
 """
 
-import scipy.optimize
-import sklearn.cluster
-import sklearn.manifold
-import sklearn.metrics
-import torch.utils.flop_counter
-import torchvision.models  # noqa: F401
+from importlib import import_module
 
-import harness.cell
-import harness.store
+MODULES = (
+    "harness.cell",
+    "scipy.optimize",
+    "sklearn.cluster",
+    "sklearn.manifold",
+    "sklearn.metrics",
+    "torch.utils.flop_counter",
+    "torchvision.models",
+)
 
-harness.store.warm_up()
+for module in MODULES:
+    import_module(module)
+import_module("harness.store").warm_up()

@@ -42,6 +42,6 @@ def notebook_html(results: Iterable[CellResult]) -> str:
 
 def terminal_table(results: Iterable[CellResult]) -> RenderableType:
     """The ranked comparison for `rich`, as wide as the console and at most 100 columns."""
-    from harness.report import terminal
+    from harness.report import terminal  # type: ignore[attr-defined]
 
     return terminal.terminal_table(results)

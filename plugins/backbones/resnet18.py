@@ -1,4 +1,4 @@
-"""ResNet-18 with the small-image stem: a 3x3 convolution of stride 1 and no max-pooling. He et al. 2016, arXiv:1512.03385.
+"""ResNet-18 with the small-image stem: a 3x3 convolution of stride 1, no max-pooling. He et al. 2016, arXiv:1512.03385.
 
 B images, C channels, H=W pixels, D = 512 features. torchvision's network without its classifier; the stem is the one
 that the paper uses on CIFAR-10 (section 4.2), without which 32-pixel images lose about eight points of accuracy.

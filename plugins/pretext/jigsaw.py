@@ -1,10 +1,11 @@
 """Jigsaw puzzles: in which order were the tiles? Noroozi and Favaro 2016, arXiv:1603.09246, section 3.
 
-B images, C channels, H=W pixels, G grid side, P=G*G tiles of T pixels, D features, K permutations.
+B images, C channels, H=W pixels, V puzzles of each, G grid side, P=G*G tiles of T pixels, D features, K permutations.
 Against shortcuts: each tile is cut at a random place within its cell, so that edges never meet, and standardised by
 its own mean and deviation, so that brightness tells nothing. The permutations are a max-min set: each new one is as
 far as can be from the nearest that was chosen, so no two are alike (with 2x2 tiles: all 24).
-Differs from the paper: one permutation per image and step, tiles of 10 pixels (for 28), a smaller head, AdamW.
+Differs from the paper: several puzzles of an image in a batch (Kolesnikov et al. 2019, arXiv:1901.09005, have eight),
+tiles of 10 pixels (for 28), a smaller head, AdamW.
 The encoder is judged on whole images.
 """
 
@@ -34,13 +35,14 @@ class Config:
     grid: int = 2  # tiles along each side, 2 or 3
     permutations: int = 100  # how many orders to tell apart; 2x2 tiles have no more than 24
     tile: float = 0.76  # side of a tile as a fraction of its cell: the rest is the random gap
+    puzzles: int = 4  # of each image in a batch, every one with its own tiles and order
     hidden: int = 256  # units of the head's hidden layer
 
     def __post_init__(self) -> None:
         if self.grid not in (2, 3):
             raise ValueError("grid must be 2 or 3")
-        if self.permutations < 2 or self.hidden < 1:
-            raise ValueError("permutations must be at least 2 and hidden at least 1")
+        if self.permutations < 2 or self.puzzles < 1 or self.hidden < 1:
+            raise ValueError("permutations must be at least 2, puzzles and hidden at least 1")
         if not 0 < self.tile < 1:
             raise ValueError("tile is a fraction of the cell in (0,1): at 1 the edges of neighbours would meet")
 
@@ -61,23 +63,24 @@ class Jigsaw(nn.Module):
             raise NotApplicable("jigsaw needs a backbone that takes tiles; this one is bound to whole images")
         tiles = config.grid**2
         self.register_buffer("orders", torch.from_numpy(permutation_set(tiles, config.permutations)))  # (K,P)
-        self.backbone = backbone  # (B*P,C,T,T) -> (B*P,D)
+        self.backbone = backbone  # (V*B*P,C,T,T) -> (V*B*P,D)
         self.head = nn.Sequential(
             nn.Linear(tiles * backbone.dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, len(self.orders))
-        )  # (B,P*D) -> (B,K)
+        )  # (V*B,P*D) -> (V*B,K)
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        tiles = standardise_tiles(cut_tiles(batch.inputs, self.config.grid, self.cell, self.tile))  # (B,P,C,T,T)
+        images = batch.inputs.repeat(self.config.puzzles, 1, 1, 1)  # (V*B,C,H,W)
+        tiles = standardise_tiles(cut_tiles(images, self.config.grid, self.cell, self.tile))  # (V*B,P,C,T,T)
         n = len(tiles)
-        answers = torch.randint(len(self.orders), (n,), device=tiles.device)  # (B,)
-        shuffled = tiles[torch.arange(n, device=tiles.device)[:, None], self.orders[answers]]  # (B,P,C,T,T)
-        features = self.backbone.trunk(shuffled.flatten(0, 1))  # (B*P,D)
+        answers = torch.randint(len(self.orders), (n,), device=tiles.device)  # (V*B,)
+        shuffled = tiles[torch.arange(n, device=tiles.device)[:, None], self.orders[answers]]  # (V*B,P,C,T,T)
+        features = self.backbone.trunk(shuffled.flatten(0, 1))  # (V*B*P,D)
         return self.head(features.view(n, -1)), answers
 
     def loss(self, batch: Batch) -> Tensor:
         logits, answers = self.solve(batch)
         batch.log("accuracy", (logits.argmax(1) == answers).float().mean())
-        return F.cross_entropy(logits, answers)  # nats per image
+        return F.cross_entropy(logits, answers)  # nats per puzzle
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)  # (B,D)

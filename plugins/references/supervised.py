@@ -41,6 +41,7 @@ class Supervised(nn.Module):
     def loss(self, batch: Batch) -> Tensor:
         images = random_flip(batch.inputs) if self.config.flip else batch.inputs
         logits = self.predict(random_shift(images, self.config.shift))
+        assert batch.labels is not None  # the spec asks for them
         batch.log("accuracy", (logits.argmax(1) == batch.labels).float().mean())
         return F.cross_entropy(logits, batch.labels)  # nats per image
 

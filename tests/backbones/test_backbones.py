@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from harness_plugins.backbones import convnet, mlp, resnet18
 from torch import nn
 
 from harness.records import ImageSpec
+from harness_plugins.backbones import convnet, mlp, resnet18
 
 SPEC = ImageSpec(channels=3, size=16, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3))
 BUILDERS = {"convnet": convnet, "resnet18": resnet18}

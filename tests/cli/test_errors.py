@@ -118,7 +118,5 @@ def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
 
 
 def test_the_module_runs_like_the_command() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "--version"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "harness", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("harness 0.")

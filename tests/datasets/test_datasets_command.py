@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import torchvision
-from harness_plugins.datasets import digits, mnist
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -24,6 +23,7 @@ from harness.data import catalog
 from harness.errors import DatasetMissing, RequestError
 from harness.registry import Registry
 from harness.specs import NoConfig
+from harness_plugins.datasets import digits, mnist
 
 MNIST = mnist.harness_dataset()
 

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from harness_plugins.datasets import digits
 from sklearn.datasets import load_digits
 
 from harness.data import catalog
 from harness.specs import NoConfig
+from harness_plugins.datasets import digits
 
 SPEC = digits.harness_dataset()
 

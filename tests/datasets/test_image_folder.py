@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness_plugins.datasets import image_folder
 from PIL import Image
 from torchvision import transforms
 
@@ -15,6 +14,7 @@ from harness.data.cache import cache_root
 from harness.data.folder import decode_image, list_images
 from harness.errors import DatasetMissing, RequestError
 from harness.specs import DatasetSpec
+from harness_plugins.datasets import image_folder
 
 SPEC: DatasetSpec = image_folder.harness_dataset()
 ROOT = Path("no data folder is needed")

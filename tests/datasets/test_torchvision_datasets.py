@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torchvision
-from harness_plugins.datasets import cifar10, cifar100, fashion_mnist, mnist, stl10, svhn
 from scipy.io import savemat
 
 from harness.data import catalog
@@ -23,6 +22,7 @@ from harness.data.torchvision_files import read_idx
 from harness.errors import DatasetMissing, RequestError
 from harness.records import ImageSpec
 from harness.specs import DatasetSpec, NoConfig
+from harness_plugins.datasets import cifar10, cifar100, fashion_mnist, mnist, stl10, svhn
 
 TRAIN, TEST = 60, 20
 CONFIG = NoConfig()

@@ -8,14 +8,14 @@ from math import sqrt
 import numpy as np
 import pytest
 import torch
-from harness_plugins.backbones import convnet, mlp
-from harness_plugins.pretext.jigsaw import Config, Jigsaw, cut_tiles, permutation_set, standardise_tiles
 
 from harness.data.batches import Batch
 from harness.data.images import ImageSplit
 from harness.errors import NotApplicable
 from harness.records import Budget, ImageSpec, TrainConfig
 from harness.trainer import train
+from harness_plugins.backbones import convnet, mlp
+from harness_plugins.pretext.jigsaw import Config, Jigsaw, cut_tiles, permutation_set, standardise_tiles
 
 SPEC = ImageSpec(channels=1, size=16)
 
@@ -65,7 +65,7 @@ def test_the_permutation_set_is_far_apart() -> None:
 
 def test_the_answer_is_the_order_of_the_tiles() -> None:
     """A head that reads each tile's identity would be right every time: answers and shuffling agree."""
-    method = jigsaw()
+    method = jigsaw(puzzles=1)
     shown: list[torch.Tensor] = []
     method.backbone.trunk.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
     image = torch.arange(256.0).view(1, 1, 16, 16) ** 2 / 65025  # every cell has its own slope
@@ -82,7 +82,7 @@ def test_images_without_structure_cannot_be_solved() -> None:
     """The shortcut test: on noise, trained as long as it likes, the accuracy stays at chance (4 standard errors)."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (1024, 1, 16, 16), generator=generator, dtype=torch.uint8)
-    method = jigsaw()
+    method = jigsaw(puzzles=1)
     train(
         method,
         ImageSplit(images=noise),
@@ -111,7 +111,7 @@ def test_brightness_is_a_shortcut_only_without_standardised_tiles(
     levels = torch.tensor([[0.0, 80.0], [160.0, 240.0]]).repeat_interleave(8, 0).repeat_interleave(8, 1)  # by quarter
     images = (levels + 8 * torch.randn(1024, 1, 16, 16, generator=generator)).clamp(0, 255).to(torch.uint8)
     result = train(
-        jigsaw(),
+        jigsaw(puzzles=1),
         ImageSplit(images=images),
         TrainConfig(batch_size=64, learning_rate=3e-3),
         Budget.parse("6 epochs"),
@@ -132,3 +132,9 @@ def test_tiles_that_are_too_small_are_a_reason_to_skip(size: int, grid: int) -> 
 def test_a_backbone_for_whole_images_only_is_a_reason_to_skip() -> None:
     with pytest.raises(NotApplicable, match="needs a backbone that takes tiles"):
         Jigsaw(mlp.build(SPEC, mlp.Config()), SPEC, Config())
+
+
+def test_each_image_gives_several_puzzles() -> None:
+    logits, answers = jigsaw(puzzles=3).solve(Batch(inputs=torch.rand(5, 1, 16, 16)))
+    assert logits.shape == (15, 24)
+    assert answers.shape == (15,)

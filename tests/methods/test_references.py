@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from harness_plugins.backbones import convnet
-from harness_plugins.references import pca, pixels, random_init, supervised
 from sklearn.decomposition import PCA as SklearnPCA
 
 from harness.data.batches import Batch
 from harness.errors import NotApplicable
 from harness.records import ImageSpec
 from harness.specs import NoConfig
+from harness_plugins.backbones import convnet
+from harness_plugins.references import pca, pixels, random_init, supervised
 
 SPEC = ImageSpec(channels=1, size=8, classes=("a", "b", "c"))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from harness_plugins.backbones import convnet
-from harness_plugins.pretext.rotation import Config, Rotation
 
 from harness.data.batches import Batch
 from harness.nn.augment import all_turns, random_flip, random_shift
 from harness.records import ImageSpec
+from harness_plugins.backbones import convnet
+from harness_plugins.pretext.rotation import Config, Rotation
 
 SPEC = ImageSpec(channels=1, size=8)
 

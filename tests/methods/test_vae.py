@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from harness_plugins.backbones import convnet, mlp
-from harness_plugins.models.vae import VAE, Config, bernoulli_nll, kl_from_standard_normal
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from harness.data.batches import Batch
 from harness.records import ImageSpec
+from harness_plugins.backbones import convnet, mlp
+from harness_plugins.models.vae import VAE, Config, bernoulli_nll, kl_from_standard_normal
 
 DIGITS = ImageSpec(channels=1, size=8, classes=tuple("0123456789"), mean=(0.3,), std=(0.35,))
 
