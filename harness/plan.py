@@ -231,14 +231,7 @@ def skipped_result(planned: PlannedCell) -> CellResult:
     from harness.cell import unjudged
 
     training = TrainingResult(status="skipped", reason=planned.why)
-    return CellResult(
-        key=planned.task.key,
-        cell=planned.cell,
-        identity=planned.task.identity,
-        provenance=planned.task.provenance,
-        training=training,
-        evaluations=tuple(unjudged(planned.task, training)),
-    )
+    return CellResult.without_process(planned.task, training, unjudged(planned.task, training))
 
 
 def combined(planned: PlannedCell, parts: Sequence[CellResult]) -> CellResult:

@@ -5,7 +5,7 @@ Request -> Plan of Cells -> CellResult (one JSON file) -> rows of the tidy frame
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -253,7 +253,21 @@ class CellResult:
     provenance: Mapping[str, Any]  # what it ran with: source digests, fingerprints, versions, device name
     training: TrainingResult
     evaluations: tuple[EvaluationResult, ...] = ()
-    finished: str = ""  # ISO 8601, UTC
+    finished: str = ""  # ISO 8601, UTC; empty: no process gave this result
+
+    @classmethod
+    def without_process(
+        cls, task: CellTask, training: TrainingResult, evaluations: Iterable[EvaluationResult]
+    ) -> CellResult:
+        """What is known of a task that was skipped, or whose process sent nothing."""
+        return cls(
+            key=task.key,
+            cell=task.cell,
+            identity=task.identity,
+            provenance=task.provenance,
+            training=training,
+            evaluations=tuple(evaluations),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -240,16 +240,6 @@ def slug(request: Request) -> str:
     if len(name) <= 80:
         return name
     return f"{name[:70]}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
-
-
-def describe_plan(plan: Plan) -> Mapping[str, Any]:
-    """What --dry-run prints: a line for each cell, and how many there are of each state."""
-    counts: dict[str, int] = {}
-    lines = []
-    for planned in plan.cells:
-        counts[planned.state] = counts.get(planned.state, 0) + 1
-        lines.append((planned.state, planned.cell, planned.why))
-    return {"cells": lines, "counts": counts}
 
 
 def checked(options: Options) -> Options:

@@ -16,7 +16,7 @@ SECONDS_BETWEEN_NEWS = 0.2
 
 def run_child(task: bytes, connection: Connection, lifeline: Connection, log: str) -> None:
     """Run one task. Whatever a plugin prints goes to the cell's log, and so does the traceback of a crash in C."""
-    with contextlib.suppress(OSError):
+    if hasattr(os, "setsid"):
         os.setsid()  # a group of its own, so that a time limit ends its children too
     _redirect_output(log)
     threading.Thread(target=_die_with_the_parent, args=(lifeline,), daemon=True).start()

@@ -150,14 +150,7 @@ def failed(task: CellTask, reason: str) -> CellResult:
     """The result of a cell whose process gave none."""
     training = task.training or TrainingResult(status="failed", reason=reason)
     rows = unjudged(task, TrainingResult(status="failed", reason=reason))
-    return CellResult(
-        key=task.key,
-        cell=task.cell,
-        identity=task.identity,
-        provenance=task.provenance,
-        training=training,
-        evaluations=tuple(rows),
-    )
+    return CellResult.without_process(task, training, rows)
 
 
 def cores() -> int:

@@ -17,7 +17,7 @@ from harness.specs import MethodSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    dim: int = 64  # D; no more than there are pixels
+    dim: int = 32  # D; no more than there are pixels
 
     def __post_init__(self) -> None:
         if self.dim < 1:
