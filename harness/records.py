@@ -126,7 +126,7 @@ class Request:
     precision: tuple[str, ...] = ("fp32",)
     seeds: tuple[int, ...] = (0, 1, 2)
     evaluations: tuple[str, ...] = ("default",)
-    budget: str = "40 epochs"
+    budget: str = "30 epochs"
     settings: tuple[str, ...] = ()  # `NAME.KEY=VALUE`, as given to --set
     threads: int = 1  # CPU threads of one cell; part of its identity, since it orders floating-point sums
 

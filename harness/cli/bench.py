@@ -44,7 +44,7 @@ def bench(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Training of each method: '40 epochs', '5000 steps', '1e6 images', '90 s'. [default: 40 epochs]"
+            help="Training of each method: '30 epochs', '5000 steps', '1e6 images', '90 s'. [default: 30 epochs]"
         ),
     ] = None,
     seeds: Annotated[
