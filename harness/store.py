@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -19,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness.data.cache import write_atomically
 from harness.errors import RequestError
 from harness.records import CellResult, CellTask, EvaluationResult, Picture, Request
 
@@ -38,7 +38,7 @@ class RunFolder:
         try:
             for folder in (self.cells, self.artifacts, self.logs, self.staging):
                 folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path / ".writable", "")
+            write_whole(self.path / ".writable", "")
             (self.path / ".writable").unlink()
         except OSError as error:
             raise RequestError(
@@ -69,9 +69,9 @@ class RunFolder:
         """Keep the request, the machine, and the keys of the cells that the request consists of."""
         import tomli_w
 
-        write_atomically(self.path / "request.toml", tomli_w.dumps(asdict(request), multiline_strings=False))
-        write_atomically(self.path / "environment.json", json.dumps(environment, indent=2))
-        write_atomically(self.path / "plan.json", json.dumps(list(keys), indent=0))
+        write_whole(self.path / "request.toml", tomli_w.dumps(asdict(request), multiline_strings=False))
+        write_whole(self.path / "environment.json", json.dumps(environment, indent=2))
+        write_whole(self.path / "plan.json", json.dumps(list(keys), indent=0))
 
     def request(self) -> dict[str, Any]:
         import tomllib
@@ -115,7 +115,7 @@ class RunFolder:
             shutil.rmtree(staged, ignore_errors=True)
             prefix = f"artifacts/{result.key}"
             result = replace(result, evaluations=tuple(_published(e, staged, prefix) for e in result.evaluations))
-        write_atomically(self.cells / f"{result.key}.json", dump_result(result))
+        write_whole(self.cells / f"{result.key}.json", dump_result(result))
         return result
 
     def discard(self, key: str) -> None:
@@ -150,18 +150,10 @@ def _replace_tree(source: Path, target: Path) -> None:
         os.replace(source, target)
 
 
-def write_atomically(file: Path, content: str | bytes) -> None:
-    """The whole content or nothing: a temporary name in the same folder, fsync, rename."""
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+def write_whole(file: Path, content: str | bytes) -> None:
+    """The whole content or nothing, whatever happens meanwhile."""
     data = content.encode() if isinstance(content, str) else content
-    try:
-        with temporary.open("wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(file, lambda handle: handle.write(data))
 
 
 @cache

@@ -23,7 +23,7 @@ from harness.records import (
     TrainConfig,
     TrainingResult,
 )
-from harness.store import RunFolder, dump_result, load_result, write_atomically
+from harness.store import RunFolder, dump_result, load_result, write_whole
 
 
 def result(key: str = "k", **changes: object) -> CellResult:
@@ -110,14 +110,14 @@ def test_a_file_of_another_version_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_broken_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "file"
-    write_atomically(file, "old")
+    write_whole(file, "old")
 
     def full_disk(descriptor: int) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
-        write_atomically(file, "new")
+        write_whole(file, "new")
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
 

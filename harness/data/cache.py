@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
+import uuid
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,16 +34,15 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     So a reader sees the old content or the new one, whoever else writes and whenever the power fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    new = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with new.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def cached_array(name: str, shape: tuple[int, ...], build: Callable[[], np.ndarray]) -> np.ndarray:
