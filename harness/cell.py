@@ -77,7 +77,8 @@ def prepare_process(cell: Cell) -> None:
     """Fix what floating-point results depend on: threads, deterministic kernels, denormals."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(cell.threads)
-    threadpoolctl.threadpool_limits(cell.threads)
+    if os.environ.get("OMP_NUM_THREADS") != str(cell.threads):  # else the pools have read their size from there
+        threadpoolctl.threadpool_limits(cell.threads)
     torch.set_flush_denormal(True)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -10,7 +10,8 @@ import tokenize
 from ast import literal_eval
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 
 from harness.fingerprint import find_source
@@ -86,8 +87,14 @@ def _info(point: EntryPoint) -> PluginInfo:
     """Survives an entry point that is not valid: loading it will say so."""
     module = re.split(r"[:\[]", point.value)[0].strip()
     distribution = point.dist
-    name, version = (distribution.name, distribution.version) if distribution is not None else ("unknown", "")
-    return PluginInfo(point.name, GROUPS[point.group], module, name or "unknown", version or "")
+    name, version = _name_and_version(distribution) if distribution is not None else ("unknown", "")
+    return PluginInfo(point.name, GROUPS[point.group], module, name, version)
+
+
+@cache
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    """Parsing a distribution's metadata takes a millisecond, and all its plugins share it."""
+    return distribution.name or "unknown", distribution.version or ""
 
 
 def listing_order(info: PluginInfo) -> tuple[int, str, str, str]:

@@ -65,7 +65,7 @@ class Optimisation:
             for group in optimiser.param_groups:
                 group["lr"] = self.config.learning_rate * rate
             optimiser.zero_grad()
-            loss.backward(inputs=weights)
+            loss.backward(inputs=weights if name else None)  # in turns, the others' gradients are left alone
             if self.config.clip_norm:
                 nn.utils.clip_grad_norm_(weights, self.config.clip_norm)
             optimiser.step()
