@@ -43,8 +43,11 @@ from harness.trainer import train
 Report = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of it done, latest scalars)
 
 
-def run_cell(task: CellTask, report: Report) -> CellResult:
-    """Carry out a task. What fails inside becomes a `failed` row with its reason; only a crash gets past this."""
+def run_cell(task: CellTask, report: Report, trained: Callable[[TrainingResult], None]) -> CellResult:
+    """Carry out a task. What fails inside becomes a `failed` row with its reason; only a crash gets past this.
+
+    `trained` is told when training is done and its weights are written, so that a crash in judging does not lose it.
+    """
     prepare_process(task.cell)
     registry = Registry()
     for file in task.plugin_files:
@@ -52,6 +55,7 @@ def run_cell(task: CellTask, report: Report) -> CellResult:
     report("loading", 0.0, {})
     method, source, training = _trained(task, registry, report)
     if training.status == "ok" and method is not None and source is not None:
+        trained(training)
         evaluations = tuple(_judge(task, registry, method, source, report))
     else:
         evaluations = tuple(unjudged(task, training))

@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.data.cache import write_atomically
 from harness.errors import RequestError
-from harness.records import CellResult, CellTask, EvaluationResult, Picture, Request
+from harness.records import CellResult, CellTask, EvaluationResult, Picture, Request, TrainingResult
 
 
 class RunFolder:
@@ -182,7 +182,16 @@ def load_task(content: bytes) -> CellTask:
     return _adapter(CellTask).validate_json(content)
 
 
+def dump_training(training: TrainingResult) -> bytes:
+    """What training gave, as JSON."""
+    return _adapter(TrainingResult).dump_json(training)
+
+
+def load_training(content: bytes) -> TrainingResult:
+    return _adapter(TrainingResult).validate_json(content)
+
+
 def warm_up() -> None:
     """Build the validators now, so that a process that is forked from this one has them."""
-    _adapter(CellTask)
-    _adapter(CellResult)
+    for record in (CellTask, CellResult, TrainingResult):
+        _adapter(record)

@@ -9,8 +9,12 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-PROGRESS, RESULT = b"P", b"R"  # the first byte of a message
+if TYPE_CHECKING:
+    from harness.records import TrainingResult
+
+PROGRESS, TRAINED, RESULT = b"P", b"T", b"R"  # the first byte of a message
 SECONDS_BETWEEN_NEWS = 0.2
 
 
@@ -22,9 +26,12 @@ def run_child(task: bytes, connection: Connection, lifeline: Connection, log: st
     threading.Thread(target=_die_with_the_parent, args=(lifeline,), daemon=True).start()
 
     from harness.cell import run_cell
-    from harness.store import dump_result, load_task
+    from harness.store import dump_result, dump_training, load_task
 
-    result = run_cell(load_task(task), _Reporter(connection))
+    def trained(training: TrainingResult) -> None:
+        connection.send_bytes(TRAINED + dump_training(training))
+
+    result = run_cell(load_task(task), _Reporter(connection), trained)
     connection.send_bytes(RESULT + dump_result(result))
     connection.close()
 

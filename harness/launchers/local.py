@@ -15,16 +15,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from harness.cell import unjudged
-from harness.launchers.child import PROGRESS, run_child
+from harness.launchers.child import PROGRESS, TRAINED, run_child
 from harness.records import CellResult, CellTask, TrainingResult
-from harness.store import dump_task, load_result
+from harness.store import dump_task, load_result, load_training
 
 News = Callable[[str, Mapping[str, Any]], None]  # (name of an event hook, its arguments)
 GRACE = 5.0  # seconds between asking a process to end and ending it
@@ -37,6 +37,7 @@ class _Running:
     connection: Connection
     lifeline: Connection
     deadline: float
+    training: TrainingResult | None = None  # known as soon as training is done
     result: CellResult | None = None
 
 
@@ -117,6 +118,9 @@ class LocalLauncher:
             news = {"cell": running.task.cell, "stage": stage, "done": done, "scalars": scalars}
             self.tell("harness_scalars", news)
             return False
+        if message[:1] == TRAINED:
+            running.training = load_training(message[1:])
+            return False
         running.result = load_result(message[1:])
         return True
 
@@ -132,7 +136,7 @@ class LocalLauncher:
         if running.result is not None:
             return running.result
         reason = f"timed out after {self.timeout:g} s" if late else self._death(running)
-        return failed(running.task, reason)
+        return failed(replace(running.task, training=running.training or running.task.training), reason)
 
     def _death(self, running: _Running) -> str:
         """How a process ended that sent no result, with the last line of its log."""
@@ -147,7 +151,7 @@ class LocalLauncher:
 
 
 def failed(task: CellTask, reason: str) -> CellResult:
-    """The result of a cell whose process gave none."""
+    """The result of a cell whose process gave none; what is known of its training is kept."""
     training = task.training or TrainingResult(status="failed", reason=reason)
     rows = unjudged(task, TrainingResult(status="failed", reason=reason))
     return CellResult.without_process(task, training, rows)

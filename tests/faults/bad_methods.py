@@ -17,7 +17,9 @@ from harness.specs import MethodSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    way: Literal["none", "build", "raise", "nan", "crash", "kill", "hang", "collapse", "encode", "print"] = "none"
+    way: Literal["none", "build", "raise", "nan", "crash", "kill", "hang", "collapse", "encode", "print", "late"] = (
+        "none"
+    )
 
 
 class Bad(nn.Module):
@@ -45,6 +47,8 @@ class Bad(nn.Module):
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         if self.way == "collapse":
             return torch.ones(len(images), 4)
+        if self.way == "late":
+            os.kill(os.getpid(), signal.SIGSEGV)
         if self.way == "encode":
             return torch.full((len(images), 4), float("inf"))
         return self.backbone(images)

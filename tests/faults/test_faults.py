@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.plan import make_plan
+from harness.registry import Registry
+from harness.suite import make_request
 
 BAD = Path(__file__).with_name("bad_methods.py")
-WAYS = "none|build|raise|nan|crash|kill|hang|collapse|encode|print"
+WAYS = "none|build|raise|nan|crash|kill|hang|collapse|encode|print|late"
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,19 @@ def test_an_unusable_representation_fails_its_evaluations(results, way: str, rea
     assert all(e.status == "failed" and reason in e.reason for e in bad.evaluations)
 
 
+def test_a_crash_in_judging_does_not_lose_the_training(results) -> None:
+    late = cell(results, "late")
+    assert late.training.status == "ok"
+    assert late.training.steps == 2
+    assert all(e.status == "failed" and "the process died, SIGSEGV" in e.reason for e in late.evaluations)
+    assert results.folder.checkpoint(late.key).exists()
+    words = {"plugins": f"{BAD}[way=late]", "references": "none", "seeds": 1, "budget": "2 steps"}
+    request = make_request(words | {"evaluations": "knn,linear-probe"})
+    (planned,) = make_plan(request, Registry(), results.folder).cells
+    assert planned.task.training == late.training
+    assert planned.why == "2 of 2 evaluations: knn, linear-probe"
+
+
 def test_tracebacks_and_prints_are_in_the_logs(results) -> None:
     logs = results.folder.logs
     assert "Traceback" in (logs / f"{cell(results, 'raise').key}.log").read_text()
@@ -83,13 +99,13 @@ def test_tracebacks_and_prints_are_in_the_logs(results) -> None:
 def test_the_frame_has_a_row_for_every_failure(results) -> None:
     frame = results.frame
     failed = frame[frame.status == "failed"]
-    assert len(set(failed.cell)) == 8
+    assert len(set(failed.cell)) == 9
     assert failed.reason.str.len().min() > 0
     assert failed.value.isna().all()
 
 
 def test_failures_are_listed_one_a_line(results) -> None:
-    assert len(results.failures) == 6 + 2 * 2
+    assert len(results.failures) == 6 + 2 * 3
     assert all("\n" not in line for line in results.failures)
 
 
