@@ -10,7 +10,7 @@ import tokenize
 from ast import literal_eval
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 
@@ -73,14 +73,21 @@ def plugin_infos(entry_points: Iterable[EntryPoint] | None = None) -> list[Plugi
 def installed_entry_points() -> list[EntryPoint]:
     """Those of our groups, of every distribution on the path; the first one of a name hides later ones.
 
-    importlib.metadata.entry_points() parses all groups of all distributions; this parses only what is ours.
+    Looked up again when something was installed or removed since, which changes a folder on the path.
     """
+    folders = (Path(entry or ".") for entry in sys.path)
+    return list(_entry_points(tuple((str(folder), folder.stat().st_mtime_ns) for folder in folders if folder.exists())))
+
+
+@lru_cache(maxsize=2)
+def _entry_points(path: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """importlib.metadata.entry_points() parses all groups of all distributions; this parses only what is ours."""
     found: dict[str, list[EntryPoint]] = {}
     for distribution in importlib.metadata.distributions():
         if "[harness." in (distribution.read_text("entry_points.txt") or ""):
             points = [point for point in distribution.entry_points if point.group in GROUPS]
             found.setdefault(normalised_distribution(distribution.name or "unknown"), points)
-    return [point for points in found.values() for point in points]
+    return tuple(point for points in found.values() for point in points)
 
 
 def _info(point: EntryPoint) -> PluginInfo:
