@@ -183,15 +183,14 @@ def _judge(
 def _subject(
     task: CellTask, registry: Registry, target: PluginRef, method: nn.Module, source: ImageDataset
 ) -> Subject | Exception:
-    same = str(target) == str(task.cell.source)
     try:
+        same = str(target) == str(task.cell.source)
         data = source if same else load_dataset(registry, target, task.data_root, task.cell.seed)
         return Subject(
             method=method,
             cell=task.cell,
             spec=source.spec,
             target=matched(data, source.spec),
-            same_data=same,
             artifacts=Path(task.staging),
             cache=Path(task.cache),
             fingerprint=task.fingerprints.get(str(target), ""),

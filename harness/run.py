@@ -37,6 +37,12 @@ class Options:
     fresh: bool = False  # take nothing from an earlier run
     command: str = ""  # what the user typed, for the report
 
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 1:
+            raise RequestError(f"--jobs must be at least 1, not {self.jobs}")
+        if self.timeout is not None and self.timeout <= 0:
+            raise RequestError(f"--timeout is a number of seconds above 0, not {self.timeout:g}")
+
 
 @dataclass(frozen=True)
 class Results:
@@ -240,12 +246,3 @@ def slug(request: Request) -> str:
     if len(name) <= 80:
         return name
     return f"{name[:70]}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
-
-
-def checked(options: Options) -> Options:
-    """Options that make sense; RequestError otherwise."""
-    if options.jobs is not None and options.jobs < 1:
-        raise RequestError(f"--jobs must be at least 1, not {options.jobs}")
-    if options.timeout is not None and options.timeout <= 0:
-        raise RequestError(f"--timeout is a number of seconds above 0, not {options.timeout:g}")
-    return options

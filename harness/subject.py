@@ -34,7 +34,6 @@ class Subject:
         cell: Cell,
         spec: ImageSpec,
         target: ImageDataset,
-        same_data: bool,
         artifacts: Path,
         cache: Path,
         fingerprint: str,
@@ -43,7 +42,6 @@ class Subject:
         self.cell = cell
         self.spec = spec  # of the source: what the method was built for
         self.target = target  # already of the source's size and channels
-        self.same_data = same_data  # is the target the source?
         self.device = torch.device(cell.device)
         self.cache = cache  # a folder for what may be kept between runs, e.g. feature extractors
         self.target_fingerprint = fingerprint

@@ -191,3 +191,12 @@ def test_a_listener_plugin_hears_of_the_run_and_a_broken_one_harms_nothing(tmp_p
     assert results.ok
     heard = registry.load("bad", ("pretext",)).module.HEARD
     assert heard == [("started", "bad"), ("finished", "ok")]
+
+
+@pytest.mark.parametrize(("option", "value"), [("jobs", 0), ("timeout", -1)])
+def test_options_that_make_no_sense_are_refused_in_python_too(option: str, value: int, tmp_path: Path) -> None:
+    from harness.errors import RequestError
+
+    with pytest.raises(RequestError, match=option):
+        harness.bench(**SMALL, out=tmp_path / "run", **{option: value})
+    assert not (tmp_path / "run").exists()

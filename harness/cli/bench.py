@@ -81,7 +81,7 @@ def bench(
     Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 3 seeds.
     """
     from harness.registry import Registry
-    from harness.run import Options, carry_out, checked
+    from harness.run import Options, carry_out
     from harness.suite import make_request, read_suite
 
     given = {
@@ -102,16 +102,14 @@ def bench(
     words |= {word: value for word, value in given.items() if value is not None and value != []}
     request = make_request(words, f"suite {suite}" if suite else "the request")
     default_out = Path("runs") / suite.stem if suite else None
-    options = checked(
-        Options(
-            out=out or default_out,
-            data_dir=str(data_dir) if data_dir else None,
-            jobs=jobs,
-            timeout=timeout,
-            fail_fast=fail_fast,
-            fresh=fresh,
-            command=shlex.join(["harness", *sys.argv[1:]]),
-        )
+    options = Options(
+        out=out or default_out,
+        data_dir=str(data_dir) if data_dir else None,
+        jobs=jobs,
+        timeout=timeout,
+        fail_fast=fail_fast,
+        fresh=fresh,
+        command=shlex.join(["harness", *sys.argv[1:]]),
     )
     registry = Registry()
     if dry_run:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.frame import PROVENANCE, TRAINING
+from harness.frame import PROVENANCE
 
 BASELINE = "random-init"
 _SETTINGS = ("backbone", "device", "precision", "budget", "run")
@@ -111,7 +111,3 @@ def latest(frame: pd.DataFrame) -> pd.DataFrame:
     """At most one value per series, seed and score: where runs repeat a cell, the one that finished last."""
     keys = ["series", "seed", "source", "target", "evaluation", "score"]
     return frame.sort_values("finished", kind="stable").drop_duplicates(keys, keep="last").sort_index()
-
-
-def is_training(frame: pd.DataFrame) -> pd.Series:
-    return frame["evaluation"] == TRAINING

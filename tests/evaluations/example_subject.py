@@ -49,7 +49,6 @@ def example_subject(
         cell=cell,
         spec=spec or data.spec,
         target=data,
-        same_data=True,
         artifacts=folder / "artifacts",
         cache=folder / "cache",
         fingerprint="example",
