@@ -21,6 +21,7 @@ from harness.capabilities import CAPABILITIES, capabilities_of
 from harness.config import resolve
 from harness.data import catalog
 from harness.data.images import ImageDataset, matched
+from harness.diagnosis import check_training
 from harness.errors import NotApplicable, TrainingFailed
 from harness.records import (
     Cell,
@@ -29,6 +30,7 @@ from harness.records import (
     EvaluationResult,
     EvaluationTask,
     ImageSpec,
+    Information,
     PluginRef,
     Score,
     ScoreValue,
@@ -102,6 +104,12 @@ def build_method(registry: Registry, cell: Cell, spec: ImageSpec) -> nn.Module:
     return method.to(memory_format=torch.channels_last)
 
 
+def information(registry: Registry, cell: Cell) -> tuple[Information, ...]:
+    """What the method of a cell sees in training beside images."""
+    spec = registry.load(cell.method.name, METHOD_KINDS).spec
+    return spec.uses_with(resolve(spec.config, cell.method.params, cell.method.name))
+
+
 def load_dataset(registry: Registry, ref: PluginRef, root: str, seed: int) -> ImageDataset:
     """A dataset with the splits of `seed`."""
     spec = registry.load(ref.name, ("dataset",)).spec
@@ -121,10 +129,9 @@ def _trained(
         if task.training is not None:
             _load_weights(method, Path(task.checkpoint))
             return method, source, task.training
-        uses_labels = registry.load(cell.method.name, METHOD_KINDS).spec.uses_labels
         training = train(
             method,
-            source.pretraining(uses_labels).to(cell.device),
+            source.pretraining(information(registry, cell)).to(cell.device),
             cell.train,
             cell.budget,
             seed=cell.seed,
@@ -132,6 +139,7 @@ def _trained(
             progress=lambda done, scalars: report("training", done, scalars),
         )
         _save_weights(method, Path(task.staging) / "method.safetensors")
+        check_training(method, source, steps=training.steps, seed=cell.seed, device=cell.device)
         return method, source, training
     except NotApplicable as reason:
         return None, None, TrainingResult(status="skipped", reason=str(reason))
@@ -189,7 +197,8 @@ def _subject(
         return Subject(
             method=method,
             cell=task.cell,
-            spec=source.spec,
+            source=source,
+            learned_from=source.pretraining(information(registry, task.cell)),
             target=matched(data, source.spec),
             artifacts=Path(task.staging),
             cache=Path(task.cache),
@@ -208,18 +217,18 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
         spec: EvaluationSpec = registry.load(todo.evaluation.name, ("evaluation",)).spec
         lacking = missing_need(spec, subject)
         if lacking:
-            return _outcome(todo, "skipped", lacking, note=subject.target.note)
+            return _outcome(todo, "skipped", lacking, note=subject.note)
         config: Any = resolve(spec.config, todo.evaluation.params, todo.evaluation.name)
         seed_everything(subject.cell.seed, "evaluation", spec.name, subject.target.name)
         scores = _scores(spec, spec.run(subject, config), len(subject.target.test))
     except NotApplicable as reason:
-        return _outcome(todo, "skipped", str(reason), note=subject.target.note)
+        return _outcome(todo, "skipped", str(reason), note=subject.note)
     except Exception as error:
         traceback.print_exc()
         print(f"while judging {subject.cell.title} by {todo.evaluation}", file=sys.stderr)
         return _outcome(todo, "failed", _reason(error), seconds=time.perf_counter() - started)
     return replace(
-        _outcome(todo, "ok", "", seconds=time.perf_counter() - started, note=subject.target.note),
+        _outcome(todo, "ok", "", seconds=time.perf_counter() - started, note=subject.note),
         scores=scores,
         pictures=tuple(subject.pictures),
     )

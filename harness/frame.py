@@ -20,7 +20,7 @@ TRAINING = "training"  # the name of the evaluation that holds what training gav
 PROVENANCE = "provenance."
 
 COLUMNS: dict[str, Any] = {
-    "run": str, "cell": str, "method": str, "kind": str, "uses_labels": "bool", "params": str, "backbone": str,
+    "run": str, "cell": str, "method": str, "kind": str, "uses": str, "params": str, "backbone": str,
     "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str,
     "evaluation": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
@@ -51,11 +51,6 @@ def dataset_labels(results: Iterable[CellResult]) -> dict[str, str]:
 def _telling_params(variants: Sequence[Mapping[str, Any]]) -> set[str]:
     keys = {key for params in variants for key in params}
     return {key for key in keys if len({repr(params.get(key, "")) for params in variants}) > 1}
-
-
-def uses_labels(result: CellResult) -> bool:
-    """Did the method see labels in training? A cell's provenance says so."""
-    return bool(result.provenance.get("uses_labels", result.cell.method.name == "supervised"))
 
 
 def tidy_frame(results: Iterable[CellResult], run: str = "", labels: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -126,7 +121,7 @@ def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> di
         "cell": result.key,
         "method": str(cell.method),
         "kind": cell.kind,
-        "uses_labels": uses_labels(result),
+        "uses": str(result.provenance.get("uses", "")),
         "params": _all_params(result),
         "backbone": str(cell.backbone or ""),
         "source": labels.get(str(cell.source), str(cell.source)),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from harness.capabilities import capabilities_of
 from harness.data.batches import Batch
+from harness.data.images import to_float
 from harness.errors import NotApplicable
-from harness.records import TrainConfig
+from harness.records import Information, TrainConfig
 from harness.seeding import derived_generator, seed_everything
 from harness.specs import BackboneSpec, MethodSpec
 from harness.testing import SmallImages, require, require_finite, require_same_alone, require_shape
@@ -50,8 +51,8 @@ class MethodCase:
         return self.spec.build(encoder, self.data.spec, self.config)
 
     def batch(self) -> Batch:
-        """The one batch, with labels only if the spec says that they are used."""
-        return Batch(inputs=self.data.inputs, labels=self.data.labels if self.spec.uses_labels else None)
+        """The one batch, with what the spec says that is used beside images."""
+        return self.data.batch(self.spec.uses_with(self.config))
 
     def train(self, method: nn.Module, steps: int) -> list[float]:
         """The losses of some optimiser steps on the one batch, with the same random draws in every step."""
@@ -147,18 +148,20 @@ def steps_lower_the_loss(case: MethodCase) -> str:
     return f"{losses[0]:.3g} to {losses[-1]:.3g}"
 
 
-def labels_are_left_alone(case: MethodCase) -> str:
-    """A method whose spec says nothing of labels must not even look at them."""
-    if case.spec.uses_labels:
-        raise NotApplicable("its spec says that it uses labels")
-    totals = []
-    for labels in (None, case.data.labels):
-        method = case.build().train()
-        seed_everything(0, "augmentation")
-        batch = replace(case.batch(), labels=labels, scalars={})
-        totals.append([loss.item() for _, loss in _losses(method, batch)])
-    require(totals[0] == totals[1], "its loss changes when the batch carries labels: set uses_labels=True in its spec")
-    return ""
+def sees_what_it_says_alone(case: MethodCase) -> str:
+    """A method whose spec says nothing of labels, captions or counterparts must not even look at them."""
+    uses = case.spec.uses_with(case.config)
+    names: tuple[Information, ...] = ("labels", "captions", "counterparts")
+    for name in names:
+        if name in uses or (name == "counterparts" and "unpaired" in uses):
+            continue
+        totals = []
+        for seen in (uses, (*uses, name)):
+            method = case.build().train()
+            seed_everything(0, "augmentation")
+            totals.append([loss.item() for _, loss in _losses(method, case.data.batch(seen))])
+        require(totals[0] == totals[1], f"its loss changes when the batch carries {name}: name them in its spec's uses")
+    return ", ".join(["images", *uses])
 
 
 def training_is_reproducible(case: MethodCase) -> str:
@@ -219,14 +222,90 @@ def reconstructs_images(case: MethodCase) -> str:
 
 def samples_from_its_generator_alone(case: MethodCase) -> str:
     method = case.able("sample")
-    drawn = []
-    for seed, unrelated in ((0, 0), (0, 1), (1, 1)):
-        torch.manual_seed(unrelated)  # the global generator must not matter
-        drawn.append(method.sample(5, derived_generator(seed, "contract samples")))
-    _require_images("sample()", drawn[0], (5, *case.data.spec.shape))
-    require(torch.equal(drawn[0], drawn[1]), "sample() depends on more than the generator that it is given")
-    require(not torch.equal(drawn[1], drawn[2]), "sample() gives the same images whatever its generator")
+    if not callable(getattr(method, "sample", None)):
+        raise NotApplicable("it samples on request")
+    _require_seeded_images("sample()", lambda generator: method.sample(5, generator), (5, *case.data.spec.shape))
     return ""
+
+
+def samples_what_is_asked_for(case: MethodCase) -> str:
+    method = case.able("sample_as")
+    uses = case.spec.uses_with(case.config)
+    require(method.condition in uses, f"its condition is '{method.condition}', but its spec uses {', '.join(uses)}")
+    asked = getattr(case.data, method.condition)[:5]
+    shape = (5, *case.data.spec.shape)
+    _require_seeded_images("sample_as()", lambda generator: method.sample_as(asked, generator), shape)
+    others = getattr(case.data, method.condition)[1:6]
+    same = [method.sample_as(each, derived_generator(0, "contract samples")) for each in (asked, others)]
+    require(not torch.equal(*same), f"sample_as() gives the same images whatever {method.condition} it is asked for")
+    return method.condition
+
+
+def decodes_its_codes(case: MethodCase) -> str:
+    method = case.able("code")
+    inputs = case.data.inputs
+    codes = method.code(inputs)
+    require(codes.ndim == 2 and len(codes) == len(inputs), f"code() returned {tuple(codes.shape)}, expected (B, L)")
+    require_finite("code()", codes)
+    images = case.able("decode").decode(codes)
+    _require_images("decode()", images, inputs.shape)
+    if "reconstruct" in capabilities_of(method):
+        gap = float((images - method.reconstruct(inputs)).abs().max())
+        require(gap < 1e-3, f"decode(code(x)) is {gap:.2g} away from reconstruct(x)")
+    return f"L={codes.shape[1]}"
+
+
+def translates_images(case: MethodCase) -> str:
+    method = case.able("translate")
+    counterparts = to_float(case.data.counterparts)
+    _require_images("translate()", method.translate(counterparts), counterparts.shape)
+    require_same_alone("translate()", method.translate, counterparts)
+    if "translate_back" in capabilities_of(method):
+        _require_images("translate_back()", method.translate_back(case.data.inputs), counterparts.shape)
+    return ""
+
+
+def stylises_images(case: MethodCase) -> str:
+    method = case.able("stylise")
+    content, style = case.data.inputs[:8], case.data.inputs[8:16]
+    images = method.stylise(content, style)
+    _require_images("stylise()", images, content.shape)
+    require(not torch.equal(images, method.stylise(content, content)), "stylise() takes no notice of the style")
+    return ""
+
+
+def bounds_the_likelihood(case: MethodCase) -> str:
+    method = case.able("log_likelihood_bound")
+    seed_everything(0, "contract bound")
+    bounds = method.log_likelihood_bound(case.data.inputs, 4)
+    require_shape("log_likelihood_bound()", bounds, (len(case.data.inputs),))
+    require_finite("log_likelihood_bound()", bounds)
+    return f"{float(bounds.mean()):.4g} nats"
+
+
+def shows_its_process(case: MethodCase) -> str:
+    method = case.able("forward_process")
+    forward = method.forward_process(case.data.inputs[:3], 4, derived_generator(0, "contract process"))
+    _require_images("forward_process()", forward, (3, 4, *case.data.spec.shape))
+    gap = float((forward[:, 0] - case.data.inputs[:3]).abs().max())
+    require(gap < 0.1, f"forward_process() starts {gap:.2g} away from the image")
+    backward = case.able("reverse_process").reverse_process(3, 4, derived_generator(0, "contract process"))
+    _require_images("reverse_process()", backward, (3, 4, *case.data.spec.shape))
+    return ""
+
+
+def is_read_where_it_says(case: MethodCase) -> str:
+    method = case.able("read")
+    names = method.readouts()
+    require(len(names) == len(set(names)) > 0, f"readouts() gave {names}, expected different names")
+    for name in names:
+        values = method.read(case.data.inputs, name)
+        require(values.ndim == 2, f"read(..., '{name}') returned {tuple(values.shape)}, expected (B, D)")
+        require_finite(f"read(..., '{name}')", values)
+        require_same_alone(f"read(..., '{name}')", partial(method.read, readout=name), case.data.inputs)
+    same = torch.equal(method.read(case.data.inputs, names[0]), method.encode(case.data.inputs))
+    require(same, f"encode() differs from the first readout, '{names[0]}'")
+    return ", ".join(names)
 
 
 def interpolates_between_reconstructions(case: MethodCase) -> str:
@@ -267,12 +346,19 @@ CHECKS = (
     loss_is_a_finite_scalar,
     gradients_reach_the_backbone,
     steps_lower_the_loss,
-    labels_are_left_alone,
+    sees_what_it_says_alone,
     training_is_reproducible,
     encodes_images,
     encoding_survives_saving,
     reconstructs_images,
+    is_read_where_it_says,
+    decodes_its_codes,
     samples_from_its_generator_alone,
+    samples_what_is_asked_for,
+    translates_images,
+    stylises_images,
+    bounds_the_likelihood,
+    shows_its_process,
     interpolates_between_reconstructions,
     predicts_classes,
     poses_its_pretext_task,
@@ -297,3 +383,14 @@ def _require_images(what: str, images: Tensor, shape: tuple[int, ...]) -> None:
     require_finite(what, images)
     low, high = float(images.min()), float(images.max())
     require(low >= -SLACK and high <= 1 + SLACK, f"{what} returned values from {low:.3g} to {high:.3g}, expected [0,1]")
+
+
+def _require_seeded_images(what: str, draw: Callable[[torch.Generator], Tensor], shape: tuple[int, ...]) -> None:
+    """Images in [0,1] that depend on the generator, and on nothing else."""
+    drawn = []
+    for seed, unrelated in ((0, 0), (0, 1), (1, 1)):
+        torch.manual_seed(unrelated)  # the global generator must not matter
+        drawn.append(draw(derived_generator(seed, "contract samples")))
+    _require_images(what, drawn[0], shape)
+    require(torch.equal(drawn[0], drawn[1]), f"{what} depends on more than the generator that it is given")
+    require(not torch.equal(drawn[1], drawn[2]), f"{what} gives the same images whatever its generator")

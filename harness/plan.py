@@ -36,9 +36,11 @@ CORE = (
     "harness.subject",
     "harness.seeding",
     "harness.data.batches",
+    "harness.data.captions",
     "harness.data.catalog",
     "harness.data.images",
     "harness.data.splits",
+    "harness.diagnosis",
 )
 
 
@@ -173,7 +175,7 @@ def _task(cell: Cell, registry: Registry, shared: CellTask) -> CellTask:
     provenance = {
         "keyed": keyed,
         "plugin": plugin.info.origin,
-        "uses_labels": plugin.spec.uses_labels,
+        "uses": ", ".join(plugin.spec.uses_with(resolve(plugin.spec.config, cell.method.params, cell.method.name))),
         **machine(cell.device),
     }
     return replace(shared, key=key, cell=cell, identity=identity, provenance=provenance, todo=todo)
@@ -215,8 +217,11 @@ def _reason_to_skip(cell: Cell, registry: Registry, root: Path) -> str:
     plugin = registry.load(cell.method.name, METHOD_KINDS)
     dataset = registry.load(cell.source.name, ("dataset",)).spec
     spec = dataset.describe(resolve(dataset.config, cell.source.params, cell.source.name), root)
-    if plugin.spec.uses_labels and not spec.classes:
-        return f"{cell.source.name} has no labels to learn from"
+    uses = plugin.spec.uses_with(resolve(plugin.spec.config, cell.method.params, cell.method.name))
+    there = {"labels": bool(spec.classes), "captions": spec.captioned, "counterparts": bool(spec.counterpart)}
+    for name in ("counterparts" if name == "unpaired" else name for name in uses):
+        if not there[name]:
+            return f"{cell.source.name} has no {name} to learn from"
     try:
         build_method(registry, cell, spec)
     except NotApplicable as reason:

@@ -15,6 +15,9 @@ Kind = Literal["model", "pretext", "reference"]
 Better = Literal["higher", "lower", "none"]
 Status = Literal["ok", "failed", "skipped"]
 SplitName = Literal["train", "validation", "test"]
+Information = Literal[
+    "labels", "captions", "counterparts", "unpaired"
+]  # beside images; unpaired: shuffled counterparts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,8 @@ def _written(value: Any) -> str:
 class Budget:
     """How long training lasts. Images are counted as drawn from the source, before a method makes views of them.
 
+    `0 steps` trains nothing: the method as it was initialised, to compare with what it learned.
+
     Only `seconds` depends on the machine: the other units give the same numbers every time.
     """
 
@@ -71,20 +76,39 @@ class Budget:
             raise RequestError(
                 f"budget '{text}' is not a number and a unit: write '20 epochs', '5000 steps', '1e6 images' or '90 s'"
             ) from None
-        if not 0 < amount < float("inf"):
-            raise RequestError(f"budget '{text}' must be more than zero and finite")
+        if not 0 <= amount < float("inf"):
+            raise RequestError(f"budget '{text}' must be finite and not negative ('0 steps' trains nothing)")
         return cls(amount=amount, unit=unit)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Factor:
+    """A known cause of how an image looks, with finitely many values: colour, with red, green, blue."""
+
+    name: str
+    values: tuple[str, ...]  # names of the values, by index
+    in_caption: bool = True  # do captions tell its value?
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """What a dataset looks like to a method: images (C,H,W) with H = W = `size`, values in [0,1]."""
+    """What a dataset looks like to a method: images (C,H,W) with H = W = `size`, values in [0,1].
+
+    What is there beside the images, if anything: labels, captions, a counterpart of each image in another domain,
+    factors, regression targets. `mean`, `std`, `vocabulary` and `caption_words` are empty until the data is read.
+    """
 
     channels: int
     size: int
     classes: tuple[str, ...] = ()  # class names by label; empty: the dataset has no labels
-    mean: tuple[float, ...] = ()  # per channel, of the training split; empty until the data is read
+    captioned: bool = False  # does each image have a caption?
+    counterpart: str = ""  # the domain of the counterparts that translation starts from: "outline"; empty: none
+    factors: tuple[Factor, ...] = ()
+    targets: tuple[str, ...] = ()  # names, with units, of the numbers known of each image: "x in pixels"
+    mean: tuple[float, ...] = ()  # per channel, of the training split
     std: tuple[float, ...] = ()
+    vocabulary: tuple[str, ...] = ()  # words of the training captions by token; 0 stands for nothing, 1 for unknown
+    caption_words: int = 0  # L, tokens of every caption, of the longest in training
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -93,7 +117,7 @@ class ImageSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How every gradient-trained method of a run is optimised (AdamW, cosine decay after a linear warm-up).
+    """How every gradient-trained method of a run is optimised: AdamW (Adam, where weight_decay is 0) and a schedule.
 
     A method's own recipe may change these defaults, and `--set train.KEY=VALUE` changes them for all.
     """
@@ -102,6 +126,9 @@ class TrainConfig:
     learning_rate: float = 3e-3  # at the end of the warm-up
     weight_decay: float = 1e-4  # decoupled, on weights of two and more dimensions only
     warmup: float = 0.05  # fraction of the budget in [0,1)
+    schedule: Literal["cosine", "constant"] = "cosine"  # of the learning rate after the warm-up; cosine: down to 0
+    beta1: float = 0.9  # decay of the mean gradient; adversarial methods take 0.5 or 0
+    beta2: float = 0.999  # decay of the mean squared gradient
     clip_norm: float = 5.0  # largest gradient norm per step; 0 turns clipping off
 
     def __post_init__(self) -> None:
@@ -111,6 +138,8 @@ class TrainConfig:
             raise ValueError("learning_rate must be positive, weight_decay and clip_norm not negative")
         if not 0 <= self.warmup < 1:
             raise ValueError("warmup is a fraction of the budget in [0,1)")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise ValueError("beta1 and beta2 are decay rates in [0,1)")
 
 
 @dataclass(frozen=True, kw_only=True)

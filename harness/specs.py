@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.records import ImageSpec, Kind, ScoreSpec, ScoreValue
+from harness.records import ImageSpec, Information, Kind, ScoreSpec, ScoreValue
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from harness.data.images import RawImages
     from harness.nn.backbone import Backbone
@@ -33,9 +33,13 @@ class MethodSpec:
     build: Callable[..., nn.Module]
     config: type = NoConfig
     source: str = ""  # paper, with its arXiv number, and section
-    uses_labels: bool = False  # only then do its batches carry labels
+    uses: tuple[Information, ...] | Callable[[Any], tuple[Information, ...]] = ()  # beside images, or that of a config
     uses_backbone: bool = True  # False: `backbone` is None, and the method is not repeated for each backbone
     recipe: Mapping[str, Any] = field(default_factory=dict)  # its own defaults for harness.records.TrainConfig
+
+    def uses_with(self, config: Any) -> tuple[Information, ...]:
+        """What a method of this config sees in training beside images. Its batches carry this and nothing else."""
+        return self.uses(config) if callable(self.uses) else self.uses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,7 @@ class DatasetSpec:
     describe(config, root)  its ImageSpec, without reading images
     files(config, root)     the files that hold it: their content is its fingerprint, a missing one is an error
     load(config, root)      harness.data.images.RawImages: uint8 images and labels, and the official test set if any
+    read_factors(config, images)  where the pixels tell them exactly: uint8 (N,C,H,W) -> int64 (N,F), -1 if unreadable
     prepare(config, root)   fetch the files into `root` (None: there is nothing to fetch)
     """
 
@@ -63,6 +68,7 @@ class DatasetSpec:
     files: Callable[[Any, Path], list[Path]]
     load: Callable[[Any, Path], RawImages]
     prepare: Callable[[Any, Path], None] | None = None
+    read_factors: Callable[[Any, Tensor], Tensor] | None = None
     config: type = NoConfig
     source: str = ""  # where it comes from, and its licence where known
 

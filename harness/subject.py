@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,23 @@ import torch
 from torch import Tensor, nn
 
 from harness.capabilities import capabilities_of
-from harness.data.batches import Batch
-from harness.data.images import ImageDataset, to_float, to_uint8
+from harness.data.batches import Batch, batch_of
+from harness.data.images import ImageDataset, ImageSplit, joined, to_float, to_uint8
 from harness.errors import NotApplicable, TrainingFailed
-from harness.records import Cell, ImageSpec, Picture, SplitName
+from harness.readouts import Readout, choose_readout
+from harness.records import Cell, Picture, SplitName
 from harness.seeding import derived_generator
 
 ENCODING_BATCH = 512
+SAMPLED = 256  # images drawn at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """Images of a method, and the rows whose labels or captions were asked for, if any."""
+
+    images: Tensor  # uint8 (N,C,H,W) on the CPU
+    asked: ImageSplit | None = None
 
 
 class Subject:
@@ -32,7 +44,8 @@ class Subject:
         *,
         method: nn.Module,
         cell: Cell,
-        spec: ImageSpec,
+        source: ImageDataset,
+        learned_from: ImageSplit,
         target: ImageDataset,
         artifacts: Path,
         cache: Path,
@@ -40,7 +53,9 @@ class Subject:
     ) -> None:
         self.method: Any = method.eval().requires_grad_(False)  # a module with methods of harness.capabilities
         self.cell = cell
-        self.spec = spec  # of the source: what the method was built for
+        self.spec = source.spec  # what the method was built for
+        self.source = source
+        self.learned_from = learned_from  # rows of the source, with what the method saw of them and nothing else
         self.target = target  # already of the source's size and channels
         self.device = torch.device(cell.device)
         self.cache = cache  # a folder for what may be kept between runs, e.g. feature extractors
@@ -48,6 +63,8 @@ class Subject:
         self.pictures: list[Picture] = []
         self._artifacts = artifacts
         self._features: dict[SplitName, Tensor] = {}
+        self._samples: list[Sampled] = []
+        self._sampling = derived_generator(cell.seed, "evaluation", source.name, "samples")
 
     def begin(self, artifacts: Path) -> None:
         """Start an evaluation: its pictures go to a folder of its own."""
@@ -72,10 +89,35 @@ class Subject:
     def features(self, split: SplitName) -> Tensor:
         """The frozen representation of a split: float32 (N,D) on the CPU. Raises TrainingFailed when it is unusable."""
         if split not in self._features:
-            features = self.batched(self.method.encode, self.images(split))
+            features = self.batched(self.encode, self.images(split))
             _check_features(features, len(self.images(split)))
             self._features[split] = features
         return self._features[split]
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The representation (B,D) of images (B,C,H,W) in [0,1] on the device, from the readout that was chosen."""
+        if self.readout.name:
+            return self.method.read(images, self.readout.name)
+        return self.method.encode(images)
+
+    @cached_property
+    def readout(self) -> Readout:
+        """Where the representation is read: chosen on the validation split, if the method and the target allow it."""
+        if not self.has("read") or self.target.train.labels is None:
+            return Readout()
+        return choose_readout(
+            self.method.readouts(),
+            lambda images, name: self.batched(lambda part: self.method.read(part, name), images),
+            self.target.train,
+            self.target.validation,
+            self.generator("readout rows"),
+        )
+
+    @property
+    def note(self) -> str:
+        """What a reader of any score of this subject has to know."""
+        chosen = self.__dict__.get("readout")  # only if something asked for it
+        return "; ".join(text for text in (self.target.note, chosen.note if chosen else "") if text)
 
     def batched(self, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """Apply `function` to uint8 images (N,C,H,W) as float in [0,1] on the device; float32 results on the CPU."""
@@ -85,9 +127,53 @@ class Subject:
                 parts.append(function(to_float(part.to(self.device))).float().cpu())
         return torch.cat(parts)
 
+    def sampled(self, n: int) -> Sampled:
+        """n new images, the first of a sequence that all evaluations share. On request where the method can do that,
+
+        for labels or captions of training rows, so that the mix is that of the source. Raises TrainingFailed if what
+        comes is no image.
+        """
+        while sum(len(part.images) for part in self._samples) < n:
+            rows = None
+            if self.has("sample_as"):
+                index = torch.randint(len(self.source.train), (SAMPLED,), generator=self._sampling)
+                rows = self.source.train.rows(index)
+            images = self.sampled_as(rows, self._sampling) if rows else self._drawn(SAMPLED, self._sampling)
+            self._samples.append(Sampled(images=images, asked=rows))
+        images = torch.cat([part.images for part in self._samples])[:n]
+        asked = [part.asked for part in self._samples if part.asked is not None]
+        return Sampled(images=images, asked=joined(asked).rows(torch.arange(n)) if asked else None)
+
+    def sampled_as(self, rows: ImageSplit, generator: torch.Generator) -> Tensor:
+        """An image for the label or the caption of each row: uint8 (N,C,H,W)."""
+        condition = getattr(rows, self.method.condition)
+        if condition is None:
+            raise NotApplicable(f"{self.target.name} has no {self.method.condition} to ask for")
+        parts = condition.to(self.device).split(SAMPLED)
+        return torch.cat([self._images("sample_as", self.method.sample_as, part, generator) for part in parts])
+
+    def _drawn(self, n: int, generator: torch.Generator) -> Tensor:
+        return self._images("sample", lambda _, source: self.method.sample(n, source), torch.empty(n), generator)
+
+    def _images(self, name: str, function: Callable[..., Tensor], rows: Tensor, generator: torch.Generator) -> Tensor:
+        """What a sampling method gives, rounded to uint8 (n,C,H,W) as real images are, if it is images at all."""
+        with torch.no_grad(), autocast(self.device, self.cell.precision):
+            images = function(rows, generator).float().cpu()
+        expected = (len(rows), *self.spec.shape)
+        if images.shape != expected:
+            raise TrainingFailed(f"{name}() gave {tuple(images.shape)}, expected {expected}")
+        if not torch.isfinite(images).all():
+            raise TrainingFailed(f"{name}() gave values that are not finite")
+        return to_uint8(images)
+
     def generator(self, purpose: str) -> torch.Generator:
         """A CPU generator of this seed for one purpose of one evaluation."""
         return derived_generator(self.cell.seed, "evaluation", self.target.name, purpose)
+
+    def training_batch(self) -> Batch:
+        """A batch as the trainer makes them: the first rows that the method learned from, on the device."""
+        rows = torch.arange(min(self.cell.train.batch_size, len(self.learned_from)))
+        return batch_of(self.learned_from.rows(rows).to(self.device))
 
     def trainable_copy(self) -> nn.Module:
         """A deep copy of the method whose weights may be changed; the subject stays as it is."""

@@ -10,7 +10,7 @@ expected, or raises NotApplicable where the contract asks for nothing. Methods a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
@@ -23,11 +23,13 @@ from torch import Tensor, nn
 from harness.capabilities import CAPABILITIES
 from harness.config import full_ref, resolve
 from harness.data import catalog
+from harness.data.batches import Batch
+from harness.data.captions import tokenised, vocabulary_of
 from harness.data.images import RawImages, channel_statistics, to_float
 from harness.errors import DatasetMissing, HarnessError, NotApplicable
 from harness.installed import METHOD_KINDS, first_docstring_line
 from harness.nn.backbone import Backbone
-from harness.records import ImageSpec
+from harness.records import ImageSpec, Information
 from harness.registry import LoadedPlugin, Registry
 from harness.seeding import derived_generator, seed_everything
 from harness.specs import BackboneSpec, DatasetSpec, EvaluationSpec
@@ -57,6 +59,8 @@ class SmallImages:
     spec: ImageSpec
     images: Tensor  # uint8 (N,C,H,W)
     labels: Tensor  # int64 (N,)
+    captions: Tensor  # int64 (N,L): the class in words
+    counterparts: Tensor  # uint8 (N,C,H,W): the negative
 
     @property
     def title(self) -> str:
@@ -65,6 +69,15 @@ class SmallImages:
     @property
     def inputs(self) -> Tensor:
         return to_float(self.images)  # (N,C,H,W) in [0,1]
+
+    def batch(self, uses: Collection[Information]) -> Batch:
+        """All images, with what a method may see beside them and nothing else."""
+        return Batch(
+            inputs=self.inputs,
+            labels=self.labels if "labels" in uses else None,
+            captions=self.captions if "captions" in uses else None,
+            counterparts=to_float(self.counterparts) if {"counterparts", "unpaired"} & set(uses) else None,
+        )
 
 
 def check_plugin(
@@ -160,8 +173,21 @@ def generated_images(*, channels: int, size: int, classes: int, n: int = IMAGES)
     images = (moved + noise).clamp(0, 1).mul(255).round().to(torch.uint8)  # (N,C,H,W)
     mean, std = channel_statistics(images)
     names = tuple(f"class {label}" for label in range(classes))
-    spec = ImageSpec(channels=channels, size=size, classes=names, mean=mean, std=std)
-    return SmallImages(spec=spec, images=images, labels=labels)
+    captions = [f"an image of class {label}" for label in labels.tolist()]
+    vocabulary, words = vocabulary_of(captions)
+    spec = ImageSpec(
+        channels=channels,
+        size=size,
+        classes=names,
+        captioned=True,
+        counterpart="negative",
+        mean=mean,
+        std=std,
+        vocabulary=vocabulary,
+        caption_words=words,
+    )
+    tokens = tokenised(captions, vocabulary, words)
+    return SmallImages(spec=spec, images=images, labels=labels, captions=tokens, counterparts=255 - images)
 
 
 # Every plugin. --------------------------------------------------------------------------------------------------------
@@ -319,7 +345,8 @@ def files_are_there(case: DatasetCase) -> str:
 
 def images_are_as_described(case: DatasetCase) -> str:
     raw, shape = case.raw, case.described.shape
-    for what, images in (("images", raw.images), ("test_images", raw.test_images), ("unlabelled", raw.unlabelled)):
+    test = None if raw.test is None else raw.test.images
+    for what, images in (("images", raw.images), ("test images", test), ("unlabelled", raw.unlabelled)):
         if images is not None:
             require(images.dtype == torch.uint8, f"{what} are {images.dtype}, expected torch.uint8")
             require_shape(what, images[:1], (1, *shape))
@@ -332,8 +359,8 @@ def labels_are_in_range(case: DatasetCase) -> str:
         require(case.raw.labels is None, "it has labels, but describe() names no classes")
         raise NotApplicable("it has no labels")
     pairs = [("labels", case.raw.images, case.raw.labels)]
-    if case.raw.test_images is not None:
-        pairs.append(("test_labels", case.raw.test_images, case.raw.test_labels))
+    if case.raw.test is not None:
+        pairs.append(("test labels", case.raw.test.images, case.raw.test.labels))
     for what, images, labels in pairs:
         if labels is None or labels.dtype != torch.int64:
             raise Broken(f"{what} are not a torch.int64 tensor")

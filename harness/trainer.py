@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import ceil, cos, isfinite, pi
 from typing import Any
 
@@ -37,6 +38,8 @@ def train(
 ) -> TrainingResult:
     """Train `method` on `split` (on the method's device already) until the budget is spent."""
     able = capabilities_of(method)
+    if able & {"loss", "turns"} and budget.amount == 0:
+        return TrainingResult(status="ok", parameters=trained_weights(method))
     if able & {"loss", "turns"}:
         return _descend(method, split, config, budget, seed=seed, precision=precision, progress=progress)
     started = time.perf_counter()
@@ -103,7 +106,12 @@ class Optimisation:
             {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
         ]
         fused = weights[0].device.type in ("cpu", "cuda")
-        optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.config.learning_rate, fused=fused)
+        optimiser = torch.optim.AdamW(
+            [g for g in groups if g["params"]],
+            lr=self.config.learning_rate,
+            betas=(self.config.beta1, self.config.beta2),
+            fused=fused,
+        )
         self.optimisers[name] = optimiser
         return optimiser
 
@@ -130,14 +138,16 @@ class Clock:
         return self.steps / (self.steps_limit or 1)
 
 
-def rate_at(done: float, warmup: float) -> float:
-    """The factor on the learning rate: a linear warm-up, then half a cosine down to 0.
+def rate_at(done: float, warmup: float, schedule: str = "cosine") -> float:
+    """The factor on the learning rate: a linear warm-up, then half a cosine down to 0, or 1 to the end (constant).
 
     >>> [round(rate_at(done, 0.1), 3) for done in (0.0, 0.05, 0.1, 0.55, 1.0)]
     [0.01, 0.505, 1.0, 0.5, 0.0]
     """
     if done < warmup:
         return 0.01 + 0.99 * done / warmup
+    if schedule == "constant":
+        return 1.0
     return 0.5 * (1 + cos(pi * (done - warmup) / (1 - warmup)))
 
 
@@ -159,23 +169,24 @@ def _descend(
     curve = _Curve(clock, batches, progress)
     stream = iter(batches)
     while (done := clock.done) < 1:
-        inputs, labels = next(stream)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        batch = Batch(inputs=inputs, labels=labels, progress=done)
-        loss = optimisation.step(batch, rate_at(done, config.warmup))
+        batch = replace(next(stream), progress=done)
+        loss = optimisation.step(batch, rate_at(done, config.warmup, config.schedule))
         clock.steps += 1
         curve.add(loss, batch.scalars)
     curve.flush()
-    trained = sum(weight.numel() for weight in method.parameters() if weight.requires_grad)
     return TrainingResult(
         status="ok",
         seconds=clock.seconds,
         steps=clock.steps,
         images=clock.steps * batches.batch_size,
-        parameters=trained,
+        parameters=trained_weights(method),
         loss=curve.points[-1].scalars["loss"],
         curve=tuple(curve.points),
     )
+
+
+def trained_weights(method: nn.Module) -> int:
+    return sum(weight.numel() for weight in method.parameters() if weight.requires_grad)
 
 
 class _Curve:

@@ -18,8 +18,10 @@ LAYERS = [
     {"plan", "cell"},
     {"expansion", "suite", "store", "machine"},
     {"registry", "installed", "config", "grammar", "fingerprint"},
-    {"extractor", "inception", "measure", "classification", "features", "softmax_regression", "tsne"},
-    {"subject", "trainer"},
+    {"extractor", "inception", "measure", "tsne"},
+    {"subject", "trainer", "diagnosis"},
+    {"readouts"},
+    {"classification", "features", "softmax_regression"},
     {"capabilities", "data", "nn", "seeding"},
     {"specs", "hookspecs", "records", "errors"},
 ]

@@ -142,7 +142,7 @@ def description(loaded: LoadedPlugin) -> Iterable[str]:
 def _facts(info: PluginInfo, spec: Any) -> Iterable[str]:
     if info.kind in METHOD_KINDS:
         yield f"  can        {_capabilities(spec.build)}"
-        yield f"  labels     {'learns from the labels' if spec.uses_labels else 'never sees a label'}"
+        yield f"  sees       {_seen(spec)}"
         yield f"  backbone   {'that of the run' if spec.uses_backbone else 'none'}"
         if spec.recipe:
             yield f"  recipe     {', '.join(f'train.{key}={value}' for key, value in sorted(spec.recipe.items()))}"
@@ -153,6 +153,13 @@ def _facts(info: PluginInfo, spec: Any) -> Iterable[str]:
         yield f"  runs       {'alone on the machine' if spec.exclusive else 'beside other cells'}"
         yield "  scores"
         yield from _columns([_score_row(score) for score in spec.scores])
+
+
+def _seen(spec: Any) -> str:
+    """What a method learns from; where that depends on its parameters, with their defaults."""
+    if callable(spec.uses):
+        return f"{', '.join(['images', *spec.uses_with(spec.config())])}; more or less with other parameters"
+    return ", ".join(["images alone"] if not spec.uses else ["images", *spec.uses])
 
 
 def _score_row(score: Any) -> tuple[str, ...]:

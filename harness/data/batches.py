@@ -16,10 +16,12 @@ from harness.data.images import ImageSplit, to_float
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What a method's loss gets. `labels` is None unless the method's spec says that it uses them."""
+    """What a method's loss gets. All but the images is None unless the method's spec says that it uses it."""
 
     inputs: Tensor  # (B,C,H,W) float in [0,1], on the method's device
     labels: Tensor | None = None  # (B,) int64
+    captions: Tensor | None = None  # (B,L) int64 tokens
+    counterparts: Tensor | None = None  # (B,C,H,W) in [0,1]: the inputs in another domain, or unpaired
     progress: float = 0.0  # fraction of the training budget spent, in [0,1]: for warm-ups and schedules
     scalars: dict[str, Tensor] = field(default_factory=dict)
 
@@ -43,10 +45,23 @@ class Batches:
         """Steps in an epoch."""
         return len(self.split) // self.batch_size
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def __iter__(self) -> Iterator[Batch]:
         device = self.split.images.device
         while True:
             order = torch.randperm(len(self.split), generator=self.generator).to(device)
             for index in order.split(self.batch_size)[: len(self)]:
-                labels = None if self.split.labels is None else self.split.labels.index_select(0, index)
-                yield to_float(self.split.images.index_select(0, index)), labels
+                yield batch_of(self.split.rows(index))
+
+
+def batch_of(rows: ImageSplit) -> Batch:
+    """Rows as a method's loss gets them: images as floats, channels last."""
+    return Batch(
+        inputs=_input(rows.images),
+        labels=rows.labels,
+        captions=rows.captions,
+        counterparts=None if rows.counterparts is None else _input(rows.counterparts),
+    )
+
+
+def _input(images: Tensor) -> Tensor:
+    return to_float(images).contiguous(memory_format=torch.channels_last)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,34 +73,49 @@ def load(spec: DatasetSpec, config: Any, root: Path, seed: int) -> ImageDataset:
         reason = " ".join(str(error).split())
         again = f": delete it and run `harness datasets prepare {spec.name} --data-dir {root}`" if spec.prepare else ""
         raise RequestError(f"dataset '{spec.name}' in {root} is damaged, {reason}{again}") from error
-    dataset = split_dataset(spec.name, raw, described, seed)
+    reader = None if spec.read_factors is None else partial(spec.read_factors, config)
+    dataset = split_dataset(spec.name, raw, described, seed, reader)
     _check_classes(dataset)
     return dataset
 
 
 def _check_images(raw: RawImages, spec: ImageSpec) -> None:
-    """Raise ValueError unless the images are what the dataset's description says."""
+    """Raise ValueError unless the images, and what is known of them, are as the dataset's description says."""
     import torch
 
-    if len(raw.images) == 0:
-        raise ValueError("it has no images")
-    for part, images, labels in (
-        ("training", raw.images, raw.labels),
-        ("test", raw.test_images, raw.test_labels),
-        ("unlabelled", raw.unlabelled, None),
-    ):
-        if images is None:
+    parts = {"training": raw, "test": raw.test, "unseen": raw.unseen}
+    if raw.unlabelled is not None:
+        _check_pixels("unlabelled", raw.unlabelled, spec)
+    for name, part in parts.items():
+        if part is None:
             continue
-        if images.dtype != torch.uint8 or tuple(images.shape[1:]) != spec.shape:
-            found = f"{images.dtype} {tuple(images.shape)}"
-            raise ValueError(f"its {part} images are {found}, expected torch.uint8 (N, {str(spec.shape)[1:]}")
-        if labels is not None:
-            _check_labels(part, labels, len(images), len(spec.classes))
-    labelled = {raw.labels is not None, bool(spec.classes)}
-    if raw.test_images is not None:
-        labelled.add(raw.test_labels is not None)
-    if len(labelled) > 1:
-        raise ValueError("it has labels for some images only")
+        _check_pixels(name, part.images, spec)
+        if part.labels is not None:
+            _check_labels(name, part.labels, len(part.images), len(spec.classes))
+        if part.counterparts is not None:
+            _check_pixels(f"{name} counterpart", part.counterparts, spec)
+        columns = {"labels": bool(spec.classes), "captions": spec.captioned, "counterparts": bool(spec.counterpart)}
+        columns |= {"factors": bool(spec.factors), "targets": bool(spec.targets)}
+        for column, expected in columns.items():
+            values = getattr(part, column)
+            if (values is not None) != expected:
+                raise ValueError(f"it has {column} for some images only")
+            if values is not None and len(values) != len(part.images):
+                raise ValueError(f"it has {len(values)} {column} for {len(part.images)} {name} images")
+        if part.factors is not None:
+            limits = torch.tensor([len(factor.values) for factor in spec.factors])
+            if part.factors.shape[1] != len(limits) or bool(((part.factors < 0) | (part.factors >= limits)).any()):
+                raise ValueError(f"its {name} factors do not fit {', '.join(factor.name for factor in spec.factors)}")
+
+
+def _check_pixels(part: str, images: Tensor, spec: ImageSpec) -> None:
+    import torch
+
+    if len(images) == 0:
+        raise ValueError("it has no images" if part == "training" else f"it has no {part} images")
+    if images.dtype != torch.uint8 or tuple(images.shape[1:]) != spec.shape:
+        found = f"{images.dtype} {tuple(images.shape)}"
+        raise ValueError(f"its {part} images are {found}, expected torch.uint8 (N, {str(spec.shape)[1:]}")
 
 
 def _check_labels(part: str, labels: Tensor, images: int, classes: int) -> None:

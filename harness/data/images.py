@@ -5,39 +5,59 @@ N images, C channels, H=W pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.records import ImageSpec, SplitName
+from harness.records import ImageSpec, Information, SplitName
+from harness.seeding import derived_generator
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawImages:
-    """What a dataset plugin loads. Without an official test set (`test_images` None) Harness holds one out."""
+    """What a dataset plugin loads. Without an official test set (`test` None) Harness holds one out.
+
+    Of each image, by row, where the dataset's ImageSpec says so: a label, a caption, a counterpart, factors, targets.
+    """
 
     images: Tensor  # uint8 (N,C,H,W)
     labels: Tensor | None = None  # int64 (N,)
-    test_images: Tensor | None = None
-    test_labels: Tensor | None = None
+    captions: Sequence[str] | None = None  # N texts
+    counterparts: Tensor | None = None  # uint8 (N,C,H,W): the same scene in another domain
+    factors: Tensor | None = None  # int64 (N,F): indices into the values of each factor
+    targets: Tensor | None = None  # float32 (N,R): known numbers, for regression
+    test: RawImages | None = None
+    unseen: RawImages | None = None  # combinations of factors that neither training nor test shows
     unlabelled: Tensor | None = None  # uint8 (M,C,H,W): more images, to learn from without labels
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSplit:
-    """Images (N,C,H,W) as uint8, and their labels (N,) as int64 where the dataset has some."""
+    """Images (N,C,H,W) as uint8, and what is known of each, by row; None where the dataset has no such thing."""
 
     images: Tensor
-    labels: Tensor | None = None
+    labels: Tensor | None = None  # int64 (N,)
+    captions: Tensor | None = None  # int64 (N,L): tokens, see harness.data.captions
+    counterparts: Tensor | None = None  # uint8 (N,C,H,W)
+    factors: Tensor | None = None  # int64 (N,F)
+    targets: Tensor | None = None  # float32 (N,R)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def to(self, device: str | torch.device) -> ImageSplit:
-        labels = None if self.labels is None else self.labels.to(device)
-        return ImageSplit(images=self.images.to(device), labels=labels)
+        return self._each(lambda values: values.to(device))
+
+    def rows(self, index: Tensor) -> ImageSplit:
+        """The rows that `index` (n,) names, of everything."""
+        return self._each(lambda values: values.index_select(0, index))
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> ImageSplit:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return ImageSplit(**{name: function(value) for name, value in values.items() if value is not None})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +70,32 @@ class ImageDataset:
     validation: ImageSplit
     test: ImageSplit
     unlabelled: ImageSplit | None = None
+    unseen: ImageSplit | None = None  # combinations of factors that no other split shows
+    read_factors: Callable[[Tensor], Tensor] | None = None  # uint8 (N,C,H,W) -> int64 (N,F), -1 where unreadable
     note: str = ""  # what was done to the images, e.g. "resized from 28x28x1 to 8x8x1"
 
     def split(self, name: SplitName) -> ImageSplit:
         return getattr(self, name)
 
-    def pretraining(self, uses_labels: bool) -> ImageSplit:
-        """What a method learns from: the labelled training split, or that and all unlabelled images without labels."""
-        if uses_labels:
-            return self.train
-        more = [self.unlabelled.images] if self.unlabelled is not None else []
-        return ImageSplit(images=torch.cat([self.train.images, *more]) if more else self.train.images)
+    def pretraining(self, uses: Collection[Information]) -> ImageSplit:
+        """What a method that uses this beside the images learns from: nothing else of the rows is in it.
+
+        A method that uses nothing but images learns from those of the training split and all unlabelled ones.
+        """
+        if not uses:
+            more = [self.unlabelled.images] if self.unlabelled is not None else []
+            return ImageSplit(images=torch.cat([self.train.images, *more]) if more else self.train.images)
+        known: dict[str, Tensor | None] = {name: getattr(self.train, name) for name in uses if name != "unpaired"}
+        if "unpaired" in uses and self.train.counterparts is not None:
+            order = torch.randperm(len(self.train), generator=derived_generator(0, "unpaired", self.name))
+            known["counterparts"] = self.train.counterparts[order]
+        return ImageSplit(images=self.train.images, **known)
+
+
+def joined(parts: Sequence[ImageSplit]) -> ImageSplit:
+    """The rows of all parts, one after the other; what the first one lacks is None."""
+    names = [field.name for field in fields(ImageSplit) if getattr(parts[0], field.name) is not None]
+    return ImageSplit(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -99,16 +134,18 @@ def matched(dataset: ImageDataset, spec: ImageSpec) -> ImageDataset:
 
     def convert(split: ImageSplit) -> ImageSplit:
         parts = [_convert(part, spec.channels, spec.size) for part in split.images.split(1024)]
-        return replace(split, images=torch.cat(parts))
+        return replace(split, images=torch.cat(parts), counterparts=None)
 
     note = f"resized from {old.size}x{old.size}x{old.channels} to {spec.size}x{spec.size}x{spec.channels}"
     return replace(
         dataset,
-        spec=replace(old, channels=spec.channels, size=spec.size, mean=(), std=()),
+        spec=replace(old, channels=spec.channels, size=spec.size, mean=(), std=(), counterpart=""),
         train=convert(dataset.train),
         validation=convert(dataset.validation),
         test=convert(dataset.test),
         unlabelled=None,
+        unseen=None,
+        read_factors=None,
         note=note,
     )
 

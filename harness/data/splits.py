@@ -6,9 +6,13 @@ seed. Of what is left, a tenth (at most 10,000 images) is for validation, drawn 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from harness.data.captions import tokenised, vocabulary_of
 from harness.data.images import ImageDataset, ImageSplit, RawImages, channel_statistics
 from harness.errors import RequestError
 from harness.records import ImageSpec
@@ -45,27 +49,65 @@ def _shares(sizes: Tensor, n: int, held: int, generator: torch.Generator) -> Ten
     return whole
 
 
-def split_dataset(name: str, raw: RawImages, spec: ImageSpec, seed: int) -> ImageDataset:
-    """Cut `raw` into train, validation and test, and measure mean and std of the training images."""
-    pool, labels = raw.images, raw.labels
-    if raw.test_images is None:
+def split_dataset(
+    name: str,
+    raw: RawImages,
+    spec: ImageSpec,
+    seed: int,
+    read_factors: Callable[[Tensor], Tensor] | None = None,
+) -> ImageDataset:
+    """Cut `raw` into train, validation and test; measure mean, std and vocabulary of the training rows."""
+    pool, tests = _texts_apart(raw), raw.test
+    everything = torch.arange(len(pool))
+    test_captions: Sequence[str] | None
+    if tests is None:
         held = round(TEST_SHARE * len(pool))
-        kept, out = stratified_holdout(len(pool), labels, held, derived_generator(0, "test split", name))
-        test = _take(pool, labels, out)
-        pool, labels = _take(pool, labels, kept).images, None if labels is None else labels[kept]
+        everything, out = stratified_holdout(len(pool), raw.labels, held, derived_generator(0, "test split", name))
+        test, test_captions = pool.rows(out), _chosen(raw.captions, out)
     else:
-        test = ImageSplit(images=raw.test_images, labels=raw.test_labels)
-    held = min(round(VALIDATION_SHARE * len(pool)), VALIDATION_LIMIT)
-    kept, out = stratified_holdout(len(pool), labels, held, derived_generator(seed, "validation split", name))
-    train, validation = _take(pool, labels, kept), _take(pool, labels, out)
-    if min(len(train), len(validation), len(test)) < 2:
+        test, test_captions = _texts_apart(tests), tests.captions
+    held = min(round(VALIDATION_SHARE * len(everything)), VALIDATION_LIMIT)
+    labels = None if raw.labels is None else raw.labels[everything]
+    kept, out = stratified_holdout(len(everything), labels, held, derived_generator(seed, "validation split", name))
+    kept, out = everything[kept], everything[out]
+    if min(len(kept), len(out), len(test)) < 2:
         n = len(raw.images)
         raise RequestError(f"dataset '{name}' has {n} images, too few for train, validation and test: add more")
-    mean, std = channel_statistics(train.images)
-    measured = ImageSpec(channels=spec.channels, size=spec.size, classes=spec.classes, mean=mean, std=std)
-    unlabelled = None if raw.unlabelled is None else ImageSplit(images=raw.unlabelled)
-    return ImageDataset(name=name, spec=measured, train=train, validation=validation, test=test, unlabelled=unlabelled)
+    train = pool.rows(kept)
+    measured = _measured(spec, train.images, _chosen(raw.captions, kept))
+
+    def with_tokens(split: ImageSplit, captions: Sequence[str] | None) -> ImageSplit:
+        if captions is None:
+            return split
+        return replace(split, captions=tokenised(captions, measured.vocabulary, measured.caption_words))
+
+    return ImageDataset(
+        name=name,
+        spec=measured,
+        train=with_tokens(train, _chosen(raw.captions, kept)),
+        validation=with_tokens(pool.rows(out), _chosen(raw.captions, out)),
+        test=with_tokens(test, test_captions),
+        unlabelled=None if raw.unlabelled is None else ImageSplit(images=raw.unlabelled),
+        unseen=None if raw.unseen is None else with_tokens(_texts_apart(raw.unseen), raw.unseen.captions),
+        read_factors=read_factors,
+    )
 
 
-def _take(images: Tensor, labels: Tensor | None, index: Tensor) -> ImageSplit:
-    return ImageSplit(images=images[index], labels=None if labels is None else labels[index])
+def _measured(spec: ImageSpec, images: Tensor, captions: Sequence[str] | None) -> ImageSpec:
+    """The spec with what only the training rows can tell."""
+    mean, std = channel_statistics(images)
+    if captions is None:
+        return replace(spec, mean=mean, std=std)
+    vocabulary, length = vocabulary_of(captions)
+    return replace(spec, mean=mean, std=std, vocabulary=vocabulary, caption_words=length)
+
+
+def _texts_apart(raw: RawImages) -> ImageSplit:
+    """All rows as a split, but for the captions: tokens wait for the vocabulary."""
+    return ImageSplit(
+        images=raw.images, labels=raw.labels, counterparts=raw.counterparts, factors=raw.factors, targets=raw.targets
+    )
+
+
+def _chosen(captions: Sequence[str] | None, index: Tensor) -> list[str] | None:
+    return None if captions is None else [captions[row] for row in index.tolist()]

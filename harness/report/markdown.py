@@ -47,7 +47,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _name(one: Series) -> str:
-    tags = [tag for tag, applies in (("reference", one.is_reference), ("labels", one.uses_labels)) if applies]
+    tags = [tag for tag, applies in (("reference", one.is_reference), (one.uses, one.uses)) if applies]
     label = escaped(one.label)
     return f"*{label}* ({', '.join(tags)})" if tags else f"**{label}**"
 

@@ -38,7 +38,7 @@ def improvement(a: dict[int, float], b: dict[int, float], column: Column) -> Dif
 def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
     """Mark the best of those that see no labels, and those that cannot be told from it (paired t, Holm; or, with one
     seed, intervals that overlap)."""
-    running = [i for i, entry in enumerate(entries) if entry.estimate and not series[i].uses_labels]
+    running = [i for i, entry in enumerate(entries) if entry.estimate and not series[i].uses]
     if len(running) < 2:
         return entries
     sign = 1 if column.better == "higher" else -1

@@ -14,7 +14,7 @@ from harness.stats import Estimate
 def reading(comparison: Comparison) -> str:
     """The comparison in one sentence, as a careful reader would put it."""
     column = comparison.leading_column()
-    learned = [row for row in comparison.rows if not row.series.is_reference and not row.series.uses_labels]
+    learned = [row for row in comparison.rows if not row.series.is_reference and not row.series.uses]
     scored = [row for row in learned if comparison.leading_entry(row).estimate]
     if column is None or not scored:
         return f"On {comparison.title} no method could be ranked: see what was skipped and what failed."
@@ -63,7 +63,7 @@ def _reference_texts(comparison: Comparison, column: Column, first: Estimate) ->
         if estimate is None:
             continue
         text = f"{row.series.label} ({number(estimate.mean, column.unit)})"
-        if row.series.uses_labels:
+        if row.series.uses:
             labelled.append(text)
         elif row.series.is_reference and not row.series.is_baseline and sign * (estimate.mean - first.mean) > 0:
             above.append(text)

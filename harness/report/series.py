@@ -26,7 +26,7 @@ class Series:
     label: str
     method: str
     kind: str
-    uses_labels: bool
+    uses: str  # what it saw in training beside images: "labels"; empty: nothing
     backbone: str
     device: str
     precision: str
@@ -70,7 +70,7 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
     """The frame with a column `series` (the index of a Series), and the series in order: methods, then references."""
     runs_apart = bool(differing_provenance(frame))
     frame = frame.assign(run_shown=frame["run"] if runs_apart else "")
-    keys = ["kind", "method", "uses_labels", "backbone", "device", "precision", "budget", "run_shown"]
+    keys = ["kind", "method", "uses", "backbone", "device", "precision", "budget", "run_shown"]
     unique = frame[keys].drop_duplicates().reset_index(drop=True)
     order = unique["kind"].map({"model": 0, "pretext": 1}).fillna(2)
     unique = unique.assign(order=order).sort_values(["order", *keys], ignore_index=True)[keys]

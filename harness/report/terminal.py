@@ -85,7 +85,7 @@ def _arrow(better: str) -> str:
 
 
 def _method(row: Row) -> Text:
-    tags = [tag for tag, applies in (("ref", row.series.is_reference), ("labels", row.series.uses_labels)) if applies]
+    tags = [tag for tag, applies in (("ref", row.series.is_reference), (row.series.uses, row.series.uses)) if applies]
     text = Text(row.series.label, style="italic" if row.series.is_reference else "bold")
     return text.append(f" ({', '.join(tags)})" if tags else "", style="dim not bold")
 

@@ -32,7 +32,7 @@ def load(config: NoConfig, root: Path) -> RawImages:
 
     images, labels = read_cifar([root / FOLDER / name for name in TRAIN], "labels")
     test_images, test_labels = read_cifar([root / FOLDER / TEST], "labels")
-    return RawImages(images=images, labels=labels, test_images=test_images, test_labels=test_labels)
+    return RawImages(images=images, labels=labels, test=RawImages(images=test_images, labels=test_labels))
 
 
 def prepare(config: NoConfig, root: Path) -> None:

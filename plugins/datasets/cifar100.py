@@ -41,7 +41,7 @@ def load(config: NoConfig, root: Path) -> RawImages:
 
     images, labels = read_cifar([root / FOLDER / name for name in TRAIN], "fine_labels")
     test_images, test_labels = read_cifar([root / FOLDER / TEST], "fine_labels")
-    return RawImages(images=images, labels=labels, test_images=test_images, test_labels=test_labels)
+    return RawImages(images=images, labels=labels, test=RawImages(images=test_images, labels=test_labels))
 
 
 def prepare(config: NoConfig, root: Path) -> None:

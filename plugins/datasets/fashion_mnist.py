@@ -40,7 +40,7 @@ def load(config: NoConfig, root: Path) -> RawImages:
 
     images, labels = read_mnist(root / "FashionMNIST" / "raw", "train")
     test_images, test_labels = read_mnist(root / "FashionMNIST" / "raw", "t10k")
-    return RawImages(images=images, labels=labels, test_images=test_images, test_labels=test_labels)
+    return RawImages(images=images, labels=labels, test=RawImages(images=test_images, labels=test_labels))
 
 
 def prepare(config: NoConfig, root: Path) -> None:

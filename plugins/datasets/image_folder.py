@@ -56,12 +56,8 @@ def load(config: Config, root: Path) -> RawImages:
     listing = _listing(config)
     images = _decoded(listing, config)  # (N,C,H,W), training and test together
     n = len(listing.files)
-    return RawImages(
-        images=images[:n],
-        labels=torch.tensor(listing.labels),
-        test_images=images[n:] if listing.has_test else None,
-        test_labels=torch.tensor(listing.test_labels) if listing.has_test else None,
-    )
+    test = RawImages(images=images[n:], labels=torch.tensor(listing.test_labels)) if listing.has_test else None
+    return RawImages(images=images[:n], labels=torch.tensor(listing.labels), test=test)
 
 
 def _decoded(listing: Listing, config: Config) -> Tensor:

@@ -39,8 +39,7 @@ def load(config: NoConfig, root: Path) -> RawImages:
     return RawImages(
         images=_read_images(train),
         labels=_read_labels(train_labels),
-        test_images=_read_images(test),
-        test_labels=_read_labels(test_labels),
+        test=RawImages(images=_read_images(test), labels=_read_labels(test_labels)),
         unlabelled=_read_images(unlabelled),
     )
 

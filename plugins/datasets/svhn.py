@@ -33,7 +33,7 @@ def load(config: NoConfig, root: Path) -> RawImages:
     train, test = files(config, root)
     images, labels = _read(train)
     test_images, test_labels = _read(test)
-    return RawImages(images=images, labels=labels, test_images=test_images, test_labels=test_labels)
+    return RawImages(images=images, labels=labels, test=RawImages(images=test_images, labels=test_labels))
 
 
 def _read(path: Path) -> tuple[Tensor, Tensor]:

@@ -17,16 +17,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harness.data.images import to_float, to_uint8
+from harness.data.images import to_float
 from harness.errors import TrainingFailed
 from harness.extractor import Extractor, extractor_named
 from harness.hookspecs import hookimpl
 from harness.records import ScoreSpec, ScoreValue
 from harness.specs import EvaluationSpec
-from harness.subject import Subject, autocast
+from harness.subject import Subject
 
 BLOCK = 2048  # rows of a kernel matrix in memory at once
-SAMPLED = 512  # images drawn at once
 SHOWN = 64  # images in a picture, 8 rows of 8
 
 
@@ -43,7 +42,7 @@ class Config:
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     extractor = extractor_named(config.extractor, subject)
     n = min(config.n, len(subject.images("train")), len(subject.images("test")))
-    samples = drawn(subject, n)  # uint8 (N,C,H,W), as real images are
+    samples = subject.sampled(n).images  # uint8 (N,C,H,W), as real images are
     real = some(subject.images("test"), n, subject.generator("fid test images"))
     others = some(subject.images("train"), n, subject.generator("fid training images"))
     show(subject, samples, real)
@@ -65,23 +64,6 @@ def _note(name: str, values: dict[str, float], extractor: Extractor, n: int) -> 
     floor = values[name.replace("_distance", "_floor")]
     beside = f", floor {floor:.3g}" if name.endswith("_distance") else ", training images against test images"
     return f"{extractor}{beside} at n={n}"
-
-
-def drawn(subject: Subject, n: int) -> Tensor:
-    """n new images of the method, rounded to uint8 (N,C,H,W) on the CPU; the same ones for the same seed."""
-    generator = subject.generator("fid samples")
-    parts = []
-    with torch.no_grad(), autocast(subject.device, subject.cell.precision):
-        for start in range(0, n, SAMPLED):
-            count = min(SAMPLED, n - start)
-            images = subject.method.sample(count, generator).float().cpu()
-            if images.shape != (count, *subject.spec.shape):
-                expected = (count, *subject.spec.shape)
-                raise TrainingFailed(f"sample({count}) gave {tuple(images.shape)}, expected {expected}")
-            if not torch.isfinite(images).all():
-                raise TrainingFailed("sample() gave values that are not finite")
-            parts.append(to_uint8(images))
-    return torch.cat(parts)
 
 
 def some(images: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -10,13 +10,12 @@ B images, C channels, H=W pixels, D features.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from harness import measure
-from harness.data.batches import Batch
 from harness.data.images import to_float
 from harness.hookspecs import hookimpl
 from harness.records import ScoreSpec, ScoreValue
@@ -62,7 +61,7 @@ def encoder(subject: Subject, images: Tensor) -> Callable[[], Tensor]:
 
     def encode() -> Tensor:
         with torch.no_grad(), autocast(subject.device, subject.cell.precision):
-            return subject.method.encode(images)  # (B,D)
+            return subject.encode(images)  # (B,D)
 
     return encode
 
@@ -72,7 +71,7 @@ def training_scores(subject: Subject, images: Tensor, seconds: float) -> dict[st
     device = subject.device
     forked = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(forked):
-        work = trainer_step(subject, images)
+        work = trainer_step(subject)
         timing = measure.throughput(work, device, seconds=seconds)
         operations = measure.flops(work)
         memory = measure.peak_memory(work, device)
@@ -87,12 +86,9 @@ def training_scores(subject: Subject, images: Tensor, seconds: float) -> dict[st
     }
 
 
-def trainer_step(subject: Subject, images: Tensor) -> Callable[[], Tensor]:
-    """One training step on these images. Labels are made up: only their range has to be right, and few methods look."""
-    classes = len(subject.spec.classes)
-    labels = torch.arange(len(images), device=images.device) % classes if classes else None
-    inputs = images.contiguous(memory_format=torch.channels_last)
-    batch = Batch(inputs=inputs, labels=labels, progress=0.5)
+def trainer_step(subject: Subject) -> Callable[[], Tensor]:
+    """One training step on a batch of the cell's own."""
+    batch = replace(subject.training_batch(), progress=0.5)
     step = subject.training_step(STILL)
     return lambda: step(batch)
 

@@ -60,6 +60,9 @@ class VAE(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         return self.posterior(self.backbone(images)).chunk(2, dim=1)[0]  # mu (B,L)
 
+    def code(self, images: Tensor) -> Tensor:
+        return self.encode(images)  # (B,L)
+
     def decode(self, z: Tensor) -> Tensor:
         return self.decoder(z).sigmoid()  # (B,C,H,W)
 

@@ -55,5 +55,5 @@ class Supervised(nn.Module):
 @hookimpl
 def harness_method() -> MethodSpec:
     return MethodSpec(
-        name="supervised", kind="reference", build=Supervised, config=Config, uses_labels=True, source="cross-entropy"
+        name="supervised", kind="reference", build=Supervised, config=Config, uses=("labels",), source="cross-entropy"
     )

@@ -17,7 +17,7 @@ def numbered(n: int, labels: bool = False) -> ImageSplit:
 
 def order(split: ImageSplit, batch_size: int, steps: int, seed: int = 0) -> list[list[int]]:
     batches = Batches(split, batch_size, derived_generator(seed, "order"))
-    return [(inputs[:, 0, 0, 0] * 255).round().long().tolist() for inputs, _ in islice(batches, steps)]
+    return [(batch.inputs[:, 0, 0, 0] * 255).round().long().tolist() for batch in islice(batches, steps)]
 
 
 def test_each_image_comes_once_per_epoch() -> None:
@@ -41,15 +41,15 @@ def test_order_depends_on_the_seed_alone() -> None:
 
 
 def test_labels_come_with_their_images_or_not_at_all() -> None:
-    inputs, labels = next(iter(Batches(numbered(50, labels=True), 8, derived_generator(0, "order"))))
-    assert torch.equal((inputs[:, 0, 0, 0] * 255).round().long(), labels)
-    _, none = next(iter(Batches(numbered(50), 8, derived_generator(0, "order"))))
-    assert none is None
+    batch = next(iter(Batches(numbered(50, labels=True), 8, derived_generator(0, "order"))))
+    assert torch.equal((batch.inputs[:, 0, 0, 0] * 255).round().long(), batch.labels)
+    bare = next(iter(Batches(numbered(50), 8, derived_generator(0, "order"))))
+    assert bare.labels is None
 
 
 def test_inputs_are_floats_in_the_unit_interval_and_the_split_is_not_changed() -> None:
     split = ImageSplit(images=torch.full((4, 1, 2, 2), 255, dtype=torch.uint8))
-    inputs, _ = next(iter(Batches(split, 4, derived_generator(0, "order"))))
+    inputs = next(iter(Batches(split, 4, derived_generator(0, "order")))).inputs
     assert (inputs.dtype, inputs.shape, inputs.max().item()) == (torch.float32, (4, 1, 2, 2), 1.0)
     assert split.images.dtype == torch.uint8
 

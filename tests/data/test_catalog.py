@@ -120,7 +120,7 @@ def test_load_gives_the_splits_of_the_seed(root: Path) -> None:
         ({"labels": LABELS[:50]}, "50 labels for 60 training images"),
         ({"labels": LABELS + 1}, "labels run from 1 to 3, expected 0 to 2"),
         ({"labels": None}, "labels for some images only"),
-        ({"test_images": torch.zeros(5, 1, 4, 4, dtype=torch.uint8)}, "labels for some images only"),
+        ({"test": RawImages(images=torch.zeros(5, 1, 4, 4, dtype=torch.uint8))}, "labels for some images only"),
     ],
 )
 def test_images_that_are_not_as_described_are_an_error_that_names_the_fix(

@@ -92,6 +92,6 @@ def test_two_channels_cannot_be_matched() -> None:
 
 def test_pretraining_uses_unlabelled_images_only_without_labels() -> None:
     dataset = dataset_of(random_images(4, 1, 4, 4))
-    alone, labelled = dataset.pretraining(uses_labels=False), dataset.pretraining(uses_labels=True)
+    alone, labelled = dataset.pretraining(()), dataset.pretraining(("labels",))
     assert (len(alone), alone.labels) == (8, None)
     assert (len(labelled), labelled.labels is None) == (4, False)

@@ -24,8 +24,7 @@ def numbered(n: int, labels: bool = True, tests: int = 0) -> RawImages:
     return RawImages(
         images=pixels[:n],
         labels=label[:n] if labels else None,
-        test_images=pixels[n:] if tests else None,
-        test_labels=label[n:] if tests and labels else None,
+        test=RawImages(images=pixels[n:], labels=label[n:] if labels else None) if tests else None,
     )
 
 
@@ -60,8 +59,8 @@ def test_test_set_is_the_same_for_every_seed_and_validation_is_not() -> None:
 def test_official_test_set_is_untouched() -> None:
     raw = numbered(500, tests=70)
     dataset = split(raw, seed=4)
-    assert torch.equal(dataset.test.images, raw.test_images)
-    assert torch.equal(dataset.test.labels, raw.test_labels)
+    assert torch.equal(dataset.test.images, raw.test.images)
+    assert torch.equal(dataset.test.labels, raw.test.labels)
     assert len(dataset.train) + len(dataset.validation) == 500
 
 

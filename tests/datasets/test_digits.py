@@ -20,7 +20,7 @@ def test_images_and_labels_are_those_of_scikit_learn(tmp_path: Path) -> None:
     np.testing.assert_array_equal(raw.images[:, 0].numpy(), expected)
     np.testing.assert_array_equal(raw.labels.numpy(), reference.target)
     assert raw.images.max() == 255
-    assert raw.test_images is None
+    assert raw.test is None
 
 
 def test_it_is_there_without_a_data_folder(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_folders_are_classes_and_files_are_read_in_order(photos: Path) -> None:
     assert SPEC.describe(config, ROOT).classes == ("cat", "dog")
     assert raw.labels.tolist() == [0] * 12 + [1] * 8
     assert raw.images.shape == (20, 3, 20, 20)
-    assert raw.test_images is None
+    assert raw.test is None
     expected = decode_image(photos / "cat" / "03.png", 20, 3)
     np.testing.assert_array_equal(raw.images[3].numpy(), expected)
 
@@ -68,9 +68,9 @@ def test_train_and_test_folders_are_an_official_split(tmp_path: Path) -> None:
             picture(tmp_path / part / "ab"[number % 2] / f"{number}.png", seed=number + 50 * n)
     raw = SPEC.load(configured(tmp_path), ROOT)
     assert (len(raw.images), raw.labels.tolist()) == (12, [0] * 6 + [1] * 6)
-    assert (len(raw.test_images), raw.test_labels.tolist()) == (6, [0] * 3 + [1] * 3)
+    assert (len(raw.test.images), raw.test.labels.tolist()) == (6, [0] * 3 + [1] * 3)
     expected = decode_image(tmp_path / "test" / "a" / "0.png", 32, 3)
-    np.testing.assert_array_equal(raw.test_images[0].numpy(), expected)
+    np.testing.assert_array_equal(raw.test.images[0].numpy(), expected)
 
 
 @pytest.mark.parametrize("size", [(40, 30), (31, 57), (16, 16), (9, 200), (33, 32)])

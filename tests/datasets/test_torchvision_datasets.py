@@ -135,7 +135,7 @@ def test_same_images_labels_and_classes_as_torchvision(name: str, tmp_path: Path
     WRITERS[name](tmp_path / "data")
     raw = SPECS[name].load(CONFIG, tmp_path / "data")
     class_name, *choices = REFERENCES[name]
-    parts = [(raw.images, raw.labels), (raw.test_images, raw.test_labels)]
+    parts = [(raw.images, raw.labels), (raw.test.images, raw.test.labels)]
     for choice, (images, found) in zip(choices, parts, strict=True):
         reference = getattr(torchvision.datasets, class_name)(tmp_path / "data", **choice)
         assert len(images) == len(reference)
@@ -153,7 +153,7 @@ def test_it_is_cut_into_splits_with_its_official_test_set(name: str, tmp_path: P
     WRITERS[name](tmp_path / "data")
     dataset = catalog.load(SPECS[name], CONFIG, tmp_path / "data", seed=0)
     raw = SPECS[name].load(CONFIG, tmp_path / "data")
-    assert dataset.test.images.equal(raw.test_images)
+    assert dataset.test.images.equal(raw.test.images)
     assert len(dataset.train) + len(dataset.validation) == len(raw.images)
     assert dataset.train.images.shape[1:] == SPECS[name].describe(CONFIG, tmp_path).shape
 
@@ -163,7 +163,7 @@ def test_stl10_has_its_unlabelled_images(tmp_path: Path) -> None:
     dataset = catalog.load(SPECS["stl10"], CONFIG, tmp_path, seed=0)
     np.testing.assert_array_equal(dataset.unlabelled.images.numpy(), pixels(2, 7, 3, 96, 96).transpose(0, 1, 3, 2))
     assert dataset.unlabelled.labels is None
-    assert len(dataset.pretraining(uses_labels=False)) == len(dataset.train) + 7
+    assert len(dataset.pretraining(())) == len(dataset.train) + 7
 
 
 @pytest.mark.parametrize("name", SPECS)

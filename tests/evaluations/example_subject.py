@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 
 from harness.data.images import ImageDataset
 from harness.data.splits import split_dataset
-from harness.records import Budget, Cell, ImageSpec, PluginRef, TrainConfig
+from harness.records import Budget, Cell, ImageSpec, Information, PluginRef, TrainConfig
 from harness.specs import NoConfig
 from harness.subject import Subject
 from harness_plugins.datasets import digits
@@ -29,6 +30,7 @@ def example_subject(
     seed: int = 0,
     precision: str = "fp32",
     spec: ImageSpec | None = None,
+    uses: tuple[Information, ...] = (),
 ) -> Subject:
     """`method` on `data`, with pictures and extractors below `folder`."""
     cell = Cell(
@@ -47,7 +49,8 @@ def example_subject(
     return Subject(
         method=method,
         cell=cell,
-        spec=spec or data.spec,
+        source=replace(data, spec=spec or data.spec),
+        learned_from=data.pretraining(uses),
         target=data,
         artifacts=folder / "artifacts",
         cache=folder / "cache",

@@ -205,7 +205,7 @@ def test_unusable_samples_are_failures(data: ImageDataset, folder: Path, monkeyp
     method = LinearCode(data.train.images, 4)
     subject = example_subject(method, data, folder)
     monkeypatch.setattr(method, "sample", lambda n, generator: torch.zeros(n, 3, 8, 8))
-    with pytest.raises(TrainingFailed, match=r"sample\(100\) gave \(100, 3, 8, 8\), expected \(100, 1, 8, 8\)"):
+    with pytest.raises(TrainingFailed, match=r"sample\(\) gave \(256, 3, 8, 8\), expected \(256, 1, 8, 8\)"):
         fid.run(subject, fid.Config(n=100))
     monkeypatch.setattr(method, "sample", lambda n, generator: torch.full((n, 1, 8, 8), float("nan")))
     with pytest.raises(TrainingFailed, match="not finite"):

@@ -76,7 +76,7 @@ def test_scores_of_a_method_that_is_not_trained(data: ImageDataset, tmp_path: Pa
 
 @pytest.mark.parametrize("build", [Learner, Rivals])
 def test_training_is_measured_on_a_copy(build: type[Network], data: ImageDataset, tmp_path: Path) -> None:
-    subject = example_subject(build(), data, tmp_path)
+    subject = example_subject(build(), data, tmp_path, uses=("labels",))
     before, state = copy.deepcopy(subject.method.state_dict()), torch.get_rng_state()
     scores = throughput.run(subject, FAST)
     assert set(scores) == ENCODING | TRAINING

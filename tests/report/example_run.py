@@ -110,7 +110,7 @@ def _cell(folder: Path, name: str, seed: int, targets: tuple[str, ...], torch: s
             "torch": torch,
             "device_name": "An 8-core processor",
             "keyed": {"method source": f"digest-of-{name}", "backbone source": "c0ffee"},
-            "uses_labels": name == "supervised",
+            "uses": "labels" if name == "supervised" else "",
         },
         training=training,
         evaluations=tuple(evaluations),

@@ -88,7 +88,7 @@ def test_the_best_is_marked_among_those_without_labels(digits):
     assert rows["vae"].entries[0].mark == ""
     assert digits.rows[0].series.method == "supervised"  # ranked first, and never marked
     assert digits.rows[0].entries[0].mark == ""
-    assert digits.rows[0].series.uses_labels
+    assert digits.rows[0].series.uses == "labels"
 
 
 def test_lower_is_better_turns_ranks_marks_and_gains_around(results):

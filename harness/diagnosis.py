@@ -1,0 +1,50 @@
+"""Trainings that end well and gave nothing of use: they fail with a reason, since no score would tell why.
+
+Values that are not finite end a training at once (harness.trainer); one representation for all images fails when it
+is judged (harness.subject). Here: samples that are all alike, and what a method knows of itself (`diagnose`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.capabilities import capabilities_of
+from harness.data.images import ImageDataset, to_float
+from harness.errors import TrainingFailed
+from harness.seeding import derived_generator
+
+EARLIEST = 200  # optimiser steps: before that, little has been learned, and nothing has failed
+LOOKED_AT = 64  # samples, and validation images
+LEAST_VARIETY = 0.02  # of samples, as a fraction of the real images' variance
+
+
+def check_training(method: Any, source: ImageDataset, *, steps: int, seed: int, device: str) -> None:
+    """Raise TrainingFailed with the reason if this trained method is of no use. It is put into eval mode."""
+    if steps < EARLIEST:
+        return
+    able = capabilities_of(method)
+    real = to_float(source.validation.images[:LOOKED_AT].to(device))
+    method.eval()
+    with torch.no_grad():
+        if "sample" in able:
+            samples = _samples(method, source, len(real), derived_generator(seed, "diagnosis"), device)
+            share = variety(samples) / max(variety(real), 1e-12)
+            if not share >= LEAST_VARIETY:
+                raise TrainingFailed(f"single mode: the variance between samples is {share:.2g} of that between images")
+        reason = method.diagnose(real) if "diagnose" in able else ""
+    if reason:
+        raise TrainingFailed(reason)
+
+
+def variety(images: Tensor) -> float:
+    """The variance of a pixel between images (N,C,H,W), averaged over pixels."""
+    return float(images.float().var(0).mean())
+
+
+def _samples(method: Any, source: ImageDataset, n: int, generator: torch.Generator, device: str) -> Tensor:
+    if "sample_as" in capabilities_of(method):
+        return method.sample_as(getattr(source.validation, method.condition)[:n].to(device), generator)
+    return method.sample(n, generator)

@@ -1,0 +1,44 @@
+"""What was asked for as a vector: a class label, or the words of a caption.
+
+B images, L words, K classes, E embedding dimensions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from harness.data.batches import Batch
+from harness.data.captions import NOTHING
+from harness.errors import NotApplicable
+from harness.records import ImageSpec
+
+
+class ConditionEncoder(nn.Module):
+    """Labels (B,) or tokens (B,L) -> (B,E). A caption is the mean of its words' embeddings: their order is lost."""
+
+    def __init__(self, kind: str, data: ImageSpec, dim: int) -> None:
+        super().__init__()
+        known = {"labels": len(data.classes), "captions": len(data.vocabulary) or int(data.captioned)}
+        if not known[kind]:
+            raise NotApplicable(f"the source has no {kind} to learn from")
+        self.kind = kind
+        if kind == "labels":
+            self.embedding: nn.Module = nn.Embedding(known[kind], dim)
+        else:
+            self.embedding = nn.EmbeddingBag(known[kind], dim, mode="mean", padding_idx=NOTHING)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        return self.embedding(condition)
+
+
+def condition_of(batch: Batch, kind: str) -> Tensor:
+    """The labels (B,) or the captions (B,L) of a batch."""
+    condition = batch.labels if kind == "labels" else batch.captions
+    assert condition is not None, f"the method's spec does not say that it uses {kind}"
+    return condition
+
+
+def shuffled(condition: Tensor) -> Tensor:
+    """Every row's condition is that of another row of the batch (B,...): mostly a wrong one."""
+    return condition.roll(int(torch.randint(1, max(2, len(condition)), ())), 0)
