@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from itertools import product
 from typing import Any
 
@@ -46,6 +46,8 @@ class Settings:
 
 def expand(request: Request, registry: Registry) -> list[Cell]:
     """All cells of a request, sources outermost, then backbones, devices, precisions, seeds and methods."""
+    if request.parts:
+        return _united(cell for part in request.parts for cell in expand(part, registry))
     settings = Settings.parse(request.settings)
     methods = _methods(request, registry, settings)
     if not methods:
@@ -83,6 +85,25 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
         if cell not in cells:  # a method without a backbone is not repeated for each one
             cells.append(cell)
     return cells
+
+
+def _united(cells: Iterable[Cell]) -> list[Cell]:
+    """Each cell once, with the evaluations and the targets of all parts that ask for it."""
+    united: list[Cell] = []
+    for cell in cells:
+        alike = [i for i, other in enumerate(united) if _bare(other) == _bare(cell)]
+        if not alike:
+            united.append(cell)
+            continue
+        other = united[alike[0]]
+        targets = [*other.targets, *(target for target in cell.targets if target not in other.targets)]
+        judges = [*other.evaluations, *(judge for judge in cell.evaluations if judge not in other.evaluations)]
+        united[alike[0]] = replace(other, targets=tuple(targets), evaluations=tuple(judges))
+    return united
+
+
+def _bare(cell: Cell) -> Cell:
+    return replace(cell, targets=(), evaluations=())
 
 
 def _methods(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:

@@ -21,7 +21,7 @@ PROVENANCE = "provenance."
 
 COLUMNS: dict[str, Any] = {
     "run": str, "cell": str, "method": str, "kind": str, "uses": str, "params": str, "backbone": str,
-    "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str,
+    "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str, "train": str,
     "evaluation": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
     "finished": str,
@@ -101,7 +101,7 @@ def _parsed(texts: pd.Series, column: str) -> list[Any]:
 def _order(result: CellResult) -> tuple[Any, ...]:
     cell = result.cell
     where = (str(cell.source), str(cell.backbone or ""), cell.device, cell.precision, str(cell.budget))
-    return (_KINDS.index(cell.kind), str(cell.method), *where, cell.seed, result.key)
+    return (_KINDS.index(cell.kind), str(cell.method), *where, str(asdict(cell.train)), cell.seed, result.key)
 
 
 def _rows(result: CellResult, run: str, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -121,6 +121,7 @@ def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> di
         "cell": result.key,
         "method": str(cell.method),
         "kind": cell.kind,
+        "train": str(result.provenance.get("settings", "")),
         "uses": str(result.provenance.get("uses", "")),
         "params": _all_params(result),
         "backbone": str(cell.backbone or ""),

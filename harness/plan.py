@@ -23,9 +23,11 @@ from harness.records import (
     EvaluationTask,
     PluginRef,
     Request,
+    TrainConfig,
     TrainingResult,
 )
 from harness.registry import METHOD_KINDS, Registry
+from harness.specs import MethodSpec
 from harness.store import RunFolder
 
 State = Literal["cached", "stale", "to run", "skipped"]
@@ -106,7 +108,8 @@ def make_plan(
         skip = _reason_to_skip(cell, registry, root)
         other = by_identity.get(json.dumps(_plain(task.identity), sort_keys=True))
         planned.append(_planned(task, skip, stored.get(task.key), other, folder))
-    specs = [registry.load(ref.name, ("evaluation",)).spec for ref in cells[0].evaluations]
+    judges = {ref.name for cell in cells for ref in cell.evaluations}
+    specs = [registry.load(name, ("evaluation",)).spec for name in sorted(judges)]
     return Plan(request, tuple(planned), frozenset(spec.name for spec in specs if spec.exclusive))
 
 
@@ -176,9 +179,16 @@ def _task(cell: Cell, registry: Registry, shared: CellTask) -> CellTask:
         "keyed": keyed,
         "plugin": plugin.info.origin,
         "uses": ", ".join(plugin.spec.uses_with(resolve(plugin.spec.config, cell.method.params, cell.method.name))),
+        "settings": _changed_settings(cell, plugin.spec),
         **machine(cell.device),
     }
     return replace(shared, key=key, cell=cell, identity=identity, provenance=provenance, todo=todo)
+
+
+def _changed_settings(cell: Cell, spec: MethodSpec) -> str:
+    """What the request set of the optimisation, where it differs from the method's own recipe."""
+    own = asdict(TrainConfig()) | dict(spec.recipe)
+    return ", ".join(f"{key}={value}" for key, value in asdict(cell.train).items() if value != own[key])
 
 
 def _evaluation_key(key: str, target: PluginRef, ref: PluginRef, registry: Registry, shared: CellTask) -> str:

@@ -144,7 +144,10 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asks for, from the command line, a TOML file or Python: still text, nothing resolved."""
+    """What a user asks for, from the command line, a TOML file or Python: still text, nothing resolved.
+
+    With parts, it is all of them together: what their matrices have in common is run once.
+    """
 
     plugins: tuple[str, ...] = ("vae", "jigsaw")
     references: tuple[str, ...] = ("pixels", "pca", "random-init", "supervised")
@@ -158,6 +161,7 @@ class Request:
     budget: str = "30 epochs"
     settings: tuple[str, ...] = ()  # `NAME.KEY=VALUE`, as given to --set
     threads: int = 1  # CPU threads of one cell; part of its identity, since it orders floating-point sums
+    parts: tuple[Request, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,13 +228,17 @@ class Score:
 class Picture:
     """Something to look at, made by an evaluation, as a file below the run's `artifacts/`.
 
-    `image` is a PNG. `scatter` is JSON: {"x": [...], "y": [...], "label": [...], "classes": [...]}.
+    `image` is a PNG: a grid of square images with gaps of one pixel, which may have words to it. `scatter` is JSON:
+    {"x": [...], "y": [...], "label": [...], "classes": [...]}.
     """
 
     name: str  # "reconstructions", "samples", "interpolation", "map"
     kind: Literal["image", "scatter"]
     file: str  # relative to the run folder
     caption: str
+    columns: int = 0  # of the grid
+    texts: tuple[str, ...] = ()  # under each image, row by row
+    row_names: tuple[str, ...] = ()  # beside each row of images
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.records import Request
 PLUGIN_LISTS = ("plugins", "references", "datasets", "targets", "backbone", "evaluations")
 WORD_LISTS = ("devices", "precision")
 WORDS = {"set": "settings"}  # words of the user that are called otherwise inside
+PARTS = "part"  # [[part]]: a request that takes its other words from the top of the suite
 
 
 def read_suite(file: Path) -> dict[str, Any]:
@@ -35,7 +36,12 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
     >>> make_request({"plugins": "vae,jigsaw[grid=2]", "seeds": 2}).plugins
     ('vae,jigsaw[grid=2]',)
     """
-    known = {field.name for field in fields(Request)} - set(WORDS.values()) | set(WORDS)
+    known = {field.name for field in fields(Request)} - {"parts", *WORDS.values()} | set(WORDS)
+    shared = {word: value for word, value in values.items() if word != PARTS}
+    if PARTS in values:
+        tables = _tables(values[PARTS], where)
+        parts = tuple(make_request(shared | table, f"{where}, part {n}") for n, table in enumerate(tables, 1))
+        return replace(make_request(shared, where), parts=parts)
     arguments: dict[str, Any] = {}
     for word, value in values.items():
         if word not in known:
@@ -45,6 +51,21 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
         except (TypeError, ValueError):
             raise RequestError(f"{where}: '{word}' cannot be {value!r}") from None
     return Request(**arguments)
+
+
+def overridden(suite: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The words of a suite, where what is given wins, in its parts too."""
+    words = {**suite, **given}
+    if PARTS in suite:
+        kept = [{k: v for k, v in table.items() if k not in given} for table in _tables(suite[PARTS], "the suite")]
+        words[PARTS] = kept
+    return words
+
+
+def _tables(value: Any, where: str) -> list[Mapping[str, Any]]:
+    if not isinstance(value, list) or not value or not all(isinstance(part, Mapping) for part in value):
+        raise RequestError(f"{where}: write each part as a table, [[{PARTS}]] and below it what it changes")
+    return value
 
 
 def _converted(word: str, value: Any) -> Any:

@@ -11,7 +11,7 @@ from harness.expansion import canonical, expand
 from harness.records import Budget, TrainConfig
 from harness.registry import Registry
 from harness.run import slug
-from harness.suite import make_request, read_suite
+from harness.suite import make_request, overridden, read_suite
 
 SUITES = sorted((Path(__file__).parents[1] / "benchmarks" / "suites").glob("*.toml"))
 
@@ -100,3 +100,53 @@ def test_a_run_folder_is_named_for_what_it_is_about() -> None:
 def test_every_committed_suite_makes_sense(file: Path) -> None:
     words = read_suite(file)
     assert expand(make_request(words, str(file)), Registry())
+
+
+PARTED = """
+seeds = 2
+references = ["random-init"]
+[[part]]
+plugins = ["vae", "rotation"]
+[[part]]
+plugins = ["vae", "jigsaw"]
+seeds = 1
+evaluations = "knn"
+"""
+
+
+def test_parts_share_the_words_above_them_and_what_they_have_in_common_is_run_once(tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text(PARTED)
+    expanded = expand(make_request({"evaluations": "linear-probe", **read_suite(tmp_path / "suite.toml")}), Registry())
+    found = [(cell.method.name, cell.seed, [ref.name for ref in cell.evaluations]) for cell in expanded]
+    both = ["linear-probe", "knn"]
+    assert found == [
+        ("random-init", 0, both), ("vae", 0, both), ("rotation", 0, both[:1]),
+        ("random-init", 1, both[:1]), ("vae", 1, both[:1]), ("rotation", 1, both[:1]),
+        ("jigsaw", 0, both[1:]),
+    ]  # fmt: skip
+
+
+def test_what_is_given_on_the_command_line_wins_in_every_part(tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text(PARTED)
+    words = overridden(read_suite(tmp_path / "suite.toml"), {"seeds": "5-5", "evaluations": "none"})
+    assert {(cell.seed, cell.evaluations) for cell in expand(make_request(words), Registry())} == {(5, ())}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"part": {"plugins": "vae"}}, r"write each part as a table, \[\[part\]\]"),
+        ({"part": []}, r"write each part as a table, \[\[part\]\]"),
+        ({"part": [{"plugin": "vae"}]}, "the request, part 1 has no key 'plugin': did you mean 'plugins'"),
+        ({"part": [{"part": [3]}]}, "the request, part 1: write each part as a table"),
+    ],
+)
+def test_bad_parts_are_one_clear_line(words: dict[str, object], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        make_request(words)
+
+
+def test_settings_of_the_optimisation_are_checked() -> None:
+    for setting, message in (("train.beta1=1", "decay rates"), ("train.schedule=linear", "schedule")):
+        with pytest.raises(RequestError, match=message):
+            expand(make_request({"set": [setting], "seeds": 1}), Registry())

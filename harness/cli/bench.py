@@ -44,7 +44,8 @@ def bench(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Training of each method: '30 epochs', '5000 steps', '1e6 images', '90 s'. [default: 30 epochs]"
+            help="Training of each method: '30 epochs', '5000 steps', '1e6 images', '90 s'; '0 steps' trains nothing. "
+            "[default: 30 epochs]"
         ),
     ] = None,
     seeds: Annotated[
@@ -82,7 +83,7 @@ def bench(
     """
     from harness.registry import Registry
     from harness.run import Options, carry_out
-    from harness.suite import make_request, read_suite
+    from harness.suite import make_request, overridden, read_suite
 
     given = {
         "plugins": plugins,
@@ -98,8 +99,8 @@ def bench(
         "set": settings,
         "threads": threads,
     }
-    words: dict[str, Any] = read_suite(suite) if suite else {}
-    words |= {word: value for word, value in given.items() if value is not None and value != []}
+    options_given = {word: value for word, value in given.items() if value is not None and value != []}
+    words = overridden(read_suite(suite) if suite else {}, options_given)
     request = make_request(words, f"suite {suite}" if suite else "the request")
     default_out = Path("runs") / suite.stem if suite else None
     options = Options(
@@ -142,7 +143,8 @@ def _print_plan(plan: Plan, path: Path) -> None:
     print(
         f"\n{len(plan.cells)} cells, {judged} evaluations: {', '.join(f'{n} {state}' for state, n in counts.items())}"
     )
-    print(f"budget {plan.cells[0].cell.budget} for each trained method; results would go to {path}")
+    budgets = ", ".join(dict.fromkeys(str(planned.cell.budget) for planned in plan.cells))
+    print(f"budget {budgets} for each trained method; results would go to {path}")
 
 
 def _title(cell: Any) -> str:

@@ -15,7 +15,7 @@ from harness.report.figures import Drawing, cost_chart, curve_panel, ranking_cha
 from harness.report.palette import Look, looks
 from harness.report.pictures import Shown, shown_pictures, slug
 from harness.report.reading import reading
-from harness.report.series import Series, differing_provenance, with_series
+from harness.report.series import Series, differing_provenance, with_series, worth_a_row
 from harness.report.summary import Comparison, comparisons
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
 
@@ -81,7 +81,8 @@ def gather(runs: Sequence[Run]) -> Content:
     look = looks(series)
     compared = comparisons(numbered, series)
     cells = tuple(_cells(runs, numbered, series))
-    pictures = shown_pictures([(run.path, one, result) for run, one, result in cells], labels)
+    trained = worth_a_row(series)
+    pictures = shown_pictures([(run.path, one, result) for run, one, result in cells if one in trained], labels)
     rankings = [ranking_chart(c, look, slug(f"ranking-{c.source}-{c.target}")) for c in compared]
     costs = [cost_chart(c, _costs(numbered, c.source), look, slug(f"cost-{c.source}-{c.target}")) for c in compared]
     return Content(

@@ -47,6 +47,8 @@ class Entry:
     floor: float | None = None  # what real data gets, for distances
     gain: Difference | None = None  # over the baseline, positive is better
     p: float | None = None  # of the gain, corrected; None: not tested
+    untrained: Estimate | None = None  # what the same method got before training
+    learned: Difference | None = None  # over its untrained self, positive is better
     mark: str = ""  # "best" or "≈ best"
     status: str = ""
     reason: str = ""

@@ -77,7 +77,7 @@ def _templates() -> Environment:
         "seeds": lambda seeds: ", ".join(map(str, seeds)),
         "sortable": lambda value: json.dumps(value) if value is not None else "",
     }
-    templates.globals |= {"verdict": numbers.verdict, "ALPHA": numbers.ALPHA}
+    templates.globals |= {"verdict": numbers.verdict, "apart": numbers.apart, "ALPHA": numbers.ALPHA}
     return templates
 
 

@@ -10,7 +10,7 @@ from harness.frame import flattened
 from harness.report.content import Content
 from harness.report.entries import Column, Entry
 from harness.report.html import heat_maps
-from harness.report.numbers import interval, number, signed, verdict
+from harness.report.numbers import apart, interval, number, signed, verdict
 from harness.report.series import Series
 from harness.report.summary import Comparison
 
@@ -54,7 +54,7 @@ def _name(one: Series) -> str:
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
-    yield "Mean over seeds with its 95 % interval; **best** and ≈ best are marked among all that see no labels."
+    yield "Mean over seeds with its 95 % interval; **best** and ≈ best are marked among all that see images alone."
     header = [f"{escaped(c.name)}{_arrow(c)}" for c in comparison.columns]
     yield table(
         ["method", *header],
@@ -63,6 +63,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
             for row in comparison.rows
         ],
     )
+    yield from _learned(comparison)
     gained = comparison.gained()
     if gained:
         yield "Gain over random-init, paired by seed (positive is better; p of a paired t test, Holm-corrected):"
@@ -74,6 +75,28 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
                 if not row.series.is_baseline
             ],
         )
+
+
+def _learned(comparison: Comparison) -> Iterator[str]:
+    """What training gave: before and after, paired by seed."""
+    columns = comparison.learned()
+    if not columns:
+        return
+    yield "What training gave: the method as it was initialised → trained, and the gain (positive is better):"
+    rows = [row for row in comparison.rows if any(row.entries[i].learned for i in columns)]
+    yield table(
+        ["method", *(escaped(comparison.columns[i].name) for i in columns)],
+        [[_name(row.series), *(_before_after(row.entries[i], comparison.columns[i]) for i in columns)] for row in rows],
+    )
+
+
+def _before_after(entry: Entry, column: Column) -> str:
+    if entry.learned is None or entry.untrained is None or entry.estimate is None:
+        return "–"
+    unit = column.unit
+    values = f"{number(entry.untrained.mean, unit)} → {number(entry.estimate.mean, unit)}"
+    says = ", ".join(filter(None, (signed(entry.learned.effect, unit), apart(entry.untrained, entry.estimate))))
+    return f"{values} ({says})"
 
 
 def _arrow(column: Column) -> str:

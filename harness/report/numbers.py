@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.stats import Difference, Estimate
+from harness.stats import Difference, Estimate, overlaps
 
 ALPHA = 0.05
 _DECIMALS = {"fraction": 3, "dB": 2, "nats": 3, "bits": 3}
@@ -48,6 +48,14 @@ def interval(estimate: Estimate | Difference, unit: str = "") -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     return f"[{_rounded(estimate.low, unit)}, {_rounded(estimate.high, unit)}]"
+
+
+def apart(before: Estimate | None, after: Estimate | None) -> str:
+    """`intervals apart`, or not; nothing where one of them has no interval."""
+    if before is None or after is None:
+        return ""
+    overlapping = overlaps(before, after)
+    return "" if overlapping is None else "intervals overlap" if overlapping else "intervals apart"
 
 
 def plus_minus(estimate: Estimate, unit: str = "") -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from harness.report.entries import Column, Entry
 from harness.report.numbers import ALPHA
-from harness.report.series import Series, baseline_of
+from harness.report.series import Series, baseline_of, untrained_self, worth_a_row
 from harness.stats import Difference, holm, overlaps, paired_difference
 
 
@@ -15,7 +15,21 @@ def compared(entries: list[Entry], column: Column, series: Sequence[Series]) -> 
     """Add to one column's entries their gains over the baseline, with corrected p, and the marks."""
     if not column.ranked:
         return entries
-    return _with_marks(_with_gains(entries, column, series), column, series)
+    return _with_marks(_with_gains(_with_untrained(entries, column, series), column, series), column, series)
+
+
+def _with_untrained(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
+    """What training gave: each method beside itself as it was initialised."""
+    of = dict(zip(series, entries, strict=True))
+    found = []
+    for one, entry in of.items():
+        before = of.get(untrained_self(one, series))  # type: ignore[arg-type]
+        if before is None or not entry.by_seed or not before.by_seed:
+            found.append(entry)
+            continue
+        gain = improvement(entry.by_seed, before.by_seed, column)
+        found.append(replace(entry, untrained=before.estimate, learned=gain))
+    return found
 
 
 def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
@@ -26,7 +40,8 @@ def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) 
         baseline = baseline_of(one, series)
         base = of[baseline].by_seed if baseline else None
         gains.append(improvement(entry.by_seed, base, column) if entry.by_seed and base else None)
-    ps = holm([gain.p if gain and not one.is_reference else None for one, gain in zip(series, gains, strict=True)])
+    tested = [one for one in worth_a_row(series) if not one.is_reference]
+    ps = holm([gain.p if gain and one in tested else None for one, gain in zip(series, gains, strict=True)])
     return [replace(entry, gain=gain, p=p) for entry, gain, p in zip(entries, gains, ps, strict=True)]
 
 
@@ -36,9 +51,10 @@ def improvement(a: dict[int, float], b: dict[int, float], column: Column) -> Dif
 
 
 def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
-    """Mark the best of those that see no labels, and those that cannot be told from it (paired t, Holm; or, with one
+    """Mark the best of those that see images alone, and those that cannot be told from it (paired t, Holm; or, with one
     seed, intervals that overlap)."""
-    running = [i for i, entry in enumerate(entries) if entry.estimate and not series[i].uses]
+    shown = worth_a_row(series)
+    running = [i for i, entry in enumerate(entries) if entry.estimate and not series[i].uses and series[i] in shown]
     if len(running) < 2:
         return entries
     sign = 1 if column.better == "higher" else -1

@@ -14,7 +14,7 @@ import pandas as pd
 from harness.frame import PROVENANCE
 
 BASELINE = "random-init"
-_SETTINGS = ("backbone", "device", "precision", "budget", "run")
+_SETTINGS = ("backbone", "device", "precision", "budget", "train", "run")
 _PER_CELL = ["method", "backbone", "source"]
 
 
@@ -31,11 +31,17 @@ class Series:
     device: str
     precision: str
     budget: str
+    train: str  # what the request set of the optimisation: "learning_rate=0.1"; empty: nothing
     run: str  # empty where runs are pooled
 
     @property
     def is_reference(self) -> bool:
         return self.kind == "reference"
+
+    @property
+    def is_untrained(self) -> bool:
+        """Was it left as it was initialised, by a budget of nothing?"""
+        return self.budget.partition(" ")[0] == "0"
 
     @property
     def is_baseline(self) -> bool:
@@ -70,11 +76,12 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
     """The frame with a column `series` (the index of a Series), and the series in order: methods, then references."""
     runs_apart = bool(differing_provenance(frame))
     frame = frame.assign(run_shown=frame["run"] if runs_apart else "")
-    keys = ["kind", "method", "uses", "backbone", "device", "precision", "budget", "run_shown"]
+    keys = ["kind", "method", "uses", "backbone", "device", "precision", "budget", "train", "run_shown"]
     unique = frame[keys].drop_duplicates().reset_index(drop=True)
     order = unique["kind"].map({"model": 0, "pretext": 1}).fillna(2)
     unique = unique.assign(order=order).sort_values(["order", *keys], ignore_index=True)[keys]
-    varying = [name for name in _SETTINGS if _varies(unique, "run_shown" if name == "run" else name)]
+    trained = unique[~unique["budget"].str.startswith("0 ")]  # untrained ones say so: no other label needs its budget
+    varying = [name for name in _SETTINGS if _varies(trained, "run_shown" if name == "run" else name)]
     series = [
         _series(index, dict(zip(keys, values, strict=True)), varying)
         for index, values in enumerate(unique.itertuples(index=False, name=None))
@@ -84,13 +91,34 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
 
 
 def _varies(unique: pd.DataFrame, column: str) -> bool:
-    return unique.loc[unique[column] != "", column].nunique() > 1
+    """Are there several values? Nothing is a value only of `train`, where it means a method's own recipe."""
+    values = unique[column] if column == "train" else unique.loc[unique[column] != "", column]
+    return values.nunique() > 1
 
 
 def _series(index: int, values: dict, varying: Sequence[str]) -> Series:
     values["run"] = values.pop("run_shown")
-    label = " · ".join([values["method"], *(values[name] for name in varying if values[name])])
-    return Series(index=index, label=label, **values)
+    shown = [values[name] for name in varying if values[name] and not (name == "budget" and values[name][:2] == "0 ")]
+    untrained = ["untrained"] if values["budget"][:2] == "0 " else []
+    return Series(index=index, label=" · ".join([values["method"], *shown, *untrained]), **values)
+
+
+def untrained_self(one: Series, everything: Sequence[Series]) -> Series | None:
+    """The same method in the same setting with a budget of nothing, if it is there."""
+    if one.is_untrained:
+        return None
+    alike = [other for other in everything if other.is_untrained and _setting(other) == _setting(one)]
+    return alike[0] if alike else None
+
+
+def _setting(one: Series) -> tuple[str, ...]:
+    return (one.method, one.backbone, one.device, one.precision, one.train, one.run)
+
+
+def worth_a_row(everything: Sequence[Series]) -> list[Series]:
+    """All but those untrained ones that only stand behind a trained one, to tell what training gave."""
+    behind = {other.index for one in everything if (other := untrained_self(one, everything))}
+    return [one for one in everything if one.index not in behind]
 
 
 def baseline_of(one: Series, everything: Sequence[Series]) -> Series | None:
@@ -100,7 +128,7 @@ def baseline_of(one: Series, everything: Sequence[Series]) -> Series | None:
         for other in everything
         if other.is_baseline and (other.run, other.device, other.precision) == (one.run, one.device, one.precision)
     ]
-    for field in ("backbone", "budget"):
+    for field in ("backbone", "budget", "train"):
         same = [other for other in candidates if getattr(other, field) == getattr(one, field)]
         needed = field == "backbone" and one.backbone
         candidates = same if same or needed else candidates

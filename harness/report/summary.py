@@ -11,7 +11,7 @@ from harness.frame import TRAINING, tidy_frame
 from harness.records import CellResult
 from harness.report.entries import LEADING, Column, Entry, Rows, columns_of, entry_of
 from harness.report.ranking import compared
-from harness.report.series import Series, latest, with_series
+from harness.report.series import Series, latest, with_series, worth_a_row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,10 @@ class Comparison:
         """The columns in which some row has a gain over the baseline."""
         return [i for i in range(len(self.columns)) if any(row.entries[i].gain for row in self.rows)]
 
+    def learned(self) -> list[int]:
+        """The columns in which some row can be told from its untrained self."""
+        return [i for i in range(len(self.columns)) if any(row.entries[i].learned for row in self.rows)]
+
     def leading_column(self) -> Column | None:
         return None if self.leading is None else self.columns[self.leading]
 
@@ -59,7 +63,9 @@ def _comparison(frame: pd.DataFrame, source: str, target: str, series: Sequence[
     present = [one for one in series if one.index in rows.series]
     by_column = [compared(_entries(rows, target, column, present), column, present) for column in columns]
     by_series = [tuple(entries[i] for entries in by_column) for i in range(len(present))]
-    finished = tuple(Row(series=one, entries=entries) for one, entries in zip(present, by_series, strict=True))
+    shown = worth_a_row(present)
+    pairs = zip(present, by_series, strict=True)
+    finished = tuple(Row(series=one, entries=entries) for one, entries in pairs if one in shown)
     leading = _leading(columns)
     result = Comparison(source=source, target=target, columns=columns, rows=finished, leading=leading)
     return replace(result, rows=tuple(sorted(finished, key=lambda row: _rank_key(result, row))))

@@ -20,7 +20,7 @@ from harness.report.summary import Comparison, Row, comparisons
 
 WIDEST = 100
 LEGEND = (
-    "mean ± half its 95 % interval over seeds; * best without labels, ~ not told apart from it; "
+    "mean ± half its 95 % interval over seeds; * best of images alone, ~ not told apart from it; "
     "noise < x: no difference found, and x is the least that would have been"
 )
 _GAP = 2  # between columns
