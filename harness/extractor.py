@@ -4,7 +4,7 @@ It is trained once per dataset from all labels outside the test split, and kept 
 no difference: the images are put into an order of their own, the seed is fixed, and training runs on one CPU thread.
 Distances are comparable within one extractor only, so each number names it by a hash of its weights.
 
-N images, C channels, H=W pixels, F features, K classes.
+N images, C channels, H=W pixels, F features, K classes; c maps of h=w places in one of the convolutions.
 """
 
 from __future__ import annotations
@@ -46,11 +46,27 @@ class Extractor:
     embed: Callable[[Tensor], Tensor]  # uint8 (n,C,H,W) on the device -> (n,F)
     device: torch.device
     accuracy: float | None = None  # of the classifier on the test split, in [0,1]
+    classify: Callable[[Tensor], Tensor] | None = None  # uint8 (n,C,H,W) on the device -> class logits (n,K)
+    convolve: Callable[[Tensor], list[Tensor]] | None = None  # ... -> maps (n,c,h,w) of each convolution
 
     def __call__(self, images: Tensor) -> Tensor:
         with torch.no_grad(), _full_float32():
             parts = [self.embed(part.to(self.device)).double().cpu() for part in images.split(INFERENCE_BATCH)]
         return torch.cat(parts)
+
+    def predicted(self, images: Tensor) -> Tensor:
+        """The class that the classifier sees in each of the images: int64 (N,) on the CPU."""
+        assert self.classify is not None, f"{self.name} is no classifier of the target's classes"
+        with torch.no_grad(), _full_float32():
+            parts = [self.classify(part.to(self.device)).argmax(1).cpu() for part in images.split(INFERENCE_BATCH)]
+        return torch.cat(parts)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """What each convolution makes of the images, first to last, after its ReLU: float64 (N,c,h,w) on the CPU."""
+        assert self.convolve is not None, f"{self.name} does not show its convolutions"
+        with torch.no_grad(), _full_float32():
+            parts = [self.convolve(part.to(self.device)) for part in images.split(INFERENCE_BATCH)]
+        return [torch.cat([maps.double().cpu() for maps in layer]) for layer in zip(*parts, strict=True)]
 
     def __str__(self) -> str:
         """`in-domain classifier f3a9c1, test accuracy 0.983, 64 features`."""
@@ -112,6 +128,8 @@ def kept_extractor(
         embed=lambda images: classifier.features(to_float(images)),
         device=device,
         accuracy=accuracy,
+        classify=lambda images: classifier(to_float(images)),
+        convolve=lambda images: classifier.convolutions(to_float(images)),
     )
 
 
@@ -143,10 +161,19 @@ class Classifier(nn.Module):
         self.register_buffer("centre", torch.zeros(FEATURES))
         self.register_buffer("scale", torch.ones(()))
 
+    def standardised(self, images: Tensor) -> Tensor:
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)  # (N,C,H,W)
+
     def hidden(self, images: Tensor) -> Tensor:
         """(N,C,H,W) in [0,1] -> (N,F), before the ReLU: nearer to the Gaussian that a Fréchet distance assumes."""
-        standardised = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        return self.penultimate(self.pool(self.trunk(standardised)).flatten(1))
+        return self.penultimate(self.pool(self.trunk(self.standardised(images))).flatten(1))
+
+    def convolutions(self, images: Tensor) -> list[Tensor]:
+        """(N,C,H,W) in [0,1] -> the maps (N,c,h,w) after each convolution's ReLU, first to last."""
+        maps = [self.standardised(images)]
+        for layer in self.trunk:
+            maps.append(layer(maps[-1]))
+        return maps[1:]
 
     def features(self, images: Tensor) -> Tensor:
         """(N,C,H,W) in [0,1] -> (N,F), shifted and scaled by one factor: mean 0 and total variance F in training."""

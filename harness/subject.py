@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -189,15 +189,33 @@ class Subject:
         optimisation = Optimisation(self.trainable_copy(), self.cell.train, self.cell.precision)
         return lambda batch: optimisation.step(batch, rate)
 
-    def show_images(self, name: str, images: Tensor, columns: int, caption: str) -> None:
-        """Keep images (N,C,H,W) in [0,1] as one PNG grid with `columns` columns, for the report."""
+    def show_images(
+        self,
+        name: str,
+        images: Tensor,
+        columns: int,
+        caption: str,
+        *,
+        texts: Sequence[str] = (),
+        row_names: Sequence[str] = (),
+    ) -> None:
+        """Keep images (N,C,H,W) in [0,1] as one PNG grid with `columns` columns, for the report.
+
+        It writes one of `texts` under each image, or one of `row_names` beside each row of images.
+        """
         from PIL import Image
 
+        rows = -(-len(images) // columns)
+        assert not texts or len(texts) == len(images), f"{len(texts)} texts for {len(images)} images"
+        assert not row_names or len(row_names) == rows, f"{len(row_names)} names for {rows} rows"
         grid = _grid(to_uint8(images.detach().float().cpu()), columns)  # (H',W',C)
-        picture = Image.fromarray(grid.squeeze(-1).numpy() if grid.shape[-1] == 1 else grid.numpy())
         file = self._new_file(f"{name}.png")
-        picture.save(file, optimize=True)
-        self.pictures.append(Picture(name=name, kind="image", file=str(file), caption=caption))
+        Image.fromarray(grid.squeeze(-1).numpy() if grid.shape[-1] == 1 else grid.numpy()).save(file, optimize=True)
+        picture = Picture(
+            name=name, kind="image", file=str(file), caption=caption,
+            columns=columns, texts=tuple(texts), row_names=tuple(row_names),
+        )  # fmt: skip
+        self.pictures.append(picture)
 
     def show_points(self, name: str, points: Tensor, labels: Tensor | None, caption: str) -> None:
         """Keep points (N,2) with their labels (N,) as a scatter plot, for the report."""

@@ -40,7 +40,7 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
     shared = {word: value for word, value in values.items() if word != PARTS}
     if PARTS in values:
         tables = _tables(values[PARTS], where)
-        parts = tuple(make_request(shared | table, f"{where}, part {n}") for n, table in enumerate(tables, 1))
+        parts = tuple(make_request({**shared, **table}, f"{where}, part {n}") for n, table in enumerate(tables, 1))
         return replace(make_request(shared, where), parts=parts)
     arguments: dict[str, Any] = {}
     for word, value in values.items():

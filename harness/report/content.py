@@ -13,13 +13,11 @@ from harness.frame import PROVENANCE, TRAINING, dataset_labels, joined, tidy_fra
 from harness.records import CellResult
 from harness.report.figures import Drawing, cost_chart, curve_panel, ranking_chart
 from harness.report.palette import Look, looks
-from harness.report.pictures import Shown, shown_pictures, slug
+from harness.report.pictures import PICTURE_ORDER, Shown, shown_pictures, slug
 from harness.report.reading import reading
 from harness.report.series import Series, differing_provenance, with_series, worth_a_row
 from harness.report.summary import Comparison, comparisons
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
-
-PICTURE_ORDER = ("reconstructions", "samples", "interpolation")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from harness.report import numbers
 from harness.report.content import Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.palette import looks, on_page
-from harness.report.pictures import Shown
+from harness.report.pictures import Shown, heading, shared_caption
 from harness.report.reading import reading
 from harness.report.series import with_series
 from harness.report.summary import comparisons
@@ -72,6 +72,8 @@ def _templates() -> Environment:
         "duration": numbers.duration,
         "drawn": _drawn,
         "png": _png,
+        "heading": heading,
+        "shared_caption": shared_caption,
         "legend": lambda shown: [(Markup(mark), name) for mark, name in class_legend(shown.classes)],
         "key": lambda look: Markup(on_page(look.key)),
         "seeds": lambda seeds: ", ".join(map(str, seeds)),

@@ -7,10 +7,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from harness.frame import flattened
+from harness.records import Picture
 from harness.report.content import Content
 from harness.report.entries import Column, Entry
 from harness.report.html import heat_maps
 from harness.report.numbers import apart, interval, number, signed, verdict
+from harness.report.pictures import heading
 from harness.report.series import Series
 from harness.report.summary import Comparison
 
@@ -139,11 +141,20 @@ def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
         yield "## Transfer"
         yield from _transfer(content)
     for name, group in content.pictures.items():
-        yield f"## {escaped(name.replace('_', ' ').capitalize())}"
+        yield f"## {escaped(heading(name))}"
         for shown in group:
             link = f"figures/{quote(shown.drawing.name)}.svg" if shown.drawing else quote(links.get(shown.file, ""))
             caption = escaped(f"{shown.series.label} on {shown.where}, seed {shown.seed}: {shown.picture.caption}")
             yield f"{caption}\n\n![{caption}]({link})" if link else f"{caption} (the picture is missing)"
+            yield from _words(shown.picture)
+
+
+def _words(picture: Picture) -> Iterator[str]:
+    """What belongs beside the rows of a picture, and under its images."""
+    if picture.row_names:
+        yield f"Rows from above: {escaped(', '.join(picture.row_names))}."
+    if picture.texts:
+        yield "Row by row:\n\n" + "\n".join(f"{i}. {escaped(text)}" for i, text in enumerate(picture.texts, 1))
 
 
 def _transfer(content: Content) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,36 @@ from harness.report.series import Series
 
 PNG = b"\x89PNG\r\n\x1a\n"
 WIDE = 560  # CSS pixels that small pictures are scaled up to, by whole factors
+BESIDE = 116  # of them for the names of rows
+CELL = 100  # CSS pixels that one image with a text under it is scaled up to
+HEADINGS = {
+    "reconstructions": "Reconstructions",
+    "samples": "Samples",
+    "real": "Real images, to compare samples with",
+    "samples_by_condition": "Samples by class",
+    "captions": "Asked for in words",
+    "captions_unseen": "Asked for in words never seen together",
+    "interpolation": "Interpolation: from one image to another",
+    "traversal": "Traversal: one part of the code at a time",
+    "arithmetic": "Arithmetic with codes",
+    "forward_process": "From image to noise",
+    "reverse_process": "From noise to sample",
+    "translations": "Translations",
+    "stylised": "Style transfer",
+    "nearest_training": "Samples and the training images nearest to them",
+    "rate": "Detail against size of the code",
+    "map": "Map of the features",
+}
+PICTURE_ORDER = tuple(HEADINGS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One image of a grid, and the text under it."""
+
+    text: str
+    view: str  # its place in the grid, as an SVG viewBox
+    width: int  # CSS pixels, and height
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +66,45 @@ class Shown:
         return self.target if self.source == self.target else f"{self.source} → {self.target}"
 
     @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height of a PNG; 0 of what is none."""
+        return struct.unpack(">II", self.content[16:24]) if self.content.startswith(PNG) else (0, 0)
+
+    @property
     def width(self) -> int:
         """CSS pixels: a whole multiple of the picture's own width, so that its pixels stay square and sharp."""
-        if not self.content.startswith(PNG):
-            return WIDE
-        (pixels,) = struct.unpack(">I", self.content[16:20])
-        return pixels * max(1, min(6, WIDE // pixels))
+        own = self.pixels[0]
+        room = WIDE - BESIDE if self.picture.row_names else WIDE
+        return own * max(1, min(6, room // own)) if own else WIDE
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The images of a grid one by one, where each has a text: they are square, with gaps of one pixel."""
+        columns, size = self.picture.columns, 0
+        if columns and self.picture.texts:
+            size = (self.pixels[0] + 1) // columns - 1
+        if size < 1:
+            return []
+        places = [(index % columns, index // columns) for index in range(len(self.picture.texts))]
+        return [
+            Cell(text=text, view=f"{x * (size + 1)} {y * (size + 1)} {size} {size}", width=size * max(1, CELL // size))
+            for (x, y), text in zip(places, self.picture.texts, strict=True)
+        ]
+
+
+def heading(name: str) -> str:
+    """What the report calls pictures of this name.
+
+    >>> heading("captions"), heading("my_own")
+    ('Asked for in words', 'My own')
+    """
+    return HEADINGS.get(name, name.replace("_", " ").capitalize())
+
+
+def shared_caption(group: Sequence[Shown]) -> str:
+    """The caption that all pictures of a group have, or nothing."""
+    captions = {shown.picture.caption for shown in group}
+    return captions.pop() if len(captions) == 1 else ""
 
 
 def slug(text: str) -> str:

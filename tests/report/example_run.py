@@ -214,8 +214,18 @@ def _pictures(folder: Path, key: str, name: str, seed: int, evaluation: str, tar
         return (_map(folder, key, name, seed, target),)
     if name != "vae" or evaluation not in ("reconstruction", "fid"):
         return ()
-    names = {"reconstruction": ("reconstructions", "interpolation"), "fid": ("samples",)}[evaluation]
-    return tuple(_image(folder, key, picture, target, seed) for picture in names)
+    if evaluation == "fid":
+        return (_image(folder, key, "samples", target, seed), _captions(folder, key, target, seed))
+    rebuilt = _image(folder, key, "reconstructions", target, seed)
+    named = replace(rebuilt, row_names=("test image", "came back", "another", "came back"))
+    return (named, _image(folder, key, "interpolation", target, seed))
+
+
+def _captions(folder: Path, key: str, target: str, seed: int) -> Picture:
+    """Images with words under them, the last of them hostile."""
+    picture = _image(folder, key, "captions", target, seed)
+    words = [f"the digit {number % 10}\n✓" for number in range(4 * 12 - 1)]
+    return replace(picture, caption="Asked for in words", texts=(*words, f"the digit 7\n✗ {HOSTILE}"))
 
 
 def _image(folder: Path, key: str, picture: str, target: str, seed: int) -> Picture:
@@ -228,7 +238,7 @@ def _image(folder: Path, key: str, picture: str, target: str, seed: int) -> Pict
         grid[row * 9 : row * 9 + 8, column * 9 : column * 9 + 8] = image
     Image.fromarray(grid).save(folder / file)
     caption = f"{picture} of test images: first row the images, below what came back"
-    return Picture(name=picture, kind="image", file=str(file), caption=caption)
+    return Picture(name=picture, kind="image", file=str(file), caption=caption, columns=12)
 
 
 @cache

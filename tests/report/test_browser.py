@@ -171,6 +171,26 @@ def test_small_pictures_are_scaled_by_whole_factors(page):
     assert all(factor >= 2 and factor == int(factor) for factor in factors)
 
 
+def test_words_stand_under_images_and_beside_rows(page):
+    """Each image with a text is drawn from its place in the sheet: as large as the others, and above its text."""
+    boxes = of_visible(page, ".cells li", "[...e.children].map(c => c.getBoundingClientRect().toJSON())")
+    assert len(boxes) == 2 * 4 * 12
+    for image, text in boxes:
+        assert (image["width"], image["height"]) == (96, 96)
+        assert image["bottom"] <= text["top"] < text["bottom"]
+    drawn = of_visible(page, ".cells use", "e.getBBox().width")
+    assert set(drawn) == {12 * 9 - 1}
+    assert set(of_visible(page, ".cells svg", "getComputedStyle(e).overflow")) == {"hidden"}  # not the whole sheet
+    tops = "[...e.parentElement.querySelectorAll('span')].map(s => s.getBoundingClientRect())"
+    places = of_visible(
+        page, ".rows img", f"[e.getBoundingClientRect().toJSON(), {tops}.map(b => (b.top + b.bottom) / 2)]"
+    )
+    assert places
+    for image, middles in places:
+        middle = [image["top"] + (row + 0.5) * image["height"] / 4 for row in range(4)]
+        assert all(abs(one - two) < 6 for one, two in zip(middle, middles, strict=True))
+
+
 def test_it_prints(page):
     pdf = base64.b64decode(page.print_page())
     assert pdf.startswith(b"%PDF")

@@ -18,6 +18,7 @@ from harness.errors import RequestError
 from harness.frame import read_frame, tidy_frame
 from harness.records import Picture
 from harness.report import build, notebook_html, table, terminal_table
+from harness.report.pictures import HEADINGS
 from harness.store import RunFolder
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -82,16 +83,47 @@ def test_everything_promised_is_on_the_page(example):
     page = page_of(example)
     for heading in (
         "Comparison", "with intervals", "Transfer: source × target", "Accuracy against training cost",
-        "Training curves", "Reconstructions", "Samples", "Interpolation", "Map of the features", "All scores",
+        "Training curves", "Reconstructions", "Samples", "Asked for in words", "Interpolation", "Map of the features",
+        "All scores",
         "What gave no number", "Where the numbers come from",
     ):  # fmt: skip
         assert re.search(rf"<h2>[^<]*{heading}", page), heading
     assert "harness bench --plugins vae,jigsaw,rotation" in page
     assert "digest-of-vae" in page
     assert "target resized from 28x28x1 to 8x8x1" in page
-    assert page.count("data:image/png;base64") == 6  # three pictures of the VAE on two targets, of the first seed
+    assert page.count("data:image/png;base64") == 8  # four pictures of the VAE on two targets, of the first seed
     assert "uses labels" in page
     assert "k-means met an empty cluster" in page
+
+
+def test_pictures_come_in_their_order_each_with_its_words(example):
+    page = page_of(example)
+    headings = [HEADINGS[name] for name in ("reconstructions", "samples", "captions", "interpolation", "map")]
+    assert [page.count(f"<h2>{text}</h2>") for text in headings] == [1] * 5
+    assert sorted(headings, key=lambda text: page.index(f"<h2>{text}</h2>")) == headings
+    section = page.split(f"<h2>{HEADINGS['captions']}</h2>")[1].split("</section>")[0]
+    cells = re.findall(r'<svg viewBox="(\d+) (\d+) 8 8"[^>]*><use href="#([^"]+)"/></svg><span>([^<]*)</span>', section)
+    assert len(cells) == 2 * 4 * 12
+    assert (*cells[13][:2], cells[13][3]) == ("9", "9", "the digit 3\n✓")  # second row, second column
+    assert len({sheet for _, _, sheet, _ in cells}) == 2
+    assert section.count("Asked for in words. First seed") == 1  # a caption that all share is said once
+    rebuilt = page.split(f"<h2>{HEADINGS['reconstructions']}</h2>")[1].split("</section>")[0]
+    assert re.findall(r"<span>([a-z ]+)</span>", rebuilt)[:4] == ["test image", "came back", "another", "came back"]
+    markdown = (example / "report.md").read_text()
+    assert "Rows from above: test image, came back, another, came back." in markdown
+    assert "14. the digit 3 ✓" in markdown
+
+
+def test_a_picture_smaller_than_its_words_is_shown_whole(tmp_path):
+    def crowded(evaluation):
+        few = [replace(p, columns=4000) if p.texts else p for p in evaluation.pictures]
+        return replace(evaluation, pictures=tuple(few))
+
+    results = [replace(r, evaluations=tuple(map(crowded, r.evaluations))) for r in few(tmp_path, seeds=(0,))]
+    build([(results, tmp_path)], tmp_path / "out")
+    page = page_of(tmp_path / "out")
+    Balanced(page)
+    assert 'alt="captions of vae on digits"' in page
 
 
 def test_figures_are_xml_and_carry_their_series(example):
@@ -106,7 +138,7 @@ def test_figures_are_xml_and_carry_their_series(example):
 def test_markdown_links_lead_to_files(example):
     markdown = (example / "report.md").read_text()
     links = re.findall(r"!\[[^\n]*?\]\(([^)]+)\)", markdown)
-    assert len(links) == 2 + 2 + 4 + 2 * len(METHODS) + 6
+    assert len(links) == 2 + 2 + 4 + 2 * len(METHODS) + 8
     assert all((example / link).is_file() for link in links)
 
 
