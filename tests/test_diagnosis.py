@@ -12,7 +12,6 @@ from harness.data.images import ImageDataset
 from harness.data.splits import split_dataset
 from harness.diagnosis import EARLIEST, check_training, variety
 from harness.errors import TrainingFailed
-from harness.specs import NoConfig
 from harness_plugins.datasets import digits
 
 
@@ -40,8 +39,8 @@ class Confessing(nn.Module):
 
 @pytest.fixture(scope="module")
 def data() -> ImageDataset:
-    raw = digits.load(NoConfig(), Path())
-    return split_dataset("digits", raw, digits.describe(NoConfig(), Path()), 0)
+    raw = digits.load(digits.Config(), Path())
+    return split_dataset("digits", raw, digits.describe(digits.Config(), Path()), 0)
 
 
 def check(method: nn.Module, data: ImageDataset, steps: int = EARLIEST) -> None:

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from harness import extractor
 from harness.data.images import ImageSplit
 from harness.data.splits import split_dataset
-from harness.specs import NoConfig
 from harness_plugins.datasets import digits
 
 CPU = torch.device("cpu")
@@ -21,8 +20,8 @@ CPU = torch.device("cpu")
 
 def labelled_and_test(seed: int) -> tuple[ImageSplit, ImageSplit]:
     """The digits: train and validation of a seed, and test."""
-    raw = digits.load(NoConfig(), Path())
-    data = split_dataset("digits", raw, digits.describe(NoConfig(), Path()), seed)
+    raw = digits.load(digits.Config(), Path())
+    data = split_dataset("digits", raw, digits.describe(digits.Config(), Path()), seed)
     images = torch.cat([data.train.images, data.validation.images])
     labels = [part.labels for part in (data.train, data.validation) if part.labels is not None]
     return ImageSplit(images=images, labels=torch.cat(labels)), data.test

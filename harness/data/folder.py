@@ -1,4 +1,4 @@
-"""Image files in class folders, read with Pillow: listing, decoding, resizing.
+"""Image files in folders, read with Pillow: listing, decoding, resizing.
 
 N images, C channels, H=W=size pixels.
 """
@@ -18,11 +18,12 @@ from harness.errors import DatasetMissing, RequestError
 if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
+    from torch import Tensor
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})  # 8 bits a channel
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
-DECODING = 1  # to be raised with every change here that changes pixels: decoded images are kept by it
+DECODING = 2  # to be raised with every change here that changes decoded images or their order: they are kept by it
 SHOWN = 3  # files that an error message names
 DECODERS = 8  # most threads that decode; Pillow works outside Python's lock
 
@@ -46,7 +47,7 @@ def list_images(folder: Path) -> Listing:
     """What is in `folder`: class folders, or `train/` and `test/` with the same class folders in both."""
     if not folder.is_dir():
         raise DatasetMissing(f"there is no folder {folder}: name a folder with one sub-folder per class")
-    names = _subfolders(folder)
+    names = subfolders(folder)
     if {"train", "test"} <= set(names):
         classes, files, labels = _labelled(folder / "train")
         test_classes, test_files, test_labels = _labelled(folder / "test")
@@ -62,16 +63,16 @@ def list_images(folder: Path) -> Listing:
     return Listing(classes=classes, files=files, labels=labels)
 
 
-def _subfolders(folder: Path) -> list[str]:
+def subfolders(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _labelled(folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...], tuple[int, ...]]:
     """(class names, files, labels) of the class folders in `folder`."""
-    classes = _subfolders(folder)
+    classes = subfolders(folder)
     if not classes:
         raise DatasetMissing(f"{folder} has no class folders: put the images of each class into a folder of its own")
-    found = [(file, label) for label, name in enumerate(classes) for file in _images_below(folder / name)]
+    found = [(file, label) for label, name in enumerate(classes) for file in images_below(folder / name)]
     empty = set(range(len(classes))) - {label for _, label in found}
     if empty:
         known = ", ".join(sorted(SUFFIXES))
@@ -79,7 +80,7 @@ def _labelled(folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...], tuple[in
     return tuple(classes), tuple(file for file, _ in found), tuple(label for _, label in found)
 
 
-def _images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path) -> list[Path]:
     """All image files below `folder`, at any depth, through links too; hidden ones are left out."""
     return sorted(
         Path(parent) / name
@@ -87,6 +88,25 @@ def _images_below(folder: Path) -> list[Path]:
         for name in names
         if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
     )
+
+
+def cached_images(files: Sequence[Path], size: int, channels: int, owner: str) -> Tensor:
+    """All `files` as uint8 (N,C,H,W), decoded at most once for the same content, size and number of channels."""
+    import PIL
+    import torch
+
+    from harness.data.cache import cached_array
+    from harness.data.content import content_fingerprint
+
+    paths = sorted(set(files))  # as in the fingerprint, so that the order of the images follows from the key
+    key = content_fingerprint(paths, f"decoding {DECODING} {size} {channels} Pillow {PIL.__version__}")
+    array = cached_array(
+        f"decoded/{key}.npy",
+        shape=(len(paths), channels, size, size),
+        build=lambda: decode_images(paths, size, channels, owner),
+    )
+    place = {path: row for row, path in enumerate(paths)}
+    return torch.from_numpy(array)[[place[file] for file in files]]
 
 
 def decode_images(files: Sequence[Path], size: int, channels: int, owner: str) -> np.ndarray:

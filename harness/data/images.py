@@ -133,7 +133,7 @@ def matched(dataset: ImageDataset, spec: ImageSpec) -> ImageDataset:
         return dataset
 
     def convert(split: ImageSplit) -> ImageSplit:
-        parts = [_convert(part, spec.channels, spec.size) for part in split.images.split(1024)]
+        parts = [converted(part, spec.channels, spec.size) for part in split.images.split(1024)]
         return replace(split, images=torch.cat(parts), counterparts=None)
 
     note = f"resized from {old.size}x{old.size}x{old.channels} to {spec.size}x{spec.size}x{spec.channels}"
@@ -150,7 +150,8 @@ def matched(dataset: ImageDataset, spec: ImageSpec) -> ImageDataset:
     )
 
 
-def _convert(images: Tensor, channels: int, size: int) -> Tensor:
+def converted(images: Tensor, channels: int, size: int) -> Tensor:
+    """uint8 (N,C,H,W) as uint8 (N,`channels`,`size`,`size`), as `matched` does it."""
     values = images.float()
     if values.shape[1] == 3 and channels == 1:
         luma = values.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)

@@ -23,6 +23,7 @@ class ConditionEncoder(nn.Module):
         if not known[kind]:
             raise NotApplicable(f"the source has no {kind} to learn from")
         self.kind = kind
+        self.dim = dim  # E
         if kind == "labels":
             self.embedding: nn.Module = nn.Embedding(known[kind], dim)
         else:
@@ -42,3 +43,10 @@ def condition_of(batch: Batch, kind: str) -> Tensor:
 def shuffled(condition: Tensor) -> Tensor:
     """Every row's condition is that of another row of the batch (B,...): mostly a wrong one."""
     return condition.roll(int(torch.randint(1, max(2, len(condition)), ())), 0)
+
+
+def mismatched(condition: Tensor) -> tuple[Tensor, Tensor]:
+    """Another row's condition for every row (B,...), and where it is truly another one: (B,) of 0.0 and 1.0."""
+    wrong = shuffled(condition)
+    differs = (wrong != condition).flatten(1).any(1) if condition.ndim > 1 else wrong != condition
+    return wrong, differs.float()

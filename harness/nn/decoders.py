@@ -1,13 +1,24 @@
-"""Decoders: from a code to the logits of an image.
+"""Decoders: from a code, or from maps of codes, to the logits of an image.
 
-B images, L latent dimensions, C channels, H=W pixels.
+B images, L latent dimensions, D features, C channels, H=W pixels, h=w positions of a map.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import ceil, log2
+from typing import Literal
+
 from torch import Tensor, nn
 
 from harness.records import ImageSpec
+
+Kind = Literal["conv", "mlp"]
+
+
+def code_decoder(kind: Kind, latent_dim: int, data: ImageSpec, hidden: int) -> nn.Module:
+    """(B,L) -> logits (B,C,H,W): convolutions, or a perceptron with one layer of `hidden` units."""
+    return ConvDecoder(latent_dim, data) if kind == "conv" else MlpDecoder(latent_dim, data, hidden)
 
 
 class ConvDecoder(nn.Module):
@@ -42,3 +53,23 @@ class MlpDecoder(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         return self.layers(code).view(-1, *self.shape)  # (B,C,H,W)
+
+
+class MapDecoder(nn.Module):
+    """A 3x3 convolution, then transposed convolutions that each double the size of a map: (B,D,h,w) -> (B,C,H,W)."""
+
+    def __init__(self, dim: int, start: int, data: ImageSpec, width: int = 32) -> None:
+        super().__init__()
+        self.size = data.size
+        doublings = ceil(log2(data.size / start))  # the result is cropped to H
+        widths = [2 * width, *[width] * (doublings - 1)]
+        layers: list[nn.Module] = [nn.Conv2d(dim, widths[0], 3, padding=1), nn.ReLU()]
+        for before, after in pairwise(widths):
+            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
+        last: nn.Module = nn.Conv2d(widths[-1], data.channels, 3, padding=1)
+        if doublings:
+            last = nn.ConvTranspose2d(widths[-1], data.channels, 4, stride=2, padding=1)
+        self.upsample = nn.Sequential(*layers, last)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.upsample(maps)[..., : self.size, : self.size]  # (B,C,H,W)

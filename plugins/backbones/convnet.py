@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from harness.hookspecs import hookimpl
 from harness.nn.backbone import Backbone
@@ -47,7 +47,15 @@ def build(data: ImageSpec, config: Config) -> Backbone:
             layers.append(nn.Dropout(config.dropout))
         channels = width
     trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())  # (B,C,H,W) -> (B,D)
-    return Backbone(trunk, channels, data, any_size=True)
+    return Backbone(trunk, channels, data, any_size=True, maps=maps_before_the_mean)
+
+
+def maps_before_the_mean(trunk: nn.Module, inputs: Tensor) -> Tensor:
+    """(B,C,H,W) standardised -> (B,D,h,w): all layers of the trunk but the spatial mean and the flattening."""
+    assert isinstance(trunk, nn.Sequential)
+    for layer in list(trunk)[:-2]:
+        inputs = layer(inputs)
+    return inputs
 
 
 @hookimpl

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
-from torchvision.models import resnet18
+from torch import Tensor, nn
+from torchvision.models import ResNet, resnet18
 
 from harness.hookspecs import hookimpl
 from harness.nn.backbone import Backbone
@@ -35,7 +35,14 @@ def build(data: ImageSpec, config: Config) -> Backbone:
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
     net.maxpool = nn.Identity()
     net.fc = nn.Dropout(config.dropout)
-    return Backbone(net, 512, data, any_size=True)  # (B,C,H,W) -> (B,512)
+    return Backbone(net, 512, data, any_size=True, maps=maps_before_the_mean)  # (B,C,H,W) -> (B,512)
+
+
+def maps_before_the_mean(net: nn.Module, inputs: Tensor) -> Tensor:
+    """(B,C,H,W) standardised -> (B,512,h,w) with h = H/8, rounded up: torchvision's forward without its last three."""
+    assert isinstance(net, ResNet)
+    maps = net.maxpool(net.relu(net.bn1(net.conv1(inputs))))  # (B,64,H,W)
+    return net.layer4(net.layer3(net.layer2(net.layer1(maps))))
 
 
 @hookimpl

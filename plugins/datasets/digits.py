@@ -2,10 +2,13 @@
 
 They are the test part of UCI's "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998): each pixel
 counts the ink in a 4x4 block of a bitmap, 0 to 16. No official split: Harness holds out a fifth.
+
+N images, H=W=size pixels.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +16,30 @@ from typing import TYPE_CHECKING
 from harness.errors import DatasetMissing
 from harness.hookspecs import hookimpl
 from harness.records import ImageSpec
-from harness.specs import DatasetSpec, NoConfig
+from harness.specs import DatasetSpec
 
 if TYPE_CHECKING:
     from harness.data.images import RawImages
 
 
-def describe(config: NoConfig, root: Path) -> ImageSpec:
-    return ImageSpec(channels=1, size=8, classes=tuple("0123456789"))
+SIZE = 8  # height and width of the images in pixels, as they are
 
 
-def files(config: NoConfig, root: Path) -> list[Path]:
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    size: int = SIZE  # height and width in pixels; other sizes than 8 are resized bilinearly, with antialiasing
+    binarise: bool = False  # pixels of 0 and 1, drawn once with the grey value as the probability of 1
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.size <= 256:
+            raise ValueError(f"size={self.size}: expected 4 to 256 pixels")
+
+
+def describe(config: Config, root: Path) -> ImageSpec:
+    return ImageSpec(channels=1, size=config.size, classes=tuple("0123456789"))
+
+
+def files(config: Config, root: Path) -> list[Path]:
     """The table inside scikit-learn, found without importing it (which takes two seconds)."""
     package = find_spec("sklearn")
     if package is None or package.origin is None:
@@ -31,16 +47,20 @@ def files(config: NoConfig, root: Path) -> list[Path]:
     return [Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"]
 
 
-def load(config: NoConfig, root: Path) -> RawImages:
+def load(config: Config, root: Path) -> RawImages:
     import numpy as np
     import torch
 
-    from harness.data.images import RawImages
+    from harness.data.binarisation import binarised
+    from harness.data.images import RawImages, converted
 
     table = np.loadtxt(files(config, root)[0], delimiter=",")  # (N,65): 64 pixels in 0..16, label
-    pixels = torch.from_numpy(table[:, :-1]).reshape(-1, 1, 8, 8)  # (N,1,8,8)
+    pixels = torch.from_numpy(table[:, :-1]).reshape(-1, 1, SIZE, SIZE)  # (N,1,8,8)
     labels = torch.from_numpy(table[:, -1]).long()  # (N,)
-    return RawImages(images=(pixels * 255 / 16).round().to(torch.uint8), labels=labels)
+    images = (pixels * 255 / 16).round().to(torch.uint8)
+    if config.size != SIZE:
+        images = converted(images, 1, config.size)  # (N,1,H,W)
+    return RawImages(images=binarised(images, "digits") if config.binarise else images, labels=labels)
 
 
 @hookimpl
@@ -50,5 +70,6 @@ def harness_dataset() -> DatasetSpec:
         describe=describe,
         files=files,
         load=load,
+        config=Config,
         source="Alpaydin and Kaynak 1998, doi:10.24432/C50P49, with scikit-learn; CC BY 4.0",
     )

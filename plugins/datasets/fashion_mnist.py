@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.torchvision_files import download, mnist_files, read_mnist
 from harness.hookspecs import hookimpl
 from harness.records import ImageSpec
-from harness.specs import DatasetSpec, NoConfig
+from harness.specs import DatasetSpec
 
 if TYPE_CHECKING:
     from harness.data.images import RawImages
@@ -27,23 +28,32 @@ CLASSES = (
 )
 
 
-def describe(config: NoConfig, root: Path) -> ImageSpec:
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    binarise: bool = False  # pixels of 0 and 1, drawn once with the grey value as the probability of 1
+
+
+def describe(config: Config, root: Path) -> ImageSpec:
     return ImageSpec(channels=1, size=28, classes=CLASSES)
 
 
-def files(config: NoConfig, root: Path) -> list[Path]:
+def files(config: Config, root: Path) -> list[Path]:
     return mnist_files(root / "FashionMNIST" / "raw")
 
 
-def load(config: NoConfig, root: Path) -> RawImages:
+def load(config: Config, root: Path) -> RawImages:
+    from harness.data.binarisation import binarised
     from harness.data.images import RawImages
 
     images, labels = read_mnist(root / "FashionMNIST" / "raw", "train")
     test_images, test_labels = read_mnist(root / "FashionMNIST" / "raw", "t10k")
+    if config.binarise:
+        images = binarised(images, "fashion-mnist", "train")
+        test_images = binarised(test_images, "fashion-mnist", "t10k")
     return RawImages(images=images, labels=labels, test=RawImages(images=test_images, labels=test_labels))
 
 
-def prepare(config: NoConfig, root: Path) -> None:
+def prepare(config: Config, root: Path) -> None:
     download("FashionMNIST", root, {})
 
 
@@ -55,5 +65,6 @@ def harness_dataset() -> DatasetSpec:
         files=files,
         load=load,
         prepare=prepare,
+        config=Config,
         source="Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; MIT",
     )

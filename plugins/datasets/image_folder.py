@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.data.folder import DECODING, Listing, decode_images, list_images
+from harness.data.folder import Listing, cached_images, list_images
 from harness.hookspecs import hookimpl
 from harness.records import ImageSpec
 from harness.specs import DatasetSpec
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from harness.data.images import RawImages
 
 NAME = "image-folder"
@@ -54,29 +52,11 @@ def load(config: Config, root: Path) -> RawImages:
     from harness.data.images import RawImages
 
     listing = _listing(config)
-    images = _decoded(listing, config)  # (N,C,H,W), training and test together
+    paths = [*listing.files, *listing.test_files]
+    images = cached_images(paths, config.size, config.channels, NAME)  # (N,C,H,W), training and test together
     n = len(listing.files)
     test = RawImages(images=images[n:], labels=torch.tensor(listing.test_labels)) if listing.has_test else None
     return RawImages(images=images[:n], labels=torch.tensor(listing.labels), test=test)
-
-
-def _decoded(listing: Listing, config: Config) -> Tensor:
-    """All images, decoded at most once for the same content and the same config."""
-    import PIL
-    import torch
-
-    from harness.data.cache import cached_array
-    from harness.data.content import content_fingerprint
-
-    paths = [*listing.files, *listing.test_files]
-    salt = f"decoding {DECODING} {config.size} {config.channels} Pillow {PIL.__version__}"
-    key = content_fingerprint(paths, salt)
-    array = cached_array(
-        f"decoded/{key}.npy",
-        shape=(len(paths), config.channels, config.size, config.size),
-        build=lambda: decode_images(paths, config.size, config.channels, NAME),
-    )
-    return torch.from_numpy(array)
 
 
 @hookimpl

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.torchvision_files import download, mnist_files, read_mnist
 from harness.hookspecs import hookimpl
 from harness.records import ImageSpec
-from harness.specs import DatasetSpec, NoConfig
+from harness.specs import DatasetSpec
 
 if TYPE_CHECKING:
     from harness.data.images import RawImages
@@ -16,23 +17,31 @@ if TYPE_CHECKING:
 CLASSES = tuple("0123456789")
 
 
-def describe(config: NoConfig, root: Path) -> ImageSpec:
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    binarise: bool = False  # pixels of 0 and 1, drawn once with the grey value as the probability of 1
+
+
+def describe(config: Config, root: Path) -> ImageSpec:
     return ImageSpec(channels=1, size=28, classes=CLASSES)
 
 
-def files(config: NoConfig, root: Path) -> list[Path]:
+def files(config: Config, root: Path) -> list[Path]:
     return mnist_files(root / "MNIST" / "raw")
 
 
-def load(config: NoConfig, root: Path) -> RawImages:
+def load(config: Config, root: Path) -> RawImages:
+    from harness.data.binarisation import binarised
     from harness.data.images import RawImages
 
     images, labels = read_mnist(root / "MNIST" / "raw", "train")
     test_images, test_labels = read_mnist(root / "MNIST" / "raw", "t10k")
+    if config.binarise:
+        images, test_images = binarised(images, "mnist", "train"), binarised(test_images, "mnist", "t10k")
     return RawImages(images=images, labels=labels, test=RawImages(images=test_images, labels=test_labels))
 
 
-def prepare(config: NoConfig, root: Path) -> None:
+def prepare(config: Config, root: Path) -> None:
     download("MNIST", root, {})
 
 
@@ -44,5 +53,6 @@ def harness_dataset() -> DatasetSpec:
         files=files,
         load=load,
         prepare=prepare,
+        config=Config,
         source="LeCun, Bottou, Bengio and Haffner 1998, doi:10.1109/5.726791; CC BY-SA 3.0 as commonly stated",
     )

@@ -1,12 +1,14 @@
-"""Fréchet and kernel distance between generated and real test images, in the feature space of a named extractor.
+"""Fréchet, kernel and sliced Wasserstein distances of generated from real test images, in a named feature space.
 
 Fréchet: |m1-m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)) of feature means and covariances (Heusel et al. 2017).
+Debiased: that distance extrapolated to infinitely many images (Chong and Forsyth 2020), by the jackknife.
 Kernel: unbiased squared MMD with k(x,y) = (x.y/F + 1)^3 (Binkowski et al. 2018), over all pairs instead of random
-subsets. Both depend on n and on the extractor: all methods get the same n, and beside each stands its floor, the
-distance of as many real training images from the same test images. An in-domain extractor has learnt from those
-training images, so its floor holds its generalisation gap as well. Everything is float64.
+subsets. Sliced Wasserstein: F times the mean squared W2 of 1,000 projections, a third of MIND (arXiv:2605.06797).
+All depend on the extractor and, but for the debiased two, on n: all methods get the same n, and beside each stands its
+floor, the distance of as many real training images from the same test images. An in-domain extractor has learnt from
+those training images, so its floor holds its generalisation gap as well. The formulas: harness.feature_distances.
 
-N images, C channels, H=W pixels, F features.
+N images, C channels, H=W pixels, F features, P steps of a path.
 """
 
 from __future__ import annotations
@@ -20,13 +22,21 @@ from torch import Tensor
 from harness.data.images import to_float
 from harness.errors import TrainingFailed
 from harness.extractor import Extractor, extractor_named
+from harness.feature_distances import (
+    GROUPS,
+    debiased_frechet_distance,
+    frechet_distance,
+    kernel_distance,
+    sliced_wasserstein_distance,
+    unit_directions,
+)
 from harness.hookspecs import hookimpl
 from harness.records import ScoreSpec, ScoreValue
 from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.subject import Subject, autocast
 
-BLOCK = 2048  # rows of a kernel matrix in memory at once
 SHOWN = 64  # images in a picture, 8 rows of 8
+PATHS, STEPS = 8, 9  # rows and columns in a picture of a process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +56,27 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     real = some(subject.images("test"), n, subject.generator("fid test images"))
     others = some(subject.images("train"), n, subject.generator("fid training images"))
     show(subject, samples, real)
-    fake, truth, floor = extractor(samples), extractor(real), extractor(others)  # (N,F) each
-    values = {
-        "frechet_distance": frechet_distance(fake, truth),
-        "frechet_floor": frechet_distance(floor, truth),
-        "kernel_distance": kernel_distance(fake, truth),
-        "kernel_floor": kernel_distance(floor, truth),
-    }
-    if not all(torch.isfinite(torch.tensor(list(values.values())))):
+    fake, truth, training = extractor(samples), extractor(real), extractor(others)  # (N,F) each
+    if not torch.isfinite(fake).all():
         raise TrainingFailed(f"the features of the samples are not finite in {extractor}")
+    directions = unit_directions(extractor.dim, subject.generator("fid directions"))
+    values = distances(fake, truth, directions)
+    values |= {name.replace("_distance", "_floor"): v for name, v in distances(training, truth, directions).items()}
     notes = {name: _note(name, values, extractor, n) for name in values}
     return {name: ScoreValue(value=value, n=n, note=notes[name]) for name, value in values.items()}
+
+
+def distances(images: Tensor, real: Tensor, directions: Tensor) -> dict[str, float]:
+    """All distances by name, of features (N,F) and (N,F). Too few images to remove the bias: no debiased one."""
+    n, features = real.shape
+    values = {
+        "frechet_distance": frechet_distance(images, real),
+        "kernel_distance": kernel_distance(images, real),
+        "sliced_wasserstein_distance": sliced_wasserstein_distance(images, real, directions),
+    }
+    if n >= 2 * GROUPS and n * (GROUPS - 1) / GROUPS > features:
+        values["debiased_frechet_distance"] = debiased_frechet_distance(images, real)
+    return values
 
 
 def _note(name: str, values: dict[str, float], extractor: Extractor, n: int) -> str:
@@ -72,59 +92,37 @@ def some(images: Tensor, n: int, generator: torch.Generator) -> Tensor:
 
 
 def show(subject: Subject, samples: Tensor, real: Tensor) -> None:
-    """One grid of samples and one of real images."""
+    """One grid of samples and one of real images; where the method makes noise and images of it, how it does that."""
     subject.show_images("samples", to_float(samples[:SHOWN]), 8, "Samples, as drawn, none picked out")
     subject.show_images("real", to_float(real[:SHOWN]), 8, "Real test images, for comparison with the samples")
+    if subject.has("forward_process"):
+        show_forward_process(subject, real[:PATHS])
+    if subject.has("reverse_process"):
+        show_reverse_process(subject)
 
 
-def frechet_distance(one: Tensor, two: Tensor) -> float:
-    """Squared Fréchet distance between Gaussians fitted to features (N,F) and (M,F), N and M at least 2.
-
-    With centred features A and B over sqrt(N-1) and sqrt(M-1), S1 = A'A and S2 = B'B, and tr((S1 S2)^(1/2)) is the
-    sum of the singular values of A B'. So no matrix root is taken, and fewer images than features do no harm. A and B
-    are first replaced by the triangular factors of their QR decompositions, which have the same products.
-
-    Source: Dowson and Landau 1982, doi:10.1016/0047-259X(82)90077-X; for generated images Heusel et al. 2017.
-    """
-    if min(len(one), len(two)) < 2:
-        raise ValueError(f"a covariance needs two images, got {len(one)} and {len(two)}")
-    one, two = one.double(), two.double()
-    shift = (one.mean(0) - two.mean(0)).square().sum()
-    root_one, root_two = _covariance_root(one), _covariance_root(two)  # (min(N,F),F)
-    traces = root_one.square().sum() + root_two.square().sum()
-    overlap = torch.linalg.svdvals(root_one @ root_two.T).sum()
-    return float((shift + traces - 2 * overlap).clamp_min(0))
+def show_forward_process(subject: Subject, images: Tensor) -> None:
+    """A row for each test image (B,C,H,W), from the image to noise."""
+    generator = subject.generator("fid forward process")
+    frames = subject.batched(lambda part: subject.method.forward_process(part, STEPS, generator), images)
+    _show_paths(subject, "forward_process", frames, len(images), "Test images on their way to noise, a row for each")
 
 
-def _covariance_root(features: Tensor) -> Tensor:
-    """(N,F) -> R with R'R = the covariance of the features with N-1 in the denominator."""
-    centred = (features - features.mean(0)) / (len(features) - 1) ** 0.5
-    return torch.linalg.qr(centred, mode="r").R
+def show_reverse_process(subject: Subject) -> None:
+    """A row for each of a few samples, from noise to the image."""
+    with torch.no_grad(), autocast(subject.device, subject.cell.precision):
+        frames = subject.method.reverse_process(PATHS, STEPS, subject.generator("fid reverse process")).float().cpu()
+    _show_paths(subject, "reverse_process", frames, PATHS, "Samples on their way from noise, a row for each")
 
 
-def kernel_distance(one: Tensor, two: Tensor) -> float:
-    """Unbiased squared maximum mean discrepancy of features (N,F) and (M,F) under k(x,y) = (x.y/F + 1)^3.
-
-    mean over i != j of k(x_i,x_j) and of k(y_i,y_j), minus twice the mean over all i, j of k(x_i,y_j). The U-statistic
-    over all pairs: its expectation is that of averages over random subsets, with less variance and no randomness. It
-    may be negative. Source: Binkowski et al. 2018, arXiv:1801.01401, section 4.
-    """
-    n, m = len(one), len(two)
-    if min(n, m) < 2:
-        raise ValueError(f"an unbiased kernel distance needs two images, got {n} and {m}")
-    one, two = one.double(), two.double()
-    within_one = (_kernel_sum(one, one) - float(_kernel(one.square().sum(1), one.shape[1]).sum())) / (n * (n - 1))
-    within_two = (_kernel_sum(two, two) - float(_kernel(two.square().sum(1), two.shape[1]).sum())) / (m * (m - 1))
-    return within_one + within_two - 2 * _kernel_sum(one, two) / (n * m)
-
-
-def _kernel(products: Tensor, features: int) -> Tensor:
-    return (products / features + 1) ** 3
-
-
-def _kernel_sum(one: Tensor, two: Tensor) -> float:
-    """The sum of k over all pairs of (N,F) and (M,F), a block of rows at a time."""
-    return sum(float(_kernel(rows @ two.T, one.shape[1]).sum()) for rows in one.split(BLOCK))
+def _show_paths(subject: Subject, name: str, frames: Tensor, rows: int, caption: str) -> None:
+    """Paths (B,P,C,H,W) as a picture. Raises TrainingFailed if they are no images of the source's shape."""
+    expected = (rows, STEPS, *subject.spec.shape)
+    if frames.shape != expected:
+        raise TrainingFailed(f"{name}() gave {tuple(frames.shape)}, expected {expected}")
+    if not torch.isfinite(frames).all():
+        raise TrainingFailed(f"{name}() gave values that are not finite")
+    subject.show_images(name, frames.flatten(0, 1), STEPS, caption)
 
 
 @hookimpl
@@ -134,7 +132,8 @@ def harness_evaluation() -> EvaluationSpec:
         run=run,
         needs=("sample",),
         config=Config,
-        source="Heusel et al. 2017, arXiv:1706.08500; Binkowski et al. 2018, arXiv:1801.01401",
+        source="Heusel et al. 2017, arXiv:1706.08500; Chong and Forsyth 2020, arXiv:1911.07023; Binkowski et al. 2018, "
+        "arXiv:1801.01401; Bonneel et al. 2015, doi:10.1007/s10851-014-0506-3",
         scores=(
             ScoreSpec(
                 name="frechet_distance",
@@ -146,6 +145,32 @@ def harness_evaluation() -> EvaluationSpec:
             ),
             ScoreSpec(
                 name="frechet_floor",
+                unit="squared feature distance",
+                better="none",
+                low=0.0,
+                help="The same distance of as many real training images: what perfect samples would get.",
+            ),
+            ScoreSpec(
+                name="debiased_frechet_distance",
+                unit="squared feature distance",
+                better="lower",
+                help="The Fréchet distance extrapolated to infinite n by the jackknife; may be negative.",
+            ),
+            ScoreSpec(
+                name="debiased_frechet_floor",
+                unit="squared feature distance",
+                better="none",
+                help="The same distance of as many real training images: 0 but for noise and the extractor's own gap.",
+            ),
+            ScoreSpec(
+                name="sliced_wasserstein_distance",
+                unit="squared feature distance",
+                better="lower",
+                low=0.0,
+                help="F times the mean squared W2 distance over 1,000 projections of F features; a third of MIND.",
+            ),
+            ScoreSpec(
+                name="sliced_wasserstein_floor",
                 unit="squared feature distance",
                 better="none",
                 low=0.0,

@@ -1,33 +1,40 @@
 """Variational autoencoder. Kingma and Welling 2014, arXiv:1312.6114, equations 7 and 10; beta: Higgins et al. 2017.
 
-B images, C channels, H=W pixels, D features, L latent dimensions.
+B images, C channels, H=W pixels, D features, L latent dimensions, S importance samples.
 The loss is the negative evidence lower bound in nats per image: the reconstruction term summed over pixels, plus beta
 times the divergence of q(z|x) = N(mu, sigma^2) from N(0, I). The representation is mu, never a draw of z.
 Differs from the paper: a convolutional decoder by default, AdamW, and grey values as Bernoulli means, as is common.
+The perceptron of 784-400-40-400-784 units that is often reported is `vae[latent_dim=40,decoder=mlp]` on the backbone
+`mlp`, which standardises its inputs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from math import log
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.data.batches import Batch
 from harness.hookspecs import hookimpl
 from harness.nn.backbone import Backbone
-from harness.nn.decoders import ConvDecoder, MlpDecoder
+from harness.nn.codes import ACTIVE, active_units, decoded_line
+from harness.nn.decoders import Kind, code_decoder
+from harness.nn.likelihoods import Likelihood, log_likelihood, nll
 from harness.records import ImageSpec
 from harness.specs import MethodSpec
+
+DECODED = 1_024  # images at once, in the bound
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     latent_dim: int = 32  # L
     beta: float = 1.0  # weight of the divergence; 1 is the evidence lower bound
-    decoder: Literal["conv", "mlp"] = "conv"  # mlp: one hidden layer
+    warmup: float = 0.0  # fraction of the budget in [0,1] in which that weight rises linearly from 0 to beta
+    likelihood: Likelihood = "bernoulli"  # p(x|z); gaussian: unit variance
+    decoder: Kind = "conv"  # mlp: one hidden layer
     hidden: int = 400  # units of the mlp decoder's hidden layer
 
     def __post_init__(self) -> None:
@@ -35,6 +42,8 @@ class Config:
             raise ValueError("latent_dim and hidden must be at least 1")
         if self.beta < 0:
             raise ValueError("beta must not be negative")
+        if not 0 <= self.warmup <= 1:
+            raise ValueError("warmup is a fraction of the budget in [0,1]")
 
 
 class VAE(nn.Module):
@@ -43,22 +52,35 @@ class VAE(nn.Module):
         self.config = config
         self.backbone = backbone  # (B,C,H,W) -> (B,D)
         self.posterior = nn.Linear(backbone.dim, 2 * config.latent_dim)  # (B,D) -> (B,2L)
-        conv = config.decoder == "conv"
-        self.decoder = (
-            ConvDecoder(config.latent_dim, data) if conv else MlpDecoder(config.latent_dim, data, config.hidden)
-        )
+        self.decoder = code_decoder(config.decoder, config.latent_dim, data, config.hidden)  # (B,L) -> (B,C,H,W)
 
     def loss(self, batch: Batch) -> Tensor:
-        mu, log_variance = self.posterior(self.backbone(batch.inputs)).chunk(2, dim=1)  # (B,L) twice
+        mu, log_variance = self.posterior_of(batch.inputs)
         z = mu + torch.randn_like(mu) * (0.5 * log_variance).exp()  # (B,L)
-        reconstruction = bernoulli_nll(self.decoder(z), batch.inputs)
+        reconstruction = nll(self.config.likelihood, self.decoder(z), batch.inputs)
         divergence = kl_from_standard_normal(mu, log_variance)
         batch.log("reconstruction", reconstruction)
         batch.log("divergence", divergence)
-        return reconstruction + self.config.beta * divergence  # nats per image
+        batch.log("active units", active_units(mu))
+        return reconstruction + self.beta_at(batch.progress) * divergence  # nats per image
+
+    def beta_at(self, progress: float) -> float:
+        """The weight of the divergence once this fraction of the budget is spent."""
+        return self.config.beta * min(1.0, progress / self.config.warmup if self.config.warmup else 1.0)
+
+    def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,C,H,W) -> mu and log sigma^2 of q(z|x), (B,L) each."""
+        mu, log_variance = self.posterior(self.backbone(images)).chunk(2, dim=1)
+        return mu, log_variance
 
     def encode(self, images: Tensor) -> Tensor:
-        return self.posterior(self.backbone(images)).chunk(2, dim=1)[0]  # mu (B,L)
+        return self.posterior_of(images)[0]  # mu (B,L)
+
+    def readouts(self) -> tuple[str, ...]:
+        return ("mu", "backbone")
+
+    def read(self, images: Tensor, readout: str) -> Tensor:
+        return {"mu": self.encode, "backbone": self.backbone.forward}[readout](images)  # (B,L) or (B,D)
 
     def code(self, images: Tensor) -> Tensor:
         return self.encode(images)  # (B,L)
@@ -77,15 +99,36 @@ class VAE(nn.Module):
         return self.decode(z.to(self.posterior.weight.device))
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
-        a, b = self.encode(start)[:, None], self.encode(end)[:, None]  # (B,1,L)
-        weight = torch.linspace(0, 1, steps, device=a.device, dtype=a.dtype)[:, None]  # (P,1)
-        path = a + (b - a) * weight  # (B,P,L)
-        return self.decode(path.flatten(0, 1)).unflatten(0, (len(start), steps))  # (B,P,C,H,W)
+        return decoded_line(self.decode, self.encode(start), self.encode(end), steps)  # (B,P,C,H,W)
 
+    def log_likelihood_bound(self, images: Tensor, samples: int) -> Tensor:
+        """log 1/S sum_s p(x|z_s) p(z_s) / q(z_s|x), z_s from q(z|x): (B,C,H,W) -> (B,) nats per image.
 
-def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
-    """-log p(x|z) of images (B,C,H,W) in [0,1], summed over pixels, mean over the batch: nats per image."""
-    return F.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
+        Burda et al. 2016, arXiv:1509.00519, equation 8; S = 1 gives the evidence lower bound. For grey values the
+        Bernoulli p(x|z) is no density: its bound compares only with that of other Bernoulli decoders.
+        """
+        return torch.cat([self._bound(part, samples) for part in images.split(DECODED)])
+
+    def _bound(self, images: Tensor, samples: int) -> Tensor:
+        mu, log_variance = (moment.float() for moment in self.posterior_of(images))  # (B,L) twice
+        total = mu.new_full((len(images),), -torch.inf)  # log of the sum of the weights so far (B,)
+        at_once = max(1, DECODED // len(images))
+        for done in range(0, samples, at_once):
+            shape = (min(at_once, samples - done), *mu.shape)
+            noise = torch.randn(shape, device=mu.device)  # (S,B,L)
+            z = mu + noise * (0.5 * log_variance).exp()
+            repeated = images.expand(len(z), *images.shape).flatten(0, 1)  # (S*B,C,H,W)
+            log_p = log_likelihood(self.config.likelihood, self.decoder(z.flatten(0, 1)), repeated).view(len(z), -1)
+            # log p(z) - log q(z|x): both Gaussians have the same constant
+            log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(2)  # (S,B)
+            total = torch.logaddexp(total, (log_p + log_ratio).logsumexp(0))
+        return total - log(samples)
+
+    def diagnose(self, images: Tensor) -> str:
+        if active_units(self.encode(images)) > 0:
+            return ""
+        found = f"none of {self.config.latent_dim} latent units has a variance of mu above {ACTIVE} between images"
+        return f"posterior collapse: {found}; lower beta, or give it a warmup"
 
 
 def kl_from_standard_normal(mu: Tensor, log_variance: Tensor) -> Tensor:

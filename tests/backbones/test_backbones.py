@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
+from harness.errors import NotApplicable
 from harness.records import ImageSpec
 from harness_plugins.backbones import convnet, mlp, resnet18
 
@@ -65,3 +68,44 @@ def test_bad_parameters_are_named(module, params: dict) -> None:
 def test_the_stem_keeps_the_resolution_of_small_images(stem: str, size: int, strides: list[int]) -> None:
     net = convnet.build(ImageSpec(channels=1, size=size), convnet.Config(stem=stem))
     assert [layer.stride[0] for layer in net.modules() if isinstance(layer, nn.Conv2d)] == strides
+
+
+@pytest.mark.parametrize(("name", "size", "maps"), [
+    ("convnet", 8, 2),
+    ("convnet", 16, 4),
+    ("convnet", 28, 7),
+    ("resnet18", 16, 2),
+    ("resnet18", 28, 4),
+])  # fmt: skip
+def test_the_mean_of_the_maps_is_the_representation(name: str, size: int, maps: int) -> None:
+    spec = ImageSpec(channels=3, size=size, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3))
+    net = BUILDERS[name].build(spec, BUILDERS[name].Config(dropout=0.5)).eval()
+    images = torch.rand(3, 3, size, size)
+    with torch.no_grad():
+        assert net.maps(images).shape == (3, net.dim, maps, maps)
+        torch.testing.assert_close(net.maps(images).mean((2, 3)), net(images))
+    assert net.map_size(size) == maps
+
+
+def test_asking_for_the_size_of_the_maps_changes_nothing() -> None:
+    net = convnet.build(SPEC, convnet.Config()).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert net.map_size(16) == 4
+    assert net.training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_copy_of_a_backbone_has_maps_of_its_own() -> None:
+    net = convnet.build(SPEC, convnet.Config()).eval()
+    images = torch.rand(2, 3, 16, 16)
+    twin = copy.deepcopy(net)
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.zero_()
+    assert not net.maps(images).any()
+    assert twin.maps(images).any()
+
+
+def test_a_perceptron_has_no_maps() -> None:
+    with pytest.raises(NotApplicable, match="convolutional backbone"):
+        mlp.build(SPEC, mlp.Config(hidden=8)).maps(torch.rand(2, 3, 16, 16))

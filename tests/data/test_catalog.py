@@ -11,7 +11,7 @@ import torch
 from harness.data import catalog
 from harness.data.images import RawImages
 from harness.errors import DatasetMissing, RequestError
-from harness.records import ImageSpec
+from harness.records import Factor, ImageSpec
 from harness.specs import DatasetSpec
 
 LABELS = torch.arange(60) % 3
@@ -141,3 +141,71 @@ def test_undersized_dataset_is_an_error(root: Path) -> None:
 def test_class_without_a_training_image_is_an_error(root: Path) -> None:
     with pytest.raises(RequestError, match="no training image of class 'c'"):
         catalog.load(loading(labels=LABELS.clamp(max=1)), Config(), root, seed=0)
+
+
+RICH_SPEC = ImageSpec(
+    channels=1,
+    size=4,
+    classes=("a", "b", "c"),
+    captioned=True,
+    counterpart="negative",
+    factors=(Factor(name="shape", values=("x", "y")), Factor(name="side", values=("left", "right"))),
+    targets=("n",),
+)
+
+
+def rich(n: int = 60) -> RawImages:
+    images = torch.zeros(n, 1, 4, 4, dtype=torch.uint8)
+    return RawImages(
+        images=images,
+        labels=torch.arange(n) % 3,
+        captions=["an image"] * n,
+        counterparts=images,
+        factors=torch.zeros(n, 2, dtype=torch.int64),
+        targets=torch.zeros(n, 1),
+    )
+
+
+def with_more(given: RawImages, described: ImageSpec = RICH_SPEC) -> DatasetSpec:
+    return replace(SPEC, describe=lambda config, root: described, load=lambda config, root: given)
+
+
+def test_all_that_can_be_known_of_images_is_loaded(root: Path) -> None:
+    spec = with_more(replace(rich(), test=rich(9), unseen=rich(5)))
+    spec = replace(spec, read_factors=lambda config, images: torch.full((len(images), 2), config.size))
+    dataset = catalog.load(spec, Config(), root, seed=0)
+    assert (len(dataset.train), len(dataset.test), len(dataset.unseen)) == (54, 9, 5)
+    assert dataset.spec.vocabulary == ("", "?", "an", "image")
+    assert dataset.read_factors(dataset.test.images).tolist() == [[4, 4]] * 9  # with the config of the dataset
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"captions": None}, "it has captions for some images only"),
+        ({"counterparts": None}, "it has counterparts for some images only"),
+        ({"factors": None}, "it has factors for some images only"),
+        ({"targets": None}, "it has targets for some images only"),
+        ({"captions": ["an image"] * 59}, "59 captions for 60 training images"),
+        ({"targets": torch.zeros(61, 1)}, "61 targets for 60 training images"),
+        (
+            {"counterparts": torch.zeros(60, 3, 4, 4, dtype=torch.uint8)},
+            r"training counterpart images are .*\(60, 3, 4, 4\)",
+        ),
+        ({"factors": torch.full((60, 2), 2)}, "training factors do not fit shape, side"),
+        ({"factors": torch.full((60, 2), -1)}, "training factors do not fit shape, side"),
+        ({"factors": torch.zeros(60, 1, dtype=torch.int64)}, "training factors do not fit shape, side"),
+        ({"test": replace(rich(9), captions=None)}, "it has captions for some images only"),
+        ({"unseen": replace(rich(9), factors=torch.full((9, 2), 3))}, "unseen factors do not fit shape, side"),
+        ({"unseen": replace(rich(9), targets=None)}, "it has targets for some images only"),
+        ({"unseen": replace(rich(9), images=torch.zeros(9, 1, 4, 4))}, "unseen images are torch.float32"),
+    ],
+)
+def test_what_is_known_of_images_must_be_as_described(root: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=f"dataset 'toy' in .* is damaged, .*{message}"):
+        catalog.load(with_more(replace(rich(), **changes)), Config(), root, seed=0)
+
+
+def test_what_is_not_described_may_not_be_there(root: Path) -> None:
+    with pytest.raises(RequestError, match="it has captions for some images only"):
+        catalog.load(with_more(rich(), replace(RICH_SPEC, captioned=False)), Config(), root, seed=0)

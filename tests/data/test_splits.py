@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -7,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data.images import ImageDataset, RawImages
+from harness.data.captions import text_of
+from harness.data.images import ImageDataset, ImageSplit, RawImages
 from harness.data.splits import split_dataset, stratified_holdout
 from harness.errors import RequestError
-from harness.records import ImageSpec
+from harness.records import Factor, ImageSpec
 from harness.seeding import derived_generator
 
 SPEC = ImageSpec(channels=1, size=2, classes=("a", "b", "c"))
@@ -109,3 +111,93 @@ def test_many_classes_of_one_image_do_not_starve_a_large_class() -> None:
 def test_too_few_images_are_an_error(n: int) -> None:
     with pytest.raises(RequestError, match=f"dataset 'numbered' has {n} images, too few .* add more"):
         split(numbered(n), seed=0)
+
+
+RICH = replace(
+    SPEC,
+    captioned=True,
+    counterpart="negative",
+    factors=(Factor(name="remainder", values=tuple("01234")),),
+    targets=("n",),
+)
+
+
+def rich(start: int, n: int) -> RawImages:
+    """Images that show the numbers from `start` on; all that is known of an image follows from its number."""
+    number = torch.arange(start, start + n)
+    images = (number.view(-1, 1) // 256 ** torch.arange(4) % 256).to(torch.uint8).view(-1, 1, 2, 2)
+    return RawImages(
+        images=images,
+        labels=number % 3,
+        captions=[f"number {value}" for value in number.tolist()],
+        counterparts=255 - images,
+        factors=(number % 5)[:, None],
+        targets=number.float()[:, None],
+    )
+
+
+def check_rows(split: ImageSplit, vocabulary: tuple[str, ...]) -> None:
+    """Each row still knows what belongs to its image; a caption where its words are known."""
+    shown = torch.tensor(numbers(split.images))
+    assert torch.equal(split.labels, shown % 3)
+    assert torch.equal(split.counterparts, 255 - split.images)
+    assert torch.equal(split.factors, (shown % 5)[:, None])
+    assert torch.equal(split.targets, shown.float()[:, None])
+    for tokens, value in zip(split.captions, shown.tolist(), strict=True):
+        word = str(value) if str(value) in vocabulary else "?"
+        assert text_of(tokens, vocabulary) == f"number {word}"
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_all_that_is_known_of_an_image_stays_with_it(official: bool) -> None:
+    raw = replace(rich(0, 500), test=rich(500, 60) if official else None, unseen=rich(600, 40))
+    dataset = split_dataset("rich", raw, RICH, 0)
+    assert len(dataset.test) == (60 if official else 100)
+    for part in (dataset.train, dataset.validation, dataset.test, dataset.unseen):
+        check_rows(part, dataset.spec.vocabulary)
+    assert numbers(dataset.unseen.images) == list(range(600, 640))
+    assert dataset.read_factors is None
+
+
+def test_vocabulary_is_that_of_the_training_captions_alone() -> None:
+    dataset = split_dataset("rich", replace(rich(0, 500), unseen=rich(600, 40)), RICH, 0)
+    expected = sorted({"number", *map(str, numbers(dataset.train.images))})
+    assert dataset.spec.vocabulary == ("", "?", *expected)
+    assert dataset.spec.caption_words == 2
+    assert (dataset.test.captions[:, 1] == 1).all()  # held-out numbers are unknown words
+    assert (dataset.train.captions > 1).all()
+
+
+def test_reader_of_factors_goes_with_the_dataset() -> None:
+    def reader(images: torch.Tensor) -> torch.Tensor:
+        return torch.tensor(numbers(images))[:, None] % 5
+
+    dataset = split_dataset("rich", rich(0, 100), RICH, 0, reader)
+    assert torch.equal(dataset.read_factors(dataset.test.images), dataset.test.factors)
+
+
+def test_without_more_than_images_nothing_is_made_up() -> None:
+    train = split(numbered(100, labels=False), seed=0).train
+    assert [train.labels, train.captions, train.counterparts, train.factors, train.targets] == [None] * 5
+
+
+def test_learning_unpaired_keeps_all_counterparts_but_no_pairs() -> None:
+    dataset = split_dataset("rich", rich(0, 1500), RICH, 0)
+    seen = dataset.pretraining(("unpaired",))
+    assert torch.equal(seen.images, dataset.train.images)
+    assert sorted(numbers(255 - seen.counterparts)) == sorted(numbers(dataset.train.images))
+    kept = (seen.counterparts == 255 - seen.images).flatten(1).all(1).sum()
+    assert kept <= 6  # of a random order, one on average: more than six in one of 12,000
+    again = split_dataset("rich", rich(0, 1500), RICH, 0).pretraining(("unpaired",))
+    assert torch.equal(seen.counterparts, again.counterparts)
+
+
+def test_pretraining_gives_what_was_asked_for_and_nothing_else() -> None:
+    dataset = split_dataset("rich", rich(0, 300), RICH, 0)
+    known = {"labels", "captions", "counterparts", "factors", "targets"}
+    for uses in ((), ("labels",), ("captions",), ("counterparts",), ("unpaired",), ("labels", "captions")):
+        seen = dataset.pretraining(uses)
+        expected = {"counterparts" if name == "unpaired" else name for name in uses}
+        assert {name for name in known if getattr(seen, name) is not None} == expected
+    paired = dataset.pretraining(("counterparts",))
+    assert torch.equal(paired.counterparts, 255 - paired.images)

@@ -22,7 +22,6 @@ from harness.cli.datasets import app, find, prepare, rows
 from harness.data import catalog
 from harness.errors import DatasetMissing, RequestError
 from harness.registry import Registry
-from harness.specs import NoConfig
 from harness_plugins.datasets import digits, mnist
 
 MNIST = mnist.harness_dataset()
@@ -64,7 +63,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def prepared(root: Path) -> str:
     console = Console(file=io.StringIO(), width=300)
-    prepare(MNIST, NoConfig(), root, console)
+    prepare(MNIST, mnist.Config(), root, console)
     return console.file.getvalue()
 
 
@@ -96,7 +95,7 @@ def test_show_gives_source_classes_splits_and_fingerprint(tmp_path: Path) -> Non
     output = run("show", "digits", "--data-dir", tmp_path)
     lines = [line.split() for line in output.splitlines()]
     assert "CC BY 4.0" in output
-    assert ["fingerprint", catalog.fingerprint(digits.harness_dataset(), NoConfig(), tmp_path)] in lines
+    assert ["fingerprint", catalog.fingerprint(digits.harness_dataset(), digits.Config(), tmp_path)] in lines
     assert ["all", "images", "1,294", "144", "359"] in lines
     assert ["3", "131", "15", "37"] in lines
 
@@ -114,7 +113,7 @@ def test_prepare_leaves_what_is_there(tmp_path: Path) -> None:
 def test_prepare_downloads_once_in_torchvisions_layout(mirror: Path, tmp_path: Path) -> None:
     root = tmp_path / "data"
     assert f"mnist: now in {root}" in prepared(root)
-    assert len(catalog.load(MNIST, NoConfig(), root, seed=0).test) == 10
+    assert len(catalog.load(MNIST, mnist.Config(), root, seed=0).test) == 10
     assert len(torchvision.datasets.MNIST(root, train=True)) == 40
     assert sorted(path.name for path in root.rglob("*") if path.is_file()) == [
         "t10k-images-idx3-ubyte",
@@ -143,7 +142,7 @@ def test_download_that_fails_is_one_line_and_leaves_nothing(
 
 def test_what_cannot_be_fetched_says_so(tmp_path: Path) -> None:
     with pytest.raises(DatasetMissing, match="nothing can fetch it"):
-        prepare(replace(MNIST, prepare=None), NoConfig(), tmp_path, Console(file=io.StringIO()))
+        prepare(replace(MNIST, prepare=None), mnist.Config(), tmp_path, Console(file=io.StringIO()))
 
 
 def test_names_are_checked_before_anything_is_fetched(mirror: Path, tmp_path: Path) -> None:

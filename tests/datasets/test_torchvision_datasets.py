@@ -21,11 +21,10 @@ from harness.data import catalog
 from harness.data.torchvision_files import read_idx
 from harness.errors import DatasetMissing, RequestError
 from harness.records import ImageSpec
-from harness.specs import DatasetSpec, NoConfig
+from harness.specs import DatasetSpec
 from harness_plugins.datasets import cifar10, cifar100, fashion_mnist, mnist, stl10, svhn
 
 TRAIN, TEST = 60, 20
-CONFIG = NoConfig()
 
 
 def pixels(seed: int, *shape: int) -> np.ndarray:
@@ -133,7 +132,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore:dtype")  # torchvision's unpickling with numpy 2.4
 def test_same_images_labels_and_classes_as_torchvision(name: str, tmp_path: Path, unchecked: None) -> None:
     WRITERS[name](tmp_path / "data")
-    raw = SPECS[name].load(CONFIG, tmp_path / "data")
+    raw = SPECS[name].load(SPECS[name].config(), tmp_path / "data")
     class_name, *choices = REFERENCES[name]
     parts = [(raw.images, raw.labels), (raw.test.images, raw.test.labels)]
     for choice, (images, found) in zip(choices, parts, strict=True):
@@ -145,22 +144,22 @@ def test_same_images_labels_and_classes_as_torchvision(name: str, tmp_path: Path
             np.testing.assert_array_equal(images[index].numpy(), expected)
             assert int(found[index]) == int(label)
     if name not in ("mnist", "svhn"):  # torchvision calls MNIST's "0 - zero", and SVHN's nothing
-        assert list(SPECS[name].describe(CONFIG, tmp_path).classes) == list(reference.classes)
+        assert list(SPECS[name].describe(SPECS[name].config(), tmp_path).classes) == list(reference.classes)
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_it_is_cut_into_splits_with_its_official_test_set(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path / "data")
-    dataset = catalog.load(SPECS[name], CONFIG, tmp_path / "data", seed=0)
-    raw = SPECS[name].load(CONFIG, tmp_path / "data")
+    dataset = catalog.load(SPECS[name], SPECS[name].config(), tmp_path / "data", seed=0)
+    raw = SPECS[name].load(SPECS[name].config(), tmp_path / "data")
     assert dataset.test.images.equal(raw.test.images)
     assert len(dataset.train) + len(dataset.validation) == len(raw.images)
-    assert dataset.train.images.shape[1:] == SPECS[name].describe(CONFIG, tmp_path).shape
+    assert dataset.train.images.shape[1:] == SPECS[name].describe(SPECS[name].config(), tmp_path).shape
 
 
 def test_stl10_has_its_unlabelled_images(tmp_path: Path) -> None:
     write_stl10(tmp_path)
-    dataset = catalog.load(SPECS["stl10"], CONFIG, tmp_path, seed=0)
+    dataset = catalog.load(SPECS["stl10"], SPECS["stl10"].config(), tmp_path, seed=0)
     np.testing.assert_array_equal(dataset.unlabelled.images.numpy(), pixels(2, 7, 3, 96, 96).transpose(0, 1, 3, 2))
     assert dataset.unlabelled.labels is None
     assert len(dataset.pretraining(())) == len(dataset.train) + 7
@@ -169,18 +168,18 @@ def test_stl10_has_its_unlabelled_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_missing_dataset_names_the_command(name: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetMissing, match=f"harness datasets prepare {name} --data-dir {tmp_path}"):
-        catalog.load(SPECS[name], CONFIG, tmp_path, seed=0)
+        catalog.load(SPECS[name], SPECS[name].config(), tmp_path, seed=0)
 
 
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("kept", [0.0, 0.41, 0.91])
 def test_file_that_was_cut_off_is_an_error_that_says_which(name: str, kept: float, tmp_path: Path) -> None:
     WRITERS[name](tmp_path / "data")
-    file = SPECS[name].files(CONFIG, tmp_path / "data")[0]
+    file = SPECS[name].files(SPECS[name].config(), tmp_path / "data")[0]
     content = file.read_bytes()
     file.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(RequestError, match=rf"damaged, .*{file.name}.*harness datasets prepare {name}") as error:
-        catalog.load(SPECS[name], CONFIG, tmp_path / "data", seed=0)
+        catalog.load(SPECS[name], SPECS[name].config(), tmp_path / "data", seed=0)
     assert "\n" not in str(error.value)
 
 
@@ -198,13 +197,13 @@ def test_pickle_that_calls_something_is_refused(tmp_path: Path) -> None:
     write_cifar(tmp_path, "cifar-100-python", {"train": 200, "test": 100}, "fine_labels", 100)
     (tmp_path / "cifar-100-python" / "train").write_bytes(pickle.dumps({"data": _Evil()}))
     with pytest.raises(RequestError, match="exec, which no dataset needs"):
-        catalog.load(SPECS["cifar100"], CONFIG, tmp_path, seed=0)
+        catalog.load(SPECS["cifar100"], SPECS["cifar100"].config(), tmp_path, seed=0)
 
 
 def test_pickle_without_images_is_refused(tmp_path: Path) -> None:
     write_cifar(tmp_path, "cifar-100-python", {"train": 200, "test": 100}, "labels", 100)
     with pytest.raises(RequestError, match="without 'data' and 'fine_labels'"):
-        catalog.load(SPECS["cifar100"], CONFIG, tmp_path, seed=0)
+        catalog.load(SPECS["cifar100"], SPECS["cifar100"].config(), tmp_path, seed=0)
 
 
 def test_compressed_idx_is_no_idx(tmp_path: Path) -> None:
@@ -214,7 +213,7 @@ def test_compressed_idx_is_no_idx(tmp_path: Path) -> None:
 
 
 def test_real_fashion_mnist_where_it_is(fashion_root: Path) -> None:
-    dataset = catalog.load(SPECS["fashion-mnist"], CONFIG, fashion_root, seed=0)
+    dataset = catalog.load(SPECS["fashion-mnist"], fashion_mnist.Config(), fashion_root, seed=0)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (54_000, 6_000, 10_000)
     assert dataset.test.labels.bincount().tolist() == [1000] * 10
     assert dataset.train.labels.bincount().tolist() == [5400] * 10

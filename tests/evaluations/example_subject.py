@@ -11,15 +11,14 @@ from torch import nn
 from harness.data.images import ImageDataset
 from harness.data.splits import split_dataset
 from harness.records import Budget, Cell, ImageSpec, Information, PluginRef, TrainConfig
-from harness.specs import NoConfig
 from harness.subject import Subject
 from harness_plugins.datasets import digits
 
 
 def digits_dataset(seed: int = 0) -> ImageDataset:
     """The 1,797 digits, cut by `seed`."""
-    raw = digits.load(NoConfig(), Path())
-    return split_dataset("digits", raw, digits.describe(NoConfig(), Path()), seed)
+    raw = digits.load(digits.Config(), Path())
+    return split_dataset("digits", raw, digits.describe(digits.Config(), Path()), seed)
 
 
 def example_subject(
@@ -72,6 +71,9 @@ class LinearCode(nn.Module):
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         return (images.flatten(1) - self.mean) @ self.components.T
+
+    def code(self, images: torch.Tensor) -> torch.Tensor:
+        return self.encode(images)
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         return (codes @ self.components + self.mean).view(-1, *self.shape)

@@ -1,4 +1,4 @@
-"""Fréchet and kernel distances against closed forms, scipy's matrix root and torchmetrics, and the whole evaluation."""
+"""Distances of samples from test images: generators are ranked, floors stand beside, pictures are kept."""
 
 from __future__ import annotations
 
@@ -10,28 +10,10 @@ import pytest
 import torch
 from example_subject import LinearCode, digits_dataset, example_subject
 from PIL import Image
-from scipy.linalg import sqrtm
-from torch import nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import KernelInceptionDistance
 
 from harness.data.images import ImageDataset
 from harness.errors import NotApplicable, TrainingFailed
 from harness_plugins.evaluations import fid
-from harness_plugins.evaluations.fid import frechet_distance, kernel_distance
-
-
-def gaussian(n: int, features: int, *, seed: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, features, generator=generator, dtype=torch.float64) * scale + shift
-
-
-def exactly(mean: torch.Tensor, covariance: torch.Tensor, n: int, seed: int) -> torch.Tensor:
-    """n rows whose sample mean and sample covariance are the given ones."""
-    rows = gaussian(n, len(mean), seed=seed)
-    rows = rows - rows.mean(0)
-    rows = rows @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(rows.T))).T
-    return rows @ torch.linalg.cholesky(covariance).T + mean
 
 
 @pytest.fixture(scope="module")
@@ -41,102 +23,8 @@ def data() -> ImageDataset:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for the tests of this file, so that the extractor is trained once."""
-    return tmp_path_factory.mktemp("fid")
-
-
-def test_frechet_distance_of_gaussians_with_diagonal_covariances() -> None:
-    mean_one, mean_two = torch.tensor([0.0, 1.0, -2.0]).double(), torch.tensor([1.0, 1.0, 0.0]).double()
-    variance_one, variance_two = torch.tensor([1.0, 4.0, 0.25]).double(), torch.tensor([9.0, 4.0, 1.0]).double()
-    known = (mean_one - mean_two).square().sum() + (variance_one.sqrt() - variance_two.sqrt()).square().sum()
-    one = exactly(mean_one, variance_one.diag(), 50, seed=1)
-    two = exactly(mean_two, variance_two.diag(), 80, seed=2)
-    assert frechet_distance(one, two) == pytest.approx(float(known), rel=1e-10)
-
-
-@pytest.mark.parametrize(("n", "m", "features"), [(200, 300, 16), (20, 30, 64), (40, 500, 64)])
-def test_frechet_distance_agrees_with_the_matrix_root(n: int, m: int, features: int) -> None:
-    mixing = gaussian(features, features, seed=3)
-    one, two = gaussian(n, features, seed=4) @ mixing, gaussian(m, features, seed=5, shift=0.1)
-    cov_one, cov_two = np.cov(one.numpy(), rowvar=False), np.cov(two.numpy(), rowvar=False)
-    root_one = np.real(sqrtm(cov_one + 1e-12 * np.eye(features)))
-    values = np.linalg.eigvalsh(root_one @ cov_two @ root_one).clip(0)
-    known = ((one.mean(0) - two.mean(0)) ** 2).sum().item() + np.trace(cov_one) + np.trace(cov_two)
-    known -= 2 * np.sqrt(values).sum()
-    assert frechet_distance(one, two) == pytest.approx(known, rel=1e-5)  # also with fewer images than features
-
-
-def test_frechet_distance_is_zero_symmetric_and_blind_to_order() -> None:
-    one, two = gaussian(100, 32, seed=6), gaussian(120, 32, seed=7, scale=2.0)
-    assert frechet_distance(one, one) == pytest.approx(0.0, abs=1e-10)
-    assert frechet_distance(one[:10], one[:10]) == pytest.approx(0.0, abs=1e-10)  # fewer images than features
-    assert frechet_distance(one, two) == pytest.approx(frechet_distance(two, one), rel=1e-12)
-    assert frechet_distance(one.flip(0), two) == pytest.approx(frechet_distance(one, two), rel=1e-12)
-    shifted = frechet_distance(one + 3.0, one)
-    assert shifted == pytest.approx(32 * 9.0)
-    with pytest.raises(ValueError, match="needs two images"):
-        frechet_distance(one[:1], two)
-
-
-def test_frechet_bias_is_what_theory_gives() -> None:
-    """Two samples of one Gaussian: about (d(d+1)/4 + d)(1/n + 1/m), d features; why the floor is printed."""
-    d, n = 32, 2000
-    found = np.mean([frechet_distance(gaussian(n, d, seed=s), gaussian(n, d, seed=100 + s)) for s in range(5)])
-    assert found == pytest.approx((d * (d + 1) / 4 + d) * 2 / n, rel=0.1)
-
-
-def test_kernel_distance_is_the_double_sum() -> None:
-    one, two = gaussian(7, 3, seed=8), gaussian(5, 3, seed=9, shift=0.5)
-
-    def k(x: torch.Tensor, y: torch.Tensor) -> float:
-        return float((x @ y / 3 + 1) ** 3)
-
-    within_one = sum(k(x, y) for i, x in enumerate(one) for j, y in enumerate(one) if i != j) / (7 * 6)
-    within_two = sum(k(x, y) for i, x in enumerate(two) for j, y in enumerate(two) if i != j) / (5 * 4)
-    across = sum(k(x, y) for x in one for y in two) / (7 * 5)
-    assert kernel_distance(one, two) == pytest.approx(within_one + within_two - 2 * across, rel=1e-12)
-    assert kernel_distance(one, two) == pytest.approx(kernel_distance(two, one), rel=1e-12)
-
-
-def test_kernel_distance_is_unbiased_and_finds_a_shift(monkeypatch: pytest.MonkeyPatch) -> None:
-    same = [kernel_distance(gaussian(300, 8, seed=s), gaussian(300, 8, seed=50 + s)) for s in range(20)]
-    error = float(np.std(same) / np.sqrt(len(same)))
-    assert abs(np.mean(same)) < 3 * error
-    assert min(same) < 0 < max(same)
-    one, two = gaussian(300, 8, seed=1), gaussian(300, 8, seed=2, shift=0.5)
-    found = kernel_distance(one, two)
-    assert found > 10 * float(np.std(same))
-    monkeypatch.setattr(fid, "BLOCK", 64)  # the number of blocks is no matter
-    assert kernel_distance(one, two) == pytest.approx(found, rel=1e-12)
-    with pytest.raises(ValueError, match="needs two images"):
-        kernel_distance(one[:1], two)
-
-
-class Projection(nn.Module):
-    """Features of grey 8x8 images for torchmetrics: a fixed random layer, in float64."""
-
-    num_features = 24
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(gaussian(64, self.num_features, seed=10, scale=0.01), requires_grad=False)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(images.flatten(1).double() / 16 @ self.weight)
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")  # torchmetrics on the memory that its buffers take
-def test_distances_agree_with_torchmetrics(data: ImageDataset) -> None:
-    real, other = data.test.images, data.train.images[:300].flip(-1)
-    features = Projection()
-    frechet = FrechetInceptionDistance(feature=features)
-    kernel = KernelInceptionDistance(feature=features, subsets=1, subset_size=300)
-    for metric in (frechet, kernel):
-        metric.update(real[:300], real=True)
-        metric.update(other, real=False)
-    one, two = features(other), features(real[:300])
-    assert frechet_distance(one, two) == pytest.approx(float(frechet.compute()), rel=1e-5)
-    assert kernel_distance(one, two) == pytest.approx(float(kernel.compute()[0]), rel=1e-5)
+    """One folder for all tests, so that the extractor of the digits is trained once."""
+    return tmp_path_factory.getbasetemp() / "digits"
 
 
 class Replay(LinearCode):
@@ -155,11 +43,17 @@ def test_evaluation_ranks_generators_and_names_its_extractor(data: ImageDataset,
     real = fid.run(example_subject(Replay(data.train.images), data, folder), config)
     good = fid.run(example_subject(LinearCode(data.train.images, 30), data, folder), config)
     poor = fid.run(example_subject(LinearCode(data.train.images, 2), data, folder), config)
-    for name in ("frechet_distance", "kernel_distance"):
-        assert real[name].value < good[name].value < poor[name].value
+    assert set(good) == {score.name for score in fid.harness_evaluation().scores}
+    for name in good:
+        if name.endswith("_distance"):
+            assert real[name].value < good[name].value < poor[name].value
     assert real["frechet_distance"].value < 2 * real["frechet_floor"].value < 0.5 * good["frechet_distance"].value
     assert abs(real["kernel_distance"].value) < 0.1 * good["kernel_distance"].value
-    assert good["frechet_floor"] == poor["frechet_floor"]
+    assert real["sliced_wasserstein_distance"].value < 2 * real["sliced_wasserstein_floor"].value
+    assert real["debiased_frechet_distance"].value < real["frechet_distance"].value / 2  # most of it is bias
+    for name in good:
+        if name.endswith("_floor"):
+            assert good[name] == poor[name]
     assert {score.n for score in good.values()} == {len(data.test)}
     note = good["frechet_distance"].note
     assert note.startswith("in-domain classifier ")
@@ -179,6 +73,43 @@ def test_evaluation_is_deterministic_and_shows_samples(data: ImageDataset, folde
     assert [picture.name for picture in subject.pictures] == ["samples", "real"]
     with Image.open(subject.pictures[0].file) as picture:
         assert picture.size == (8 * 9 - 1, 8 * 9 - 1)
+
+
+def test_too_few_images_have_no_debiased_distance(data: ImageDataset, folder: Path) -> None:
+    method = LinearCode(data.train.images, 10)
+    few = fid.run(example_subject(method, data, folder), fid.Config(n=71))  # 64 features, and 63.9 images at 0.9 n
+    enough = fid.run(example_subject(method, data, folder), fid.Config(n=72))
+    assert set(enough) - set(few) == {"debiased_frechet_distance", "debiased_frechet_floor"}
+
+
+class Noising(LinearCode):
+    """A straight line between images and noise, as in flow matching."""
+
+    def forward_process(self, images: torch.Tensor, steps: int, generator: torch.Generator) -> torch.Tensor:
+        noise = torch.rand(images.shape, generator=generator)
+        share = torch.linspace(0, 1, steps).view(1, -1, 1, 1, 1)
+        return torch.lerp(images[:, None], noise[:, None], share)  # (B,P,C,H,W)
+
+    def reverse_process(self, n: int, steps: int, generator: torch.Generator) -> torch.Tensor:
+        return self.forward_process(self.sample(n, generator), steps, generator).flip(1)
+
+
+def test_processes_are_shown_from_end_to_end(data: ImageDataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = Noising(data.train.images, 10)
+    subject = example_subject(method, data, folder)
+    fid.run(subject, fid.Config(n=100))
+    names = [picture.name for picture in subject.pictures]
+    assert names == ["samples", "real", "forward_process", "reverse_process"]
+    with Image.open(subject.pictures[2].file) as picture:
+        assert picture.size == (9 * 9 - 1, 8 * 9 - 1)  # nine steps, eight rows
+        first = torch.from_numpy(np.array(picture))[:8, :8]
+    assert (first == data.test.images[:, 0]).flatten(1).all(1).any()  # a row starts with a test image
+    monkeypatch.setattr(method, "reverse_process", lambda n, steps, generator: torch.zeros(n, 2, 1, 8, 8))
+    with pytest.raises(TrainingFailed, match=r"reverse_process\(\) gave \(8, 2, 1, 8, 8\), expected \(8, 9, 1, 8, 8\)"):
+        fid.run(subject, fid.Config(n=100))
+    monkeypatch.setattr(method, "forward_process", lambda images, *_: torch.full((8, 9, 1, 8, 8), torch.nan))
+    with pytest.raises(TrainingFailed, match=r"forward_process\(\) gave values that are not finite"):
+        fid.run(subject, fid.Config(n=100))
 
 
 def test_what_cannot_be_judged_says_why(

@@ -1,0 +1,53 @@
+"""How well decoded images explain real ones: log-likelihoods in nats, and the errors of autoencoders.
+
+B images, C channels, H=W pixels. A decoder gives logits (B,C,H,W); their sigmoid is the decoded image.
+"""
+
+from __future__ import annotations
+
+from math import log, pi
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+Likelihood = Literal["bernoulli", "gaussian"]
+Error = Literal["bce", "mse"]
+
+
+def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
+    """-log p(x|z) of images (B,C,H,W) in [0,1], summed over pixels, mean over the batch: nats per image."""
+    return F.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
+
+
+def gaussian_nll(logits: Tensor, images: Tensor) -> Tensor:
+    """-log N(x; sigmoid(logits), I), summed over pixels, mean over the batch: nats per image."""
+    return 0.5 * summed_squared_error(logits, images) + _gaussian_constant(images)
+
+
+def summed_squared_error(logits: Tensor, images: Tensor) -> Tensor:
+    """(x - sigmoid(logits))^2, summed over pixels, mean over the batch: squared pixel values per image."""
+    return F.mse_loss(logits.sigmoid(), images, reduction="sum") / len(images)
+
+
+def reconstruction_error(kind: Error, logits: Tensor, images: Tensor) -> Tensor:
+    """What an autoencoder lowers, a scalar per image: cross-entropy in nats (bce), or squared error (mse)."""
+    return bernoulli_nll(logits, images) if kind == "bce" else summed_squared_error(logits, images)
+
+
+def nll(likelihood: Likelihood, logits: Tensor, images: Tensor) -> Tensor:
+    """-log p(x|z), mean over the batch: nats per image."""
+    return bernoulli_nll(logits, images) if likelihood == "bernoulli" else gaussian_nll(logits, images)
+
+
+def log_likelihood(likelihood: Likelihood, logits: Tensor, images: Tensor) -> Tensor:
+    """log p(x|z) of each image: (B,C,H,W) twice -> (B,) nats."""
+    logits = logits.float()
+    if likelihood == "bernoulli":
+        return -F.binary_cross_entropy_with_logits(logits, images, reduction="none").flatten(1).sum(1)
+    return -0.5 * (images - logits.sigmoid()).square().flatten(1).sum(1) - _gaussian_constant(images)
+
+
+def _gaussian_constant(images: Tensor) -> float:
+    """-log of a unit Gaussian's density at its mean, in nats per image."""
+    return 0.5 * log(2 * pi) * images[0].numel()

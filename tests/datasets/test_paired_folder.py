@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from harness.config import resolve
+from harness.data import catalog
+from harness.data.folder import decode_image
+from harness.errors import DatasetMissing, RequestError
+from harness.specs import DatasetSpec
+from harness_plugins.datasets import paired_folder
+
+SPEC: DatasetSpec = paired_folder.harness_dataset()
+ROOT = Path("no data folder is needed")
+
+
+def picture(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (9, 11, 3), dtype=np.uint8)).save(path)
+
+
+def pairs(folder: Path, names: list[str], seed: int = 0) -> Path:
+    for number, name in enumerate(names):
+        picture(folder / "A" / name, seed + 2 * number)
+        picture(folder / "B" / name, seed + 2 * number + 1)
+    return folder
+
+
+@pytest.fixture
+def shoes(tmp_path: Path) -> Path:
+    return pairs(tmp_path / "shoes", [f"{number:02}.png" for number in range(20)])
+
+
+def configured(path: Path, **params: object) -> paired_folder.Config:
+    return resolve(paired_folder.Config, {"path": str(path), "size": 8, **params}, "paired-folder")
+
+
+def test_images_are_those_of_b_and_counterparts_the_same_names_of_a(shoes: Path) -> None:
+    config = configured(shoes)
+    raw = SPEC.load(config, ROOT)
+    assert SPEC.describe(config, ROOT).counterpart == "A"
+    assert raw.test is None
+    for row in range(20):
+        name = f"{row:02}.png"
+        np.testing.assert_array_equal(raw.images[row].numpy(), decode_image(shoes / "B" / name, 8, 3))
+        np.testing.assert_array_equal(raw.counterparts[row].numpy(), decode_image(shoes / "A" / name, 8, 3))
+
+
+def test_the_other_direction_swaps_images_and_counterparts(shoes: Path) -> None:
+    there, back = SPEC.load(configured(shoes), ROOT), SPEC.load(configured(shoes, direction="b-to-a"), ROOT)
+    assert SPEC.describe(configured(shoes, direction="b-to-a"), ROOT).counterpart == "B"
+    assert torch.equal(there.images, back.counterparts)
+    assert torch.equal(there.counterparts, back.images)
+
+
+def test_train_and_test_inside_of_both_are_an_official_split(tmp_path: Path) -> None:
+    pairs(tmp_path, [f"train/{number}.png" for number in range(12)])
+    pairs(tmp_path, [f"test/{number}.png" for number in range(5)], seed=100)
+    raw = SPEC.load(configured(tmp_path), ROOT)
+    assert (len(raw.images), len(raw.test.images)) == (12, 5)
+    np.testing.assert_array_equal(raw.test.images[3].numpy(), decode_image(tmp_path / "B" / "test" / "3.png", 8, 3))
+    expected = decode_image(tmp_path / "A" / "test" / "3.png", 8, 3)
+    np.testing.assert_array_equal(raw.test.counterparts[3].numpy(), expected)
+
+
+def test_it_loads_into_splits_whose_rows_are_still_pairs(shoes: Path) -> None:
+    dataset = catalog.load(SPEC, configured(shoes), ROOT, seed=0)
+    raw = SPEC.load(configured(shoes), ROOT)
+    for part in (dataset.train, dataset.validation, dataset.test):
+        rows = [int((raw.images == image).flatten(1).all(1).nonzero()) for image in part.images]
+        assert torch.equal(part.counterparts, raw.counterparts[rows])
+
+
+def test_files_without_a_partner_are_counted_and_named(shoes: Path) -> None:
+    picture(shoes / "A" / "left.png", 90)
+    picture(shoes / "B" / "right.png", 91)
+    for number in range(2):
+        picture(shoes / "B" / f"z{number}.png", 92)
+    with pytest.raises(RequestError) as error:
+        SPEC.files(configured(shoes), ROOT)
+    assert str(error.value) == (
+        f"{shoes}: 4 images have no partner of the same name, add it or remove "
+        f"{Path('A/left.png')}, {Path('B/right.png')}, {Path('B/z0.png')} and 1 more"
+    )
+
+
+def test_missing_domain_is_an_error_that_says_what_to_name(tmp_path: Path) -> None:
+    picture(tmp_path / "A" / "1.png", 0)
+    with pytest.raises(DatasetMissing, match=r"there is no folder .*B: name a folder with A/ and B/ in it"):
+        SPEC.files(configured(tmp_path), ROOT)
+
+
+@pytest.mark.parametrize("names", [["A/train/1.png", "B/1.png"], ["A/train/1.png", "B/val/1.png"]])
+def test_split_in_one_domain_only_is_an_error(names: list[str], tmp_path: Path) -> None:
+    for name in names:
+        picture(tmp_path / name, 0)
+    with pytest.raises(RequestError, match="put train and test into both, or none of them"):
+        SPEC.files(configured(tmp_path), ROOT)
+
+
+def test_empty_domains_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "A").mkdir()
+    (tmp_path / "B").mkdir()
+    with pytest.raises(RequestError, match="has no images in A and B: add some"):
+        SPEC.files(configured(tmp_path), ROOT)
+
+
+def test_fingerprint_knows_both_domains_and_the_direction(shoes: Path) -> None:
+    before = catalog.fingerprint(SPEC, configured(shoes), ROOT)
+    assert catalog.fingerprint(SPEC, configured(shoes, direction="b-to-a"), ROOT) != before
+    picture(shoes / "A" / "00.png", 999)
+    assert catalog.fingerprint(SPEC, configured(shoes), ROOT) != before
+
+
+def test_bad_direction_is_an_error() -> None:
+    with pytest.raises(RequestError, match="did you mean 'a-to-b'"):
+        resolve(paired_folder.Config, {"path": "x", "direction": "a-to-c"}, "paired-folder")
