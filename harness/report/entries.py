@@ -54,6 +54,11 @@ class Entry:
     reason: str = ""
     note: str = ""
 
+    @property
+    def tried(self) -> bool:
+        """Is there a number, or a failure to get one?"""
+        return self.estimate is not None or self.status == "failed"
+
 
 class Rows:
     """The rows of a frame by what they are about, as plain records: pandas is slow at many small selections."""

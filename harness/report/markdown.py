@@ -57,14 +57,12 @@ def _name(one: Series) -> str:
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
     yield "Mean over seeds with its 95 % interval; **best** and ≈ best are marked among all that see images alone."
-    header = [f"{escaped(c.name)}{_arrow(c)}" for c in comparison.columns]
-    yield table(
-        ["method", *header],
-        [
-            [_name(row.series), *(_entry(e, c) for e, c in zip(row.entries, comparison.columns, strict=True))]
-            for row in comparison.rows
-        ],
-    )
+    for panel in comparison.panels():
+        columns = [(i, comparison.columns[i]) for i in panel.columns]
+        yield table(
+            ["method", *(f"{escaped(column.name)}{_arrow(column)}" for _, column in columns)],
+            [[_name(row.series), *(_entry(row.entries[i], c) for i, c in columns)] for row in panel.rows],
+        )
     yield from _learned(comparison)
     gained = comparison.gained()
     if gained:

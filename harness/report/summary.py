@@ -14,10 +14,21 @@ from harness.report.ranking import compared
 from harness.report.series import Series, latest, with_series, worth_a_row
 
 
+PANEL = 7  # columns of one table
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     series: Series
     entries: tuple[Entry, ...]  # one for each column
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A part of a comparison that fits on a page: some of its columns, and the rows that have something to say there."""
+
+    columns: tuple[int, ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +44,14 @@ class Comparison:
     @property
     def title(self) -> str:
         return f"{self.source} → {self.target}" if self.source != self.target else self.source
+
+    def panels(self) -> list[Panel]:
+        """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page."""
+        counts = [sum(row.entries[i].estimate is not None for row in self.rows) for i in range(len(self.columns))]
+        order = sorted(range(len(counts)), key=lambda i: (not self.columns[i].ranked, i != self.leading, -counts[i]))
+        parts = [tuple(order[start : start + PANEL]) for start in range(0, len(order), PANEL)]
+        rows = [tuple(row for row in self.rows if any(row.entries[i].tried for i in part)) for part in parts]
+        return [Panel(columns=part, rows=rows[n] if n else self.rows) for n, part in enumerate(parts)]
 
     def gained(self) -> list[int]:
         """The columns in which some row has a gain over the baseline."""

@@ -12,7 +12,7 @@ from harness.frame import dataset_labels, joined, tidy_frame
 from harness.records import PluginRef
 from harness.report.reading import reading
 from harness.report.series import differing_provenance, with_series
-from harness.report.summary import comparisons, table
+from harness.report.summary import PANEL, comparisons, table
 from harness.report.tables import score_rows, troubles
 
 
@@ -253,3 +253,20 @@ def test_a_failed_cell_is_one_line_and_failures_come_first(results):
     assert [(t.status, t.what, t.seeds) for t in found[:2]] == first
     assert all(t.status == "skipped" for t in found[2:])
     assert sum(t.series.method.startswith("jigsaw") and t.status == "failed" for t in found) == 1
+
+
+def test_wide_comparisons_come_in_panels_that_lose_nothing(digits):
+    panels = digits.panels()
+    assert sorted(i for panel in panels for i in panel.columns) == list(range(len(digits.columns)))
+    assert panels[0].rows == digits.rows
+    assert digits.columns[panels[0].columns[0]].evaluation == "linear-probe"
+    for panel in panels:
+        assert len(panel.columns) <= PANEL
+        left_out = [row for row in digits.rows if row not in panel.rows]
+        assert not any(row.entries[i].estimate for row in left_out for i in panel.columns)
+
+
+def test_a_panel_has_only_rows_with_something_to_say(digits, monkeypatch):
+    monkeypatch.setattr("harness.report.summary.PANEL", 1)
+    by_column = {digits.columns[panel.columns[0]].evaluation: panel for panel in digits.panels()}
+    assert {row.series.method.partition("[")[0] for row in by_column["fid"].rows} == {"vae"}  # others cannot sample
