@@ -158,3 +158,22 @@ def test_a_method_with_fit_sees_all_images_once() -> None:
 
     method = Fitted()
     assert run(method, "1 epochs").images == method.n == 100
+
+
+def test_a_budget_of_nothing_trains_nothing() -> None:
+    method = Regression()
+    before = method.layer.weight.clone()
+    result = run(method, "0 steps")
+    assert (result.status, result.steps, result.images, result.loss, method.seen) == ("ok", 0, 0, None, 0)
+    assert result.parameters == 17
+    assert method.layer.weight.equal(before)
+
+
+def test_a_constant_schedule_stays_at_its_rate_after_the_warm_up() -> None:
+    assert [rate_at(done, 0.5, "constant") for done in (0.0, 0.5, 0.75, 1.0)] == [0.01, 1.0, 1.0, 1.0]
+
+
+def test_the_decay_rates_of_the_optimiser_are_those_of_the_config() -> None:
+    optimisation = Optimisation(Regression(), TrainConfig(beta1=0.5, beta2=0.99), "fp32")
+    optimisation.step(Batch(inputs=torch.rand(3, 1, 4, 4)))
+    assert all(group["betas"] == (0.5, 0.99) for group in optimisation.optimisers[""].param_groups)

@@ -17,20 +17,21 @@ from harness.records import ImageSpec
 class ConditionEncoder(nn.Module):
     """Labels (B,) or tokens (B,L) -> (B,E). A caption is the mean of its words' embeddings: their order is lost."""
 
-    def __init__(self, kind: str, data: ImageSpec, dim: int) -> None:
+    def __init__(self, kind: str, data: ImageSpec, dim: int, gain: float = 1.0) -> None:
         super().__init__()
         known = {"labels": len(data.classes), "captions": len(data.vocabulary) or int(data.captioned)}
         if not known[kind]:
             raise NotApplicable(f"the source has no {kind} to learn from")
         self.kind = kind
         self.dim = dim  # E
+        self.gain = gain  # factor on the embedding: the mean of L words has only 1/L of their variance
         if kind == "labels":
             self.embedding: nn.Module = nn.Embedding(known[kind], dim)
         else:
             self.embedding = nn.EmbeddingBag(known[kind], dim, mode="mean", padding_idx=NOTHING)
 
     def forward(self, condition: Tensor) -> Tensor:
-        return self.embedding(condition)
+        return self.gain * self.embedding(condition)
 
 
 def condition_of(batch: Batch, kind: str) -> Tensor:

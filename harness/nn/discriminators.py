@@ -71,7 +71,7 @@ class Discriminator(nn.Module):
 
 
 class MatchingDiscriminator(nn.Module):
-    """Is the image real, and what was asked for? l = w.h(x) + <V e(c), h(x)> / sqrt(F): evidence h, condition c.
+    """Is the image real, and what was asked for? l = w.h(x) + <V e(c), h(x)>: evidence h, condition c.
 
     The inner product is the projection discriminator of Miyato and Koyama 2018, arXiv:1802.05637, equation 3.
     Evidence is computed once, however many conditions an image is judged against.
@@ -86,7 +86,7 @@ class MatchingDiscriminator(nn.Module):
 
     def match(self, evidence: Tensor, embedded: Tensor) -> Tensor:
         """Evidence (B,F) and embedded conditions (B,E) -> logits (B,)."""
-        agreement = (self.project(embedded) * evidence).sum(1) / evidence.shape[1] ** 0.5
+        agreement = (self.project(embedded) * evidence).sum(1)
         return self.verdict(evidence).squeeze(1) + agreement
 
     def forward(self, images: Tensor, condition: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 B images, C channels, H=W pixels, Z dimensions of the noise, E of a condition, W channels.
 Differs from the paper: it starts at a quarter of the size and doubles twice, whatever the size; a sigmoid ends it,
-since images are in [0,1]. PyTorch's initial weights, but those of the last layer times 4: with samples that hardly differ
-at first, as the paper's initialisation gives in narrow networks, training began in a single mode.
+since images are in [0,1]. PyTorch's initial weights, but the last layer's times 4: where samples hardly differ at
+first, as with the paper's initialisation of narrow networks, training begins in a single mode.
 """
 
 from __future__ import annotations

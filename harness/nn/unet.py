@@ -4,8 +4,9 @@ Ronneberger et al. 2015, arXiv:1505.04597, in the form of Ho et al. 2020, arXiv:
 with GroupNorm and SiLU, conditioned in every block. Scale and shift come from the embedding (Dhariwal and Nichol 2021,
 arXiv:2105.05233, section 3.1).
 
-The run's backbone encodes the noisy image, and its features are added to the embedding: it is the global eye of the
-network, and so learns with it.
+The run's backbone encodes the noisy image, and its features are added to the embedding of time and condition: it is the
+global eye of the network, and so learns with it. A linear layer lays the embedding out over the lowest resolution, so
+that a caption can tell a place.
 
 Differs from the papers, for the sake of speed: images of 12 pixels and more are cut into patches by the first
 convolution and put together by a pixel shuffle (a quarter of the cost), two resolutions, one block each on the way
@@ -18,7 +19,7 @@ P=Q positions a side of a map.
 from __future__ import annotations
 
 from itertools import pairwise
-from math import log
+from math import log, prod
 
 import torch
 import torch.nn.functional as F
@@ -68,13 +69,16 @@ class ConditionalUNet(nn.Module):
         widths = [width * 2**level for level in range(LEVELS)]
         self.time = nn.Linear(2 * FREQUENCIES, dim)
         self.seen = nn.Linear(backbone.dim, dim)
-        self.asked = ConditionEncoder(condition, data, dim) if condition else None
+        self.wish = nn.Sequential(ConditionEncoder(condition, data, dim), nn.LayerNorm(dim)) if condition else None
         self.joint = nn.Linear(dim, dim)
         self.stem = nn.Conv2d(data.channels, width, self.patch + 2, stride=self.patch, padding=1)
         self.encoder = nn.ModuleList(ResidualBlock(each, each, dim) for each in widths)
         self.shrink = nn.ModuleList(
             nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairwise(widths)
         )
+        lowest = -(-data.size // (self.patch * 2 ** (LEVELS - 1)))
+        self.lowest = (lowest, lowest, widths[-1])  # (P,Q,maps) of the lowest resolution
+        self.layout = nn.Linear(dim, prod(self.lowest))
         self.middle = ResidualBlock(widths[-1], widths[-1], dim)
         self.decoder = nn.ModuleList(ResidualBlock(2 * each, each, dim) for each in widths)
         self.grow = nn.ModuleList(nn.Conv2d(coarse, fine, 3, padding=1) for fine, coarse in pairwise(widths))
@@ -118,7 +122,8 @@ class ConditionalUNet(nn.Module):
             maps = self.shrink[level - 1](maps) if level else maps  # half the resolution, twice the maps
             maps = block(maps, embedding)
             skips.append(maps)
-        found["middle"] = maps = self.middle(maps, embedding)
+        layout = self.layout(embedding).unflatten(1, self.lowest).permute(0, 3, 1, 2)  # where things are to be
+        found["middle"] = maps = self.middle(maps + layout, embedding)
         for level in reversed(range(LEVELS)):
             maps = self.decoder[level](torch.cat([maps, skips[level]], 1), embedding)
             found[f"decoder {level}"] = maps
@@ -130,8 +135,8 @@ class ConditionalUNet(nn.Module):
     def _embedding(self, seen: Tensor, time: Tensor, condition: Tensor | None, asked: Tensor | None) -> Tensor:
         embedding = self.time(time_embedding(time)) + self.seen(seen)
         if condition is not None:
-            assert self.asked is not None, "the network was built without a condition"
-            wish = self.asked(condition)
+            assert self.wish is not None, "the network was built without a condition"
+            wish = self.wish(condition)  # (B,E)
             embedding = embedding + (wish if asked is None else wish * asked[:, None])
         return F.silu(self.joint(F.silu(embedding)))  # (B,E)
 

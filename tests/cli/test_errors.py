@@ -45,7 +45,7 @@ CASES = [
     ("bench --backbone convnet[norm=group]", "batch"),
     ("bench --budget 20", "is not a number and a unit"),
     ("bench --budget 20parsecs", "is not a number and a unit"),
-    ("bench --budget 0epochs", "must be more than zero"),
+    ("bench --budget=-1epochs", "must be finite and not negative"),
     ("bench --seeds many", "seeds 'many' make no sense"),
     ("bench --seeds 0", "no seed at all"),
     ("bench --plugins  --references none", "nothing to run"),

@@ -69,11 +69,12 @@ def test_list_imports_nothing_heavy(arguments: list[str]) -> None:
 def test_show_a_method() -> None:
     text = output("show", "vae")
     assert text.startswith("vae (model, harness ")
-    assert "learn by gradient descent, encode images, reconstruct images" in text
-    assert "never sees a label" in text
+    assert "learn by gradient descent, encode images" in text
+    assert "sees       images alone" in text
     assert re.search(r"^    decoder +conv", text.replace("= ", ""), re.MULTILINE)
     assert "weight of the divergence" in text
-    assert "learns from the labels" in output("show", "supervised")
+    assert "sees       images, labels" in output("show", "supervised")
+    assert "more or less with other parameters" in output("show", "diffusion")
 
 
 def test_show_an_evaluation_and_a_dataset() -> None:
@@ -123,7 +124,7 @@ def test_check_fails_with_exit_code_1(tmp_path: Path) -> None:
     [
         (["show", "vea"], UnknownName, "no plugin 'vea': did you mean 'vae'?"),
         (["check", "vae,jigsaw"], RequestError, "'vae,jigsaw' names 2 plugins: check one at a time"),
-        (["check", "digits[bet=1]"], UnknownName, "plugin 'digits' has no parameter 'bet': it has none"),
+        (["check", "cifar10[bet=1]"], UnknownName, "plugin 'cifar10' has no parameter 'bet': it has none"),
         (["check", "vae[bet=1]"], UnknownName, "plugin 'vae' has no parameter 'bet': did you mean 'beta'?"),
         (["check", "./missing.py"], RequestError, "there is no plugin file ./missing.py"),
         (["check", "vae[beta=1"], RequestError, "unbalanced '['"),

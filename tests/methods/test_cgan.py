@@ -1,0 +1,87 @@
+"""The conditional GAN: genuine is a real image with its own label only; samples show what is asked for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.data.batches import Batch
+from harness.errors import NotApplicable
+from harness.nn.adversarial import matching_aware_loss, non_saturating
+from harness.records import ImageSpec, TrainConfig
+from harness.trainer import Optimisation
+from harness_plugins.backbones import convnet
+from harness_plugins.models.cgan import RECIPE, ConditionalGAN, Config
+
+SIDES = ImageSpec(channels=1, size=8, classes=("left", "right"), mean=(0.5,), std=(0.5,))
+SMALL = Config(width=8, hidden=16, noise_dim=6, embedding_dim=4)
+
+
+def small(data: ImageSpec = SIDES) -> ConditionalGAN:
+    torch.manual_seed(0)
+    return ConditionalGAN(convnet.build(data, convnet.Config(width=8)), data, SMALL).train()
+
+
+def sides(n: int = 32) -> Batch:
+    """White is the left half of class 0, the right half of class 1."""
+    labels = torch.arange(n) % 2
+    inputs = torch.zeros(n, 1, 8, 8)
+    inputs[labels == 0, :, :, :4] = 1
+    inputs[labels == 1, :, :, 4:] = 1
+    return Batch(inputs=inputs, labels=labels)
+
+
+def test_the_turns_are_the_matching_aware_game() -> None:
+    method, batch = small(), sides()
+    assert batch.labels is not None
+    torch.manual_seed(1)
+    (first, judged), (second, played) = method.turns(batch)
+    torch.manual_seed(1)
+    fakes = method.generator(torch.randn(32, 6), batch.labels)
+    others = batch.labels.roll(int(torch.randint(1, 32, ())))
+    right, wrong, fake = (
+        method.discriminator(*pair)
+        for pair in ((batch.inputs, batch.labels), (batch.inputs, others), (fakes, batch.labels))
+    )
+    assert (first, second) == ("discriminator", "generator")
+    torch.testing.assert_close(judged, matching_aware_loss(right, fake, wrong, (others != batch.labels).float(), 0.9))
+    torch.testing.assert_close(played, non_saturating(fake))
+
+
+def test_samples_and_verdicts_follow_the_label() -> None:
+    """On two classes that a child tells apart; before training both sides are alike."""
+    method = small()
+    optimisation = Optimisation(method, TrainConfig(**RECIPE), "fp32")
+    for _ in range(150):
+        optimisation.step(sides())
+    method.eval()
+    batch = sides(64)
+    assert batch.labels is not None
+    with torch.no_grad():
+        images = method.sample_as(batch.labels, torch.Generator().manual_seed(0))
+        right = method.discriminator(batch.inputs, batch.labels)
+        wrong = method.discriminator(batch.inputs, 1 - batch.labels)
+    shown = (images[..., 4:].mean((1, 2, 3)) > images[..., :4].mean((1, 2, 3))).long()
+    assert float((shown == batch.labels).float().mean()) > 0.95
+    assert float((right > wrong).float().mean()) > 0.95
+
+
+def test_the_representation_takes_no_notice_of_labels() -> None:
+    method = small().eval()
+    assert method.condition == "labels"
+    with torch.no_grad():
+        torch.testing.assert_close(method.encode(sides().inputs), method.backbone(sides().inputs))
+
+
+def test_a_source_without_labels_is_refused() -> None:
+    with pytest.raises(NotApplicable, match="no labels"):
+        small(ImageSpec(channels=1, size=8))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [({"embedding_dim": 0}, "at least 1"), ({"real_label": 1.2}, "real_label"), ({"average": -0.1}, "decay")],
+)
+def test_bad_parameters_are_named(params: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Config(**params)
