@@ -1,0 +1,122 @@
+"""Class-conditional GAN: the discriminator says genuine only for a real image with its right label.
+
+Mirza and Osindero 2014, arXiv:1411.1784; real images with wrong labels are trained as fake, as in the matching-aware
+discriminator of Reed et al. 2016, arXiv:1605.05396, with half the weight of a fake each; the label enters the
+discriminator by projection, Miyato and Koyama 2018, arXiv:1802.05637.
+B images, C channels, H=W pixels, D features, Z dimensions of the noise, E of an embedded label.
+The backbone is the trunk of the discriminator. It never sees the label, and the representation is read from it.
+Differs from the papers: the generator gets the label's embedding beside the noise; a wrong label is that of another
+image of the batch; samples come from a moving average of the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from harness.data.batches import Batch
+from harness.hookspecs import hookimpl
+from harness.nn.adversarial import matching_aware_loss, non_saturating
+from harness.nn.averaging import Averaged
+from harness.nn.backbone import Backbone
+from harness.nn.conditions import ConditionEncoder, condition_of, mismatched
+from harness.nn.discriminators import MatchingDiscriminator, RunningVerdicts
+from harness.nn.generators import ConditionalGenerator, noise_like
+from harness.records import ImageSpec
+from harness.specs import MethodSpec
+
+RECIPE = {
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "beta1": 0.0,
+    "beta2": 0.99,
+    "warmup": 0.0,
+    "schedule": "constant",
+    "clip_norm": 0.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    real_label: float = 0.9  # what D is to say of real images with their label; below 1: one-sided label smoothing
+    noise_dim: int = 64  # Z
+    embedding_dim: int = 16  # E; small beside Z, or samples of one class are all alike
+    width: int = 32  # channels of the generator's last maps
+    hidden: int = 128  # units between the backbone and the verdict
+    average: float = 0.99  # decay of the generator's moving average, per step; 0: sample from the last weights
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.real_label <= 1:
+            raise ValueError("real_label must be in (0.5,1]")
+        if min(self.noise_dim, self.embedding_dim, self.width, self.hidden) < 1:
+            raise ValueError("noise_dim, embedding_dim, width and hidden must be at least 1")
+        if not 0 <= self.average < 1:
+            raise ValueError("average is a decay in [0,1)")
+
+
+class ConditionalGAN(nn.Module):
+    condition = "labels"
+
+    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        shown, judged = (ConditionEncoder("labels", data, config.embedding_dim) for _ in range(2))  # (B,) -> (B,E)
+        self.discriminator = MatchingDiscriminator(backbone, data, config.hidden, judged)
+        self.generator = ConditionalGenerator(config.noise_dim, shown, data, config.width)
+        self.averaged = Averaged(self.generator, config.average)
+        self.verdicts = RunningVerdicts()
+
+    @property
+    def backbone(self) -> Backbone:
+        return self.discriminator.evidence.backbone  # a part of the discriminator, and registered there alone
+
+    def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        labels = condition_of(batch, "labels")  # (B,)
+        fakes = self.generator(noise_like(batch.inputs, self.config.noise_dim), labels)  # (B,C,H,W)
+
+        others, differs = mismatched(labels)
+        evidence = self.discriminator.evidence(batch.inputs)  # (B,F)
+        right = self.discriminator.match(evidence, self.discriminator.condition(labels))  # (B,) logits
+        wrong = self.discriminator.match(evidence, self.discriminator.condition(others))
+        fake = self.discriminator(fakes.detach(), labels)
+        self.verdicts.update(batch, right, fake)
+        yield "discriminator", matching_aware_loss(right, fake, wrong, differs, self.config.real_label)
+
+        fooled = self.discriminator(fakes, labels)  # by the discriminator just updated, whose weights now stay
+        yield "generator", non_saturating(fooled)
+
+    def after_step(self) -> None:
+        self.averaged.update(self.generator)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.backbone(images)  # (B,D)
+
+    def readouts(self) -> tuple[str, ...]:
+        return self.discriminator.evidence.readouts()
+
+    def read(self, images: Tensor, readout: str) -> Tensor:
+        return self.discriminator.evidence.read(images, readout)
+
+    def sample_as(self, condition: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(len(condition), self.config.noise_dim, generator=generator)
+        return self.averaged.network(noise.to(condition.device), condition)
+
+    def diagnose(self, images: Tensor) -> str:
+        return self.verdicts.diagnosis(self.config.real_label)
+
+
+@hookimpl
+def harness_method() -> MethodSpec:
+    return MethodSpec(
+        name="cgan",
+        kind="model",
+        build=ConditionalGAN,
+        config=Config,
+        source="arXiv:1411.1784, arXiv:1605.05396",
+        uses=("labels",),
+        recipe=RECIPE,
+    )

@@ -1,0 +1,113 @@
+"""DCGAN: a generator learns to fool a discriminator. Goodfellow et al. 2014, arXiv:1406.2661; Radford 2016, 1511.06434.
+
+B images, C channels, H=W pixels, D features, Z dimensions of the noise.
+One batch is the algorithm box: make fakes; train D on real and fake; freeze D, train G to fool it. Both turns see the
+same fakes. The backbone is the trunk of the discriminator, and the representation is read from it (Radford, section 5).
+Differs from the paper: the discriminator is the run's backbone with a hidden layer, and its batch normalisation is held
+at its initial statistics (see harness.nn.discriminators); samples come from a moving average of G.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from harness.data.batches import Batch
+from harness.hookspecs import hookimpl
+from harness.nn.adversarial import discriminator_loss, min_max, non_saturating
+from harness.nn.averaging import Averaged
+from harness.nn.backbone import Backbone
+from harness.nn.discriminators import Discriminator, RunningVerdicts
+from harness.nn.generators import Generator, noise_like
+from harness.records import ImageSpec
+from harness.specs import MethodSpec
+
+RECIPE = {
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "beta1": 0.0,
+    "beta2": 0.99,
+    "warmup": 0.0,
+    "schedule": "constant",
+    "clip_norm": 0.0,
+}
+FOOL = {"non-saturating": non_saturating, "minmax": min_max}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    loss: Literal["non-saturating", "minmax"] = "non-saturating"  # of the generator
+    real_label: float = 0.9  # what D is to say of real images; below 1: one-sided label smoothing
+    noise_dim: int = 64  # Z
+    width: int = 32  # channels of the generator's last maps
+    hidden: int = 128  # units between the backbone and the verdict
+    average: float = 0.99  # decay of the generator's moving average, per step; 0: sample from the last weights
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.real_label <= 1:
+            raise ValueError("real_label must be in (0.5,1]")
+        if min(self.noise_dim, self.width, self.hidden) < 1:
+            raise ValueError("noise_dim, width and hidden must be at least 1")
+        if not 0 <= self.average < 1:
+            raise ValueError("average is a decay in [0,1)")
+
+
+class GAN(nn.Module):
+    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.discriminator = Discriminator(backbone, data, config.hidden)  # (B,C,H,W) -> (B,)
+        self.generator = Generator(config.noise_dim, data, config.width)  # (B,Z) -> (B,C,H,W)
+        self.averaged = Averaged(self.generator, config.average)
+        self.verdicts = RunningVerdicts()
+
+    @property
+    def backbone(self) -> Backbone:
+        return self.discriminator.evidence.backbone  # a part of the discriminator, and registered there alone
+
+    def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        fakes = self.generator(noise_like(batch.inputs, self.config.noise_dim))  # (B,C,H,W)
+
+        real = self.discriminator(batch.inputs)  # (B,) logits
+        fake = self.discriminator(fakes.detach())
+        self.verdicts.update(batch, real, fake)
+        yield "discriminator", discriminator_loss(real, fake, self.config.real_label)
+
+        fooled = self.discriminator(fakes)  # by the discriminator just updated, whose weights now stay
+        yield "generator", FOOL[self.config.loss](fooled)
+
+    def after_step(self) -> None:
+        self.averaged.update(self.generator)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.backbone(images)  # (B,D)
+
+    def readouts(self) -> tuple[str, ...]:
+        return self.discriminator.evidence.readouts()
+
+    def read(self, images: Tensor, readout: str) -> Tensor:
+        return self.discriminator.evidence.read(images, readout)
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(n, self.config.noise_dim, generator=generator)
+        return self.averaged.network(noise.to(self.backbone.mean.device))
+
+    def diagnose(self, images: Tensor) -> str:
+        return self.verdicts.diagnosis(self.config.real_label)
+
+
+@hookimpl
+def harness_method() -> MethodSpec:
+    return MethodSpec(
+        name="gan",
+        kind="model",
+        build=GAN,
+        config=Config,
+        source="arXiv:1406.2661, arXiv:1511.06434",
+        recipe=RECIPE,
+    )

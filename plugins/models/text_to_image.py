@@ -1,0 +1,141 @@
+"""Text to image, GAN-CLS: a discriminator that knows whether image and caption match. Reed et al. 2016, 1605.05396.
+
+Algorithm 1: a real image with its caption is genuine; a fake with the caption it was made for, and a real image with
+another's caption, are not, with half the weight each. With `interpolation`, GAN-INT (equation 5): the generator is also
+to fool the discriminator for captions halfway between two.
+B images, C channels, H=W pixels, D features, L words, Z dimensions of the noise, E of an embedded caption.
+The backbone is the image branch of the discriminator. It never sees the caption, and the representation is read there.
+Differs from the paper: a caption is the mean of its words' embeddings, which each network learns for itself, instead of
+a pre-trained text encoder; image and caption meet by projection (Miyato and Koyama 2018, arXiv:1802.05637); samples
+come from a moving average of the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from harness.data.batches import Batch
+from harness.hookspecs import hookimpl
+from harness.nn.adversarial import matching_aware_loss, non_saturating
+from harness.nn.averaging import Averaged
+from harness.nn.backbone import Backbone
+from harness.nn.conditions import ConditionEncoder, condition_of, mismatched, shuffled
+from harness.nn.discriminators import MatchingDiscriminator, RunningVerdicts
+from harness.nn.generators import ConditionalGenerator, noise_like
+from harness.records import ImageSpec
+from harness.specs import MethodSpec
+
+RECIPE = {
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "beta1": 0.0,
+    "beta2": 0.99,
+    "warmup": 0.0,
+    "schedule": "constant",
+    "clip_norm": 0.0,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    interpolation: float = 0.0  # weight of GAN-INT's term in the generator's loss; the paper: 1
+    real_label: float = 0.9  # what D is to say of real images with their caption; below 1: one-sided label smoothing
+    noise_dim: int = 64  # Z
+    embedding_dim: int = 64  # E
+    width: int = 32  # channels of the generator's last maps
+    hidden: int = 256  # units between the backbone and the verdict
+    average: float = 0.99  # decay of the generator's moving average, per step; 0: sample from the last weights
+
+    def __post_init__(self) -> None:
+        if self.interpolation < 0:
+            raise ValueError("interpolation must not be negative")
+        if not 0.5 < self.real_label <= 1:
+            raise ValueError("real_label must be in (0.5,1]")
+        if min(self.noise_dim, self.embedding_dim, self.width, self.hidden) < 1:
+            raise ValueError("noise_dim, embedding_dim, width and hidden must be at least 1")
+        if not 0 <= self.average < 1:
+            raise ValueError("average is a decay in [0,1)")
+
+
+class TextToImage(nn.Module):
+    condition = "captions"
+
+    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        gain = max(1, data.caption_words) ** 0.5  # keeps the variance of one word
+        shown, judged = (
+            ConditionEncoder("captions", data, config.embedding_dim, gain) for _ in range(2)
+        )  # (B,L)->(B,E)
+        self.discriminator = MatchingDiscriminator(backbone, data, config.hidden, judged)
+        self.generator = ConditionalGenerator(config.noise_dim, shown, data, config.width)
+        self.averaged = Averaged(self.generator, config.average)
+        self.verdicts = RunningVerdicts()
+
+    @property
+    def backbone(self) -> Backbone:
+        return self.discriminator.evidence.backbone  # a part of the discriminator, and registered there alone
+
+    def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        captions = condition_of(batch, "captions")  # (B,L)
+        fakes = self.generator(noise_like(batch.inputs, self.config.noise_dim), captions)  # (B,C,H,W)
+
+        others, differs = mismatched(captions)
+        evidence = self.discriminator.evidence(batch.inputs)  # (B,F)
+        right = self.discriminator.match(evidence, self.discriminator.condition(captions))  # (B,) logits
+        wrong = self.discriminator.match(evidence, self.discriminator.condition(others))
+        fake = self.discriminator(fakes.detach(), captions)
+        self.verdicts.update(batch, right, fake)
+        yield "discriminator", matching_aware_loss(right, fake, wrong, differs, self.config.real_label)
+
+        fooled = non_saturating(self.discriminator(fakes, captions))
+        if self.config.interpolation:
+            fooled = fooled + self.config.interpolation * self.fooled_halfway(captions)
+        yield "generator", fooled
+
+    def fooled_halfway(self, captions: Tensor) -> Tensor:
+        """The generator's loss for captions halfway between those of two images, which no image shows."""
+        others = shuffled(captions)
+        shown, judged = (
+            (network.condition(captions) + network.condition(others)) / 2
+            for network in (self.generator, self.discriminator)
+        )  # (B,E) each
+        fakes = self.generator.make(torch.randn(len(captions), self.config.noise_dim, device=captions.device), shown)
+        return non_saturating(self.discriminator.match(self.discriminator.evidence(fakes), judged))
+
+    def after_step(self) -> None:
+        self.averaged.update(self.generator)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.backbone(images)  # (B,D)
+
+    def readouts(self) -> tuple[str, ...]:
+        return self.discriminator.evidence.readouts()
+
+    def read(self, images: Tensor, readout: str) -> Tensor:
+        return self.discriminator.evidence.read(images, readout)
+
+    def sample_as(self, condition: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(len(condition), self.config.noise_dim, generator=generator)
+        return self.averaged.network(noise.to(condition.device), condition)
+
+    def diagnose(self, images: Tensor) -> str:
+        return self.verdicts.diagnosis(self.config.real_label)
+
+
+@hookimpl
+def harness_method() -> MethodSpec:
+    return MethodSpec(
+        name="text-to-image",
+        kind="model",
+        build=TextToImage,
+        config=Config,
+        source="arXiv:1605.05396",
+        uses=("captions",),
+        recipe=RECIPE,
+    )
