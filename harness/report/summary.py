@@ -13,7 +13,6 @@ from harness.report.entries import LEADING, Column, Entry, Rows, columns_of, ent
 from harness.report.ranking import compared
 from harness.report.series import Series, latest, with_series, worth_a_row
 
-
 PANEL = 7  # columns of one table
 
 
@@ -25,7 +24,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A part of a comparison that fits on a page: some of its columns, and the rows that have something to say there."""
+    """A part of a comparison that fits on a page: some of its columns, and the rows that say something there."""
 
     columns: tuple[int, ...]
     rows: tuple[Row, ...]
