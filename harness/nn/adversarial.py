@@ -68,3 +68,13 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     between = real.lerp(fake, share).detach().requires_grad_()  # (B,C,H,W)
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def real_gradient_penalty(verdicts: Tensor, images: Tensor) -> Tensor:
+    """R1: |grad D(x)|^2 of the verdicts (B,) on real images (B,C,H,W), summed over pixels, mean over images.
+
+    It keeps the discriminator from running away from the generator. Mescheder et al. 2018, arXiv:1801.04406, equation 9
+    without its factor. The images must ask for a gradient; each verdict must depend on its own image alone.
+    """
+    (gradient,) = torch.autograd.grad(verdicts.sum(), images, create_graph=True)
+    return gradient.square().flatten(1).sum(1).mean()

@@ -6,7 +6,8 @@ discriminator by projection, Miyato and Koyama 2018, arXiv:1802.05637.
 B images, C channels, H=W pixels, D features, Z dimensions of the noise, E of an embedded label.
 The backbone is the trunk of the discriminator. It never sees the label, and the representation is read from it.
 Differs from the papers: the generator gets the label's embedding beside the noise; a wrong label is that of another
-image of the batch; samples come from a moving average of the generator.
+image of the batch; R1 keeps the discriminator from running away (Mescheder et al. 2018, arXiv:1801.04406); samples come
+from a moving average of the generator.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from harness.data.batches import Batch
 from harness.hookspecs import hookimpl
-from harness.nn.adversarial import matching_aware_loss, non_saturating
+from harness.nn.adversarial import matching_aware_loss, non_saturating, real_gradient_penalty
 from harness.nn.averaging import Averaged
 from harness.nn.backbone import Backbone
 from harness.nn.conditions import ConditionEncoder, condition_of, mismatched
@@ -43,6 +44,7 @@ RECIPE = {
 @dataclass(frozen=True, kw_only=True)
 class Config:
     real_label: float = 0.9  # what D is to say of real images with their label; below 1: one-sided label smoothing
+    penalty: float = 0.1  # weight of R1, the squared gradient of D on real images; 0: none
     noise_dim: int = 64  # Z
     embedding_dim: int = 16  # E; small beside Z, or samples of one class are all alike
     width: int = 32  # channels of the generator's last maps
@@ -52,6 +54,8 @@ class Config:
     def __post_init__(self) -> None:
         if not 0.5 < self.real_label <= 1:
             raise ValueError("real_label must be in (0.5,1]")
+        if self.penalty < 0:
+            raise ValueError("penalty must not be negative (0: none)")
         if min(self.noise_dim, self.embedding_dim, self.width, self.hidden) < 1:
             raise ValueError("noise_dim, embedding_dim, width and hidden must be at least 1")
         if not 0 <= self.average < 1:
@@ -79,12 +83,16 @@ class ConditionalGAN(nn.Module):
         fakes = self.generator(noise_like(batch.inputs, self.config.noise_dim), labels)  # (B,C,H,W)
 
         others, differs = mismatched(labels)
-        evidence = self.discriminator.evidence(batch.inputs)  # (B,F)
+        images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
+        evidence = self.discriminator.evidence(images)  # (B,F)
         right = self.discriminator.match(evidence, self.discriminator.condition(labels))  # (B,) logits
         wrong = self.discriminator.match(evidence, self.discriminator.condition(others))
         fake = self.discriminator(fakes.detach(), labels)
         self.verdicts.update(batch, right, fake)
-        yield "discriminator", matching_aware_loss(right, fake, wrong, differs, self.config.real_label)
+        loss = matching_aware_loss(right, fake, wrong, differs, self.config.real_label)
+        if self.config.penalty:
+            loss = loss + self.config.penalty / 2 * real_gradient_penalty(right, images)
+        yield "discriminator", loss
 
         fooled = self.discriminator(fakes, labels)  # by the discriminator just updated, whose weights now stay
         yield "generator", non_saturating(fooled)

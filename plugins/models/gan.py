@@ -4,7 +4,8 @@ B images, C channels, H=W pixels, D features, Z dimensions of the noise.
 One batch is the algorithm box: make fakes; train D on real and fake; freeze D, train G to fool it. Both turns see the
 same fakes. The backbone is the trunk of the discriminator, and the representation is read from it (Radford, section 5).
 Differs from the paper: the discriminator is the run's backbone with a hidden layer, and its batch normalisation is held
-at its initial statistics (see harness.nn.discriminators); samples come from a moving average of G.
+at its initial statistics (see harness.nn.discriminators); R1 keeps it from running away from the generator (Mescheder
+et al. 2018, arXiv:1801.04406); samples come from a moving average of G.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from harness.data.batches import Batch
 from harness.hookspecs import hookimpl
-from harness.nn.adversarial import discriminator_loss, min_max, non_saturating
+from harness.nn.adversarial import discriminator_loss, min_max, non_saturating, real_gradient_penalty
 from harness.nn.averaging import Averaged
 from harness.nn.backbone import Backbone
 from harness.nn.discriminators import Discriminator, RunningVerdicts
@@ -43,6 +44,7 @@ FOOL = {"non-saturating": non_saturating, "minmax": min_max}
 class Config:
     loss: Literal["non-saturating", "minmax"] = "non-saturating"  # of the generator
     real_label: float = 0.9  # what D is to say of real images; below 1: one-sided label smoothing
+    penalty: float = 0.1  # weight of R1, the squared gradient of D on real images; 0: none
     noise_dim: int = 64  # Z
     width: int = 32  # channels of the generator's last maps
     hidden: int = 128  # units between the backbone and the verdict
@@ -51,6 +53,8 @@ class Config:
     def __post_init__(self) -> None:
         if not 0.5 < self.real_label <= 1:
             raise ValueError("real_label must be in (0.5,1]")
+        if self.penalty < 0:
+            raise ValueError("penalty must not be negative (0: none)")
         if min(self.noise_dim, self.width, self.hidden) < 1:
             raise ValueError("noise_dim, width and hidden must be at least 1")
         if not 0 <= self.average < 1:
@@ -73,10 +77,14 @@ class GAN(nn.Module):
     def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         fakes = self.generator(noise_like(batch.inputs, self.config.noise_dim))  # (B,C,H,W)
 
-        real = self.discriminator(batch.inputs)  # (B,) logits
+        images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
+        real = self.discriminator(images)  # (B,) logits
         fake = self.discriminator(fakes.detach())
         self.verdicts.update(batch, real, fake)
-        yield "discriminator", discriminator_loss(real, fake, self.config.real_label)
+        loss = discriminator_loss(real, fake, self.config.real_label)
+        if self.config.penalty:
+            loss = loss + self.config.penalty / 2 * real_gradient_penalty(real, images)
+        yield "discriminator", loss
 
         fooled = self.discriminator(fakes)  # by the discriminator just updated, whose weights now stay
         yield "generator", FOOL[self.config.loss](fooled)

@@ -6,8 +6,9 @@ to fool the discriminator for captions halfway between two.
 B images, C channels, H=W pixels, D features, L words, Z dimensions of the noise, E of an embedded caption.
 The backbone is the image branch of the discriminator. It never sees the caption, and the representation is read there.
 Differs from the paper: a caption is the mean of its words' embeddings, which each network learns for itself, instead of
-a pre-trained text encoder; image and caption meet by projection (Miyato and Koyama 2018, arXiv:1802.05637); samples
-come from a moving average of the generator.
+a pre-trained text encoder; image and caption meet by projection (Miyato and Koyama 2018, arXiv:1802.05637); R1 keeps
+the discriminator from running away (Mescheder et al. 2018, arXiv:1801.04406); samples come from a moving average of the
+generator.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from harness.data.batches import Batch
 from harness.hookspecs import hookimpl
-from harness.nn.adversarial import matching_aware_loss, non_saturating
+from harness.nn.adversarial import matching_aware_loss, non_saturating, real_gradient_penalty
 from harness.nn.averaging import Averaged
 from harness.nn.backbone import Backbone
 from harness.nn.conditions import ConditionEncoder, condition_of, mismatched, shuffled
@@ -45,6 +46,7 @@ RECIPE = {
 class Config:
     interpolation: float = 0.0  # weight of GAN-INT's term in the generator's loss; the paper: 1
     real_label: float = 0.9  # what D is to say of real images with their caption; below 1: one-sided label smoothing
+    penalty: float = 0.1  # weight of R1, the squared gradient of D on real images; 0: none
     noise_dim: int = 64  # Z
     embedding_dim: int = 64  # E
     width: int = 32  # channels of the generator's last maps
@@ -56,6 +58,8 @@ class Config:
             raise ValueError("interpolation must not be negative")
         if not 0.5 < self.real_label <= 1:
             raise ValueError("real_label must be in (0.5,1]")
+        if self.penalty < 0:
+            raise ValueError("penalty must not be negative (0: none)")
         if min(self.noise_dim, self.embedding_dim, self.width, self.hidden) < 1:
             raise ValueError("noise_dim, embedding_dim, width and hidden must be at least 1")
         if not 0 <= self.average < 1:
@@ -86,12 +90,16 @@ class TextToImage(nn.Module):
         fakes = self.generator(noise_like(batch.inputs, self.config.noise_dim), captions)  # (B,C,H,W)
 
         others, differs = mismatched(captions)
-        evidence = self.discriminator.evidence(batch.inputs)  # (B,F)
+        images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
+        evidence = self.discriminator.evidence(images)  # (B,F)
         right = self.discriminator.match(evidence, self.discriminator.condition(captions))  # (B,) logits
         wrong = self.discriminator.match(evidence, self.discriminator.condition(others))
         fake = self.discriminator(fakes.detach(), captions)
         self.verdicts.update(batch, right, fake)
-        yield "discriminator", matching_aware_loss(right, fake, wrong, differs, self.config.real_label)
+        loss = matching_aware_loss(right, fake, wrong, differs, self.config.real_label)
+        if self.config.penalty:
+            loss = loss + self.config.penalty / 2 * real_gradient_penalty(right, images)
+        yield "discriminator", loss
 
         fooled = non_saturating(self.discriminator(fakes, captions))
         if self.config.interpolation:

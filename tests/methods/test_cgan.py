@@ -7,7 +7,7 @@ import torch
 
 from harness.data.batches import Batch
 from harness.errors import NotApplicable
-from harness.nn.adversarial import matching_aware_loss, non_saturating
+from harness.nn.adversarial import matching_aware_loss, non_saturating, real_gradient_penalty
 from harness.records import ImageSpec, TrainConfig
 from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet
@@ -44,7 +44,11 @@ def test_the_turns_are_the_matching_aware_game() -> None:
         for pair in ((batch.inputs, batch.labels), (batch.inputs, others), (fakes, batch.labels))
     )
     assert (first, second) == ("discriminator", "generator")
-    torch.testing.assert_close(judged, matching_aware_loss(right, fake, wrong, (others != batch.labels).float(), 0.9))
+    images = batch.inputs.clone().requires_grad_()
+    penalty = real_gradient_penalty(method.discriminator(images, batch.labels), images)
+    game = matching_aware_loss(right, fake, wrong, (others != batch.labels).float(), 0.9)
+    assert penalty > 0
+    torch.testing.assert_close(judged, game + SMALL.penalty / 2 * penalty)
     torch.testing.assert_close(played, non_saturating(fake))
 
 

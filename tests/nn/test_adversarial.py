@@ -14,6 +14,7 @@ from harness.nn.adversarial import (
     matching_aware_loss,
     min_max,
     non_saturating,
+    real_gradient_penalty,
     wasserstein_critic,
     wasserstein_generator,
 )
@@ -117,3 +118,14 @@ def test_genuine_is_a_real_image_with_its_own_condition_only() -> None:
     differs = torch.tensor([1.0, 1.0, 0.0, 1.0])
     terms = -right.sigmoid().log() - 0.5 * ((1 - fake.sigmoid()).log() + differs * (1 - wrong.sigmoid()).log())
     torch.testing.assert_close(matching_aware_loss(right, fake, wrong, differs), terms.mean())
+
+
+def test_the_penalty_on_real_images_is_their_squared_gradient() -> None:
+    """l(x) = w sum x^2 / 2 has the gradient w x: R1 is the mean of w^2 |x|^2, and its slope in w twice w |x|^2."""
+    images = draws(6, 2, 3, 3).requires_grad_()
+    weight = torch.tensor(0.7, requires_grad=True)
+    penalty = real_gradient_penalty(weight * images.square().flatten(1).sum(1) / 2, images)
+    squares = images.detach().square().flatten(1).sum(1)
+    torch.testing.assert_close(penalty, (0.49 * squares).mean())
+    (slope,) = torch.autograd.grad(penalty, weight)
+    torch.testing.assert_close(slope, (1.4 * squares).mean())
