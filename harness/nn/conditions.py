@@ -51,3 +51,16 @@ def mismatched(condition: Tensor) -> tuple[Tensor, Tensor]:
     wrong = shuffled(condition)
     differs = (wrong != condition).flatten(1).any(1) if condition.ndim > 1 else wrong != condition
     return wrong, differs.float()
+
+
+def nearly_matched(captions: Tensor) -> tuple[Tensor, Tensor]:
+    """For every row of (B,L) the most alike of the batch's other captions, and where there is one: (B,) of 0.0 and 1.0.
+
+    Alike is who shares most words; ties are broken by lot. A caption that is wrong in one word shows what that word is.
+    """
+    present = captions.new_zeros(len(captions), int(captions.max()) + 1, dtype=torch.float32)
+    present.scatter_(1, captions, 1.0)[:, NOTHING] = 0  # (B,V): which words a caption has
+    shared = present @ present.T + 0.5 * torch.rand(len(captions), len(captions), device=captions.device)
+    same = (captions[:, None] == captions[None]).all(2)  # (B,B)
+    best, row = shared.masked_fill(same, -1.0).max(1)
+    return captions[row], (best >= 0).float()

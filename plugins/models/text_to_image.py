@@ -5,16 +5,17 @@ another's caption, are not, with half the weight each. With `interpolation`, GAN
 to fool the discriminator for captions halfway between two.
 B images, C channels, H=W pixels, D features, L words, Z dimensions of the noise, E of an embedded caption.
 The backbone is the image branch of the discriminator. It never sees the caption, and the representation is read there.
-Differs from the paper: a caption is the mean of its words' embeddings, which each network learns for itself, instead of
-a pre-trained text encoder; image and caption meet by projection (Miyato and Koyama 2018, arXiv:1802.05637); R1 keeps
-the discriminator from running away (Mescheder et al. 2018, arXiv:1801.04406); samples come from a moving average of the
-generator.
+Differs from the paper: the wrong caption is the most alike of the batch, not any other, so that single words count; a
+caption is the mean of its words' embeddings, which each network learns for itself, instead of a pre-trained text
+encoder; image and caption meet by projection (Miyato and Koyama 2018, arXiv:1802.05637); R1 keeps the discriminator
+from running away (Mescheder et al. 2018, arXiv:1801.04406); samples come from a moving average of the generator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from harness.hookspecs import hookimpl
 from harness.nn.adversarial import matching_aware_loss, non_saturating, real_gradient_penalty
 from harness.nn.averaging import Averaged
 from harness.nn.backbone import Backbone
-from harness.nn.conditions import ConditionEncoder, condition_of, mismatched, shuffled
+from harness.nn.conditions import ConditionEncoder, condition_of, mismatched, nearly_matched, shuffled
 from harness.nn.discriminators import MatchingDiscriminator, RunningVerdicts
 from harness.nn.generators import ConditionalGenerator, noise_like
 from harness.records import ImageSpec
@@ -42,8 +43,12 @@ RECIPE = {
 }
 
 
+WRONG = {"any": mismatched, "near": nearly_matched}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
+    wrong: Literal["any", "near"] = "near"  # which other caption of the batch: any, or the one that is most alike
     interpolation: float = 0.0  # weight of GAN-INT's term in the generator's loss; the paper: 1
     real_label: float = 0.9  # what D is to say of real images with their caption; below 1: one-sided label smoothing
     penalty: float = 0.1  # weight of R1, the squared gradient of D on real images; 0: none
@@ -89,7 +94,7 @@ class TextToImage(nn.Module):
         captions = condition_of(batch, "captions")  # (B,L)
         fakes = self.generator(noise_like(batch.inputs, self.config.noise_dim), captions)  # (B,C,H,W)
 
-        others, differs = mismatched(captions)
+        others, differs = WRONG[self.config.wrong](captions)
         images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
         evidence = self.discriminator.evidence(images)  # (B,F)
         right = self.discriminator.match(evidence, self.discriminator.condition(captions))  # (B,) logits

@@ -53,7 +53,7 @@ def test_a_critic_turn_is_minus_the_distance_and_the_penalty() -> None:
 
 
 def test_training_brings_the_gradient_of_the_critic_near_one() -> None:
-    method = small()
+    method = small(n_critic=5)
     optimisation = Optimisation(method, TrainConfig(**RECIPE), "fp32")
     penalties = []
     for _ in range(40):

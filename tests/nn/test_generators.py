@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harness.errors import NotApplicable
-from harness.nn.conditions import ConditionEncoder, mismatched
+from harness.nn.conditions import ConditionEncoder, mismatched, nearly_matched
 from harness.nn.generators import ConditionalGenerator, Generator, noise_like
 from harness.records import ImageSpec
 
@@ -72,3 +72,16 @@ def test_mismatched_conditions_come_from_the_batch_and_say_where_they_are_right_
     captions = torch.tensor([[2, 3, 0], [2, 4, 0], [2, 3, 0]])
     wrong, differs = mismatched(captions)
     assert differs.tolist() == [float(a != b) for a, b in zip(wrong.tolist(), captions.tolist(), strict=True)]
+
+
+def test_the_nearest_other_caption_shares_most_words_and_is_never_the_same() -> None:
+    captions = torch.tensor([[2, 3, 4], [2, 3, 5], [2, 6, 7], [4, 3, 2], [2, 3, 4]])
+    for seed in range(5):
+        torch.manual_seed(seed)
+        wrong, differs = nearly_matched(captions)
+        assert differs.tolist() == [1.0] * 5
+        assert wrong[0].tolist() == wrong[4].tolist() == [4, 3, 2]  # the same words in another order are alike most
+        assert wrong[3].tolist() == [2, 3, 4]
+        assert wrong[1].tolist() in ([2, 3, 4], [4, 3, 2])  # equally alike: by lot
+    _, differs = nearly_matched(torch.tensor([[2, 3, 0]]).expand(4, -1))
+    assert differs.tolist() == [0.0] * 4
