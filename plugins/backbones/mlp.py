@@ -6,6 +6,7 @@ B images, C channels, H=W pixels, D features. It is bound to the image size of i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
@@ -14,13 +15,19 @@ from harness.nn.backbone import Backbone
 from harness.records import ImageSpec
 from harness.specs import BackboneSpec
 
+NORMS: dict[str, list[type[nn.Module]]] = {"batch": [nn.BatchNorm1d], "layer": [nn.LayerNorm], "none": []}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     hidden: int = 400  # units of every layer; D
     layers: int = 1  # linear layers, each followed by ReLU
+    norm: Literal["batch", "layer", "none"] = "none"  # after each linear layer; layer: over its units
+    dropout: float = 0.0  # probability in [0,1) of zeroing a unit after each layer, in training
 
     def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout is a probability in [0,1)")
         if self.hidden < 1 or self.layers < 1:
             raise ValueError("hidden and layers must be at least 1")
 
@@ -29,7 +36,9 @@ def build(data: ImageSpec, config: Config) -> Backbone:
     layers: list[nn.Module] = [nn.Flatten()]
     width = data.channels * data.size * data.size
     for _ in range(config.layers):
-        layers += [nn.Linear(width, config.hidden), nn.ReLU()]
+        layers += [nn.Linear(width, config.hidden), *(norm(config.hidden) for norm in NORMS[config.norm]), nn.ReLU()]
+        if config.dropout:
+            layers.append(nn.Dropout(config.dropout))
         width = config.hidden
     return Backbone(nn.Sequential(*layers), width, data, any_size=False)  # (B,C,H,W) -> (B,D)
 

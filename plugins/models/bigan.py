@@ -5,8 +5,8 @@ D judges pairs of image and code: (x, E(x)) is to be told from (G(z), z). E and 
 (equation 3), which they do at best when each inverts the other. The backbone is the trunk of the encoder: the
 representation is its features, the layer before the encoder's output, or the code E(x) itself.
 Differs from the paper: convolutions instead of perceptrons, z ~ N(0, I) and codes normalised to its moments, the
-non-saturating loss for E and G (both labels swapped), and D's image branch is a network like the backbone with weights
-of its own.
+non-saturating loss for E and G (both labels swapped), R1 on real images (Mescheder et al. 2018, arXiv:1801.04406), and
+D's image branch is a network like the backbone with weights of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from harness.data.batches import Batch
 from harness.hookspecs import hookimpl
-from harness.nn.adversarial import discriminator_loss
+from harness.nn.adversarial import discriminator_loss, real_gradient_penalty
 from harness.nn.backbone import Backbone
 from harness.nn.codes import decoded_line
 from harness.nn.discriminators import SLOPE, Evidence, RunningVerdicts, map_size
@@ -44,9 +44,12 @@ RECIPE = {
 class Config:
     latent_dim: int = 50  # Z, as in the paper
     width: int = 32  # channels of the generator's last maps
+    penalty: float = 0.1  # weight of R1, the squared gradient of D on real images; 0: none
     hidden: int = 256  # F, units of the discriminator's two layers that see image and code
 
     def __post_init__(self) -> None:
+        if self.penalty < 0:
+            raise ValueError("penalty must not be negative (0: none)")
         if min(self.latent_dim, self.width, self.hidden) < 1:
             raise ValueError("latent_dim, width and hidden must be at least 1")
 
@@ -105,10 +108,14 @@ class BiGAN(nn.Module):
         z = noise_like(batch.inputs, self.config.latent_dim)  # (B,Z)
         codes, fakes = self.players["encoder"](batch.inputs), self.players["generator"](z)
 
-        real = self.discriminator(batch.inputs, codes.detach())  # (B,) logits
+        images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
+        real = self.discriminator(images, codes.detach())  # (B,) logits
         fake = self.discriminator(fakes.detach(), z)
         self.verdicts.update(batch, real, fake)
-        yield "discriminator", discriminator_loss(real, fake)
+        loss = discriminator_loss(real, fake)
+        if self.config.penalty:
+            loss = loss + self.config.penalty / 2 * real_gradient_penalty(real, images)
+        yield "discriminator", loss
 
         real, fake = self.discriminator(batch.inputs, codes), self.discriminator(fakes, z)
         yield "players", discriminator_loss(fake, real)  # each pair is to pass as the other

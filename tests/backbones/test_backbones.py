@@ -36,6 +36,18 @@ def test_dropout_acts_in_training_alone(name: str) -> None:
     assert torch.equal(net.eval()(images), net(images))
 
 
+@pytest.mark.parametrize(("norm", "layer"), [("batch", nn.BatchNorm1d), ("layer", nn.LayerNorm), ("none", None)])
+def test_a_perceptron_has_the_same_parameters(norm: str, layer: type | None) -> None:
+    net = mlp.build(SPEC, mlp.Config(hidden=8, layers=2, norm=norm, dropout=0.5))
+    assert sum(isinstance(part, nn.Dropout) for part in net.modules()) == 2
+    assert {type(part) for part in net.trunk} - {nn.Flatten, nn.Linear, nn.ReLU, nn.Dropout} == (
+        {layer} if layer else set()
+    )
+    images = torch.rand(4, 3, 16, 16)
+    assert not torch.equal(net.train()(images), net(images))
+    assert torch.equal(net.eval()(images), net(images))
+
+
 def test_inputs_are_standardised_by_the_source() -> None:
     net = mlp.build(SPEC, mlp.Config(hidden=8))
     images = torch.rand(5, 3, 16, 16)
@@ -52,7 +64,8 @@ def test_resnet18_has_the_small_image_stem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "params"), [(convnet, {"dropout": 1.0}), (convnet, {"width": 0}), (mlp, {"hidden": 0})]
+    ("module", "params"),
+    [(convnet, {"dropout": 1.0}), (convnet, {"width": 0}), (mlp, {"hidden": 0}), (mlp, {"dropout": 1.0})],
 )
 def test_bad_parameters_are_named(module, params: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(params))):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harness.data.batches import Batch
-from harness.nn.adversarial import discriminator_loss
+from harness.nn.adversarial import discriminator_loss, real_gradient_penalty
 from harness.records import ImageSpec, TrainConfig
 from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet
@@ -31,10 +31,13 @@ def test_both_turns_see_pairs_and_the_players_swap_the_labels() -> None:
     (first, judged), (second, played) = method.turns(Batch(inputs=images()))
     torch.manual_seed(1)
     z = torch.randn(16, 6)
-    real = method.discriminator(images(), method.code(images()))
+    shown = images().requires_grad_()
+    real = method.discriminator(shown, method.code(images()))
     fake = method.discriminator(method.decode(z), z)
     assert (first, second) == ("discriminator", "players")
-    torch.testing.assert_close(judged, discriminator_loss(real, fake))
+    penalty = real_gradient_penalty(real, shown)
+    assert penalty > 0
+    torch.testing.assert_close(judged, discriminator_loss(real, fake) + SMALL.penalty / 2 * penalty)
     torch.testing.assert_close(played, discriminator_loss(fake, real))
 
 
