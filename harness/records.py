@@ -184,7 +184,8 @@ class Cell:
     @property
     def title(self) -> str:
         """What a progress line calls this cell: `vae[latent_dim=8] on digits, seed 0`."""
-        return f"{self.method} on {self.source}, seed {self.seed}"
+        untrained = "" if self.budget.amount else ", untrained"
+        return f"{self.method} on {self.source}, seed {self.seed}{untrained}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,10 +128,10 @@ class Subject:
         return torch.cat(parts)
 
     def sampled(self, n: int) -> Sampled:
-        """n new images, the first of a sequence that all evaluations share. On request where the method can do that,
+        """n new images, the first of a sequence that all evaluations share.
 
-        for labels or captions of training rows, so that the mix is that of the source. Raises TrainingFailed if what
-        comes is no image.
+        Where the method samples on request, it is asked for the labels or captions of training rows, drawn with
+        replacement, so that the mix is that of the source. Raises TrainingFailed if what comes is no image.
         """
         while sum(len(part.images) for part in self._samples) < n:
             rows = None

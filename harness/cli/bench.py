@@ -133,9 +133,11 @@ def _dry_run(request: Any, options: Options, registry: Any) -> None:
 
 
 def _print_plan(plan: Plan, path: Path) -> None:
-    width = max(len(_title(planned.cell)) for planned in plan.cells)
-    for planned in plan.cells:
-        print(f"{planned.state:8}  {_title(planned.cell):{width}}  {planned.why}".rstrip())
+    budgets = ", ".join(dict.fromkeys(str(planned.cell.budget) for planned in plan.cells))
+    titles = [_title(planned.cell, with_budget="," in budgets) for planned in plan.cells]
+    width = max(map(len, titles))
+    for planned, title in zip(plan.cells, titles, strict=True):
+        print(f"{planned.state:8}  {title:{width}}  {planned.why}".rstrip())
     counts: dict[str, int] = {}
     for planned in plan.cells:
         counts[planned.state] = counts.get(planned.state, 0) + 1
@@ -143,13 +145,12 @@ def _print_plan(plan: Plan, path: Path) -> None:
     print(
         f"\n{len(plan.cells)} cells, {judged} evaluations: {', '.join(f'{n} {state}' for state, n in counts.items())}"
     )
-    budgets = ", ".join(dict.fromkeys(str(planned.cell.budget) for planned in plan.cells))
     print(f"budget {budgets} for each trained method; results would go to {path}")
 
 
-def _title(cell: Any) -> str:
+def _title(cell: Any, *, with_budget: bool) -> str:
     extras = [str(cell.backbone)] if cell.backbone else []
-    extras += [cell.device, cell.precision]
+    extras += [cell.device, cell.precision, *([str(cell.budget)] if with_budget else [])]
     return f"{cell.title} ({', '.join(extras)})"
 
 
