@@ -51,10 +51,15 @@ class Content:
 
     @property
     def title(self) -> str:
-        learned = [one.label for one in self.series if not one.is_reference]
+        learned = [one.label for one in self.shown if not one.is_reference]
         shown = learned if len(learned) <= 5 else [*learned[:4], f"{len(learned) - 4} more"]
         sources = list(dict.fromkeys(comparison.source for comparison in self.comparisons))
         return f"{', '.join(shown) or 'References'} on {', '.join(sources) or 'nothing'}"
+
+    @property
+    def shown(self) -> list[Series]:
+        """Those with a row, a colour and pictures of their own."""
+        return worth_a_row(self.series)
 
     @property
     def readings(self) -> list[str]:
@@ -76,10 +81,10 @@ def gather(runs: Sequence[Run]) -> Content:
     labels = dataset_labels(result for run in runs for result in run.results)
     frame = joined([tidy_frame(run.results, run.name, labels) for run in runs])
     numbered, series = with_series(frame)
-    look = looks(series)
+    trained = worth_a_row(series)
+    look = looks([*trained, *(one for one in series if one not in trained)])
     compared = comparisons(numbered, series)
     cells = tuple(_cells(runs, numbered, series))
-    trained = worth_a_row(series)
     pictures = shown_pictures([(run.path, one, result) for run, one, result in cells if one in trained], labels)
     rankings = [ranking_chart(c, look, slug(f"ranking-{c.source}-{c.target}")) for c in compared]
     costs = [cost_chart(c, _costs(numbered, c.source), look, slug(f"cost-{c.source}-{c.target}")) for c in compared]

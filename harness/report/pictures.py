@@ -14,6 +14,7 @@ from harness.report.figures import Drawing, feature_map
 from harness.report.series import Series
 
 PNG = b"\x89PNG\r\n\x1a\n"
+REAL = "real"  # the name of pictures that are the same for all methods: shown once
 WIDE = 560  # CSS pixels that small pictures are scaled up to, by whole factors
 BESIDE = 116  # of them for the names of rows
 CELL = 100  # CSS pixels that one image with a text under it is scaled up to
@@ -142,10 +143,16 @@ def shown_pictures(
             series=series, seed=result.cell.seed, source=source, target=target, picture=picture,
             file=folder / picture.file,
         )  # fmt: skip
-        by_name.setdefault(name, []).append(_with_content(shown))
+        shown = _with_content(shown)
+        if not (name == REAL and any(_same(shown, other) for other in by_name.get(name, []))):
+            by_name.setdefault(name, []).append(shown)
     for group in by_name.values():
         group.sort(key=lambda one: (one.source, one.target, one.series.index))
     return by_name
+
+
+def _same(one: Shown, other: Shown) -> bool:
+    return (one.target, one.content) == (other.target, other.content)
 
 
 def _with_content(shown: Shown) -> Shown:

@@ -82,7 +82,7 @@ def test_what_a_run_says_is_escaped(example):
 def test_everything_promised_is_on_the_page(example):
     page = page_of(example)
     for heading in (
-        "Comparison", "with intervals", "Transfer: source × target", "Accuracy against training cost",
+        "Comparison", "with intervals", "Transfer: source × target", "Leading score against training cost",
         "Training curves", "Reconstructions", "Samples", "Asked for in words", "Interpolation", "Map of the features",
         "All scores",
         "What gave no number", "Where the numbers come from",
