@@ -36,7 +36,7 @@ def test_rotation_beats_the_untrained_backbone_on_fashion_mnist(fashion_root: Pa
     [
         ("cgan", "digits[size=16]", "40000 images", 0.9),
         ("diffusion[condition=labels]", "digits[size=16]", "40000 images", 0.9),
-        ("diffusion[condition=captions]", "shapes[size=16]", "60000 images", 0.8),
+        ("diffusion[condition=captions]", "shapes[size=16]", "120000 images", 0.8),
     ],
 )
 def test_samples_show_what_was_asked_for(plugin: str, dataset: str, budget: str, least: float, tmp_path: Path) -> None:
