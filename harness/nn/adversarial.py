@@ -12,6 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# How discriminators without batch statistics and their generators learn: harness.records.TrainConfig.
+RECIPE = {
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "beta1": 0.0,
+    "beta2": 0.99,
+    "warmup": 0.0,
+    "schedule": "constant",
+    "clip_norm": 0.0,
+}
+
 
 def judged_as(logits: Tensor, label: float, weight: Tensor | None = None) -> Tensor:
     """Cross-entropy of the verdicts (B,) with one label for all: -label log D - (1 - label) log(1 - D), in nats.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from harness.data.batches import Batch
 from harness.hookspecs import hookimpl
-from harness.nn.adversarial import discriminator_loss, min_max, non_saturating, real_gradient_penalty
+from harness.nn.adversarial import RECIPE, discriminator_loss, min_max, non_saturating, real_gradient_penalty
 from harness.nn.averaging import Averaged
 from harness.nn.backbone import Backbone
 from harness.nn.discriminators import Discriminator, RunningVerdicts
@@ -27,16 +27,6 @@ from harness.nn.generators import Generator, noise_like
 from harness.records import ImageSpec
 from harness.specs import MethodSpec
 
-RECIPE = {
-    "batch_size": 64,
-    "learning_rate": 1e-3,
-    "weight_decay": 0.0,
-    "beta1": 0.0,
-    "beta2": 0.99,
-    "warmup": 0.0,
-    "schedule": "constant",
-    "clip_norm": 0.0,
-}
 FOOL = {"non-saturating": non_saturating, "minmax": min_max}
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from harness.data.batches import Batch
 from harness.hookspecs import hookimpl
-from harness.nn.adversarial import matching_aware_loss, non_saturating, real_gradient_penalty
+from harness.nn.adversarial import RECIPE, matching_aware_loss, non_saturating, real_gradient_penalty
 from harness.nn.averaging import Averaged
 from harness.nn.backbone import Backbone
 from harness.nn.conditions import ConditionEncoder, condition_of, mismatched, nearly_matched, shuffled
@@ -30,18 +30,6 @@ from harness.nn.discriminators import MatchingDiscriminator, RunningVerdicts
 from harness.nn.generators import ConditionalGenerator, noise_like
 from harness.records import ImageSpec
 from harness.specs import MethodSpec
-
-RECIPE = {
-    "batch_size": 64,
-    "learning_rate": 1e-3,
-    "weight_decay": 0.0,
-    "beta1": 0.0,
-    "beta2": 0.99,
-    "warmup": 0.0,
-    "schedule": "constant",
-    "clip_norm": 0.0,
-}
-
 
 WRONG = {"any": mismatched, "near": nearly_matched}
 
