@@ -16,9 +16,9 @@ from harness.data.images import ImageDataset, to_float
 from harness.errors import TrainingFailed
 from harness.seeding import derived_generator
 
-EARLIEST = 200  # optimiser steps: before that, little has been learned, and nothing has failed
+EARLIEST = 500  # optimiser steps: before that, little has been learned, and nothing has failed
 LOOKED_AT = 64  # samples, and validation images
-LEAST_VARIETY = 0.02  # of samples, as a fraction of the real images' variance
+LEAST_VARIETY = 0.01  # of samples, as a fraction of the real images' variance
 
 
 def check_training(method: Any, source: ImageDataset, *, steps: int, seed: int, device: str) -> None:
