@@ -83,7 +83,8 @@ def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
     for key, group in frame[frame["primary"]].groupby(["evaluation", "score"], sort=False):
         evaluation, score = key
         name, better = evaluation.partition("[")[0], group["better"].iloc[0]
-        one_task = group["chance"].nunique() <= 1 or name == LEADING
+        # Guessing gets the same for all methods of a seed, or they did not have the same task.
+        one_task = bool((group.groupby("seed")["chance"].nunique() <= 1).all()) or name == LEADING
         ranked = better != "none" and name not in NEVER_RANKED and one_task
         unit = group["unit"].iloc[0]
         found.append(Column(evaluation=evaluation, score=score, unit=unit, better=better, ranked=ranked))

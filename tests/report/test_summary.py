@@ -114,6 +114,17 @@ def test_speed_and_tasks_of_their_own_are_never_ranked(digits):
         assert all(not row.entries[index].mark and row.entries[index].gain is None for row in digits.rows)
 
 
+@pytest.mark.parametrize(("of", "ranked"), [("seed", True), ("method", False)])
+def test_a_score_is_ranked_if_all_methods_of_a_seed_had_the_same_chance(results, of, ranked):
+    def changed(result):
+        odds = 0.1 + 0.1 * (result.cell.seed if of == "seed" else list(METHODS).index(result.cell.method.name))
+        found = [replace(e, scores=tuple(replace(s, chance=odds) for s in e.scores)) for e in result.evaluations]
+        return replace(result, evaluations=tuple(found))
+
+    compared = compare([changed(result) for result in results])[0]
+    assert compared.columns[column_of(compared, "knn")].ranked is ranked
+
+
 def test_the_floor_stands_beside_the_distance(digits):
     entry = rows_of(digits)["vae"].entries[column_of(digits, "fid")]
     assert entry.floor == pytest.approx(2.1)
