@@ -1,12 +1,11 @@
 """How well decoded images explain real ones: log-likelihoods in nats, and the errors of autoencoders.
 
-B images, C channels, H=W pixels. A decoder gives logits (B,C,H,W); their sigmoid is the decoded image, the mean of
-either distribution. The Gaussian has one variance for all values, in squared pixel values.
+B images, C channels, H=W pixels. A decoder gives logits (B,C,H,W); their sigmoid is the decoded image.
 """
 
 from __future__ import annotations
 
-from math import pi
+from math import log, pi
 from typing import Literal
 
 import torch.nn.functional as F
@@ -21,9 +20,9 @@ def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
 
 
-def gaussian_nll(logits: Tensor, images: Tensor, variance: Tensor) -> Tensor:
-    """-log N(x; sigmoid(logits), variance), summed over pixels, mean over the batch: nats per image."""
-    return 0.5 * summed_squared_error(logits, images) / variance + _gaussian_constant(images, variance)
+def gaussian_nll(logits: Tensor, images: Tensor) -> Tensor:
+    """-log N(x; sigmoid(logits), I), summed over pixels, mean over the batch: nats per image."""
+    return 0.5 * summed_squared_error(logits, images) + _gaussian_constant(images)
 
 
 def summed_squared_error(logits: Tensor, images: Tensor) -> Tensor:
@@ -36,15 +35,19 @@ def reconstruction_error(kind: Error, logits: Tensor, images: Tensor) -> Tensor:
     return bernoulli_nll(logits, images) if kind == "bce" else summed_squared_error(logits, images)
 
 
-def log_likelihood(likelihood: Likelihood, logits: Tensor, images: Tensor, variance: Tensor) -> Tensor:
-    """log p(x|z) of each image: (B,C,H,W) twice -> (B,) nats. The variance is the Gaussian's."""
+def nll(likelihood: Likelihood, logits: Tensor, images: Tensor) -> Tensor:
+    """-log p(x|z), mean over the batch: nats per image."""
+    return bernoulli_nll(logits, images) if likelihood == "bernoulli" else gaussian_nll(logits, images)
+
+
+def log_likelihood(likelihood: Likelihood, logits: Tensor, images: Tensor) -> Tensor:
+    """log p(x|z) of each image: (B,C,H,W) twice -> (B,) nats."""
     logits = logits.float()
     if likelihood == "bernoulli":
         return -F.binary_cross_entropy_with_logits(logits, images, reduction="none").flatten(1).sum(1)
-    error = (images - logits.sigmoid()).square().flatten(1).sum(1)  # (B,)
-    return -0.5 * error / variance - _gaussian_constant(images, variance)
+    return -0.5 * (images - logits.sigmoid()).square().flatten(1).sum(1) - _gaussian_constant(images)
 
 
-def _gaussian_constant(images: Tensor, variance: Tensor) -> Tensor:
-    """-log of the Gaussian's density at its mean, in nats per image."""
-    return 0.5 * (2 * pi * variance).log() * images[0].numel()
+def _gaussian_constant(images: Tensor) -> float:
+    """-log of a unit Gaussian's density at its mean, in nats per image."""
+    return 0.5 * log(2 * pi) * images[0].numel()

@@ -3,9 +3,8 @@
 B images, C channels, H=W pixels, D features, L latent dimensions, S importance samples.
 The loss is the negative evidence lower bound in nats per image: the reconstruction term summed over pixels, plus beta
 times the divergence of q(z|x) = N(mu, sigma^2) from N(0, I). The representation is mu, never a draw of z.
-p(x|z) is Bernoulli, or Gaussian with one variance for all values of all images, which is the mean squared error of the
-reconstruction at that time: the most likely one, so that it needs no tuning (Rybkin et al. 2021, arXiv:2006.13202,
-section 3.3). A Bernoulli mean is never sure of a grey value: it spends next to nothing on colours, which stay grey.
+p(x|z) is Bernoulli; Gaussian with unit variance, which is more than an image has, so that little is kept of it; or
+Gaussian with a variance that is learned. A Bernoulli is never sure of a grey value: what it keeps of colours is grey.
 Differs from the paper: a convolutional decoder by default, AdamW, and grey values as Bernoulli means, as is common.
 The perceptron of 784-400-40-400-784 units that is often reported is `vae[latent_dim=40,decoder=mlp]` on the backbone
 `mlp`, which standardises its inputs.
@@ -18,21 +17,19 @@ from math import log
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.data.batches import Batch
 from harness.hookspecs import hookimpl
 from harness.nn.backbone import Backbone
+from harness.nn.calibrated_gaussian import CalibratedGaussian
 from harness.nn.codes import ACTIVE, active_units, decoded_line
 from harness.nn.decoders import Kind, code_decoder
-from harness.nn.likelihoods import Likelihood, bernoulli_nll, gaussian_nll, log_likelihood
+from harness.nn.likelihoods import log_likelihood, nll
 from harness.records import ImageSpec
 from harness.specs import MethodSpec
 
 DECODED = 1_024  # images at once, in the bound
-SMALLEST_VARIANCE = 1e-6  # of the Gaussian, in squared pixel values
-FORGETTING = 0.1  # weight of a batch in the moving average of that variance, by which images are judged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +37,7 @@ class Config:
     latent_dim: int = 32  # L
     beta: float = 1.0  # weight of the divergence; 1 is the evidence lower bound
     warmup: float = 0.0  # fraction of the budget in [0,1] in which that weight rises linearly from 0 to beta
-    likelihood: Literal["auto", Likelihood] = "auto"  # p(x|z); auto: gaussian for colours, else bernoulli
+    likelihood: Literal["auto", "bernoulli", "gaussian", "calibrated"] = "auto"  # auto: calibrated for colours
     decoder: Kind = "conv"  # mlp: one hidden layer
     hidden: int = 400  # units of the mlp decoder's hidden layer
 
@@ -54,14 +51,12 @@ class Config:
 
 
 class VAE(nn.Module):
-    variance: Tensor
-
     def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
         super().__init__()
         self.config = config
         self.likelihood = likelihood_for(data, config)
+        self.calibrated = CalibratedGaussian()  # p(x|z) where that is the likelihood
         self.backbone = backbone  # (B,C,H,W) -> (B,D)
-        self.register_buffer("variance", torch.ones(()))  # of the Gaussian p(x|z)
         self.posterior = nn.Linear(backbone.dim, 2 * config.latent_dim)  # (B,D) -> (B,2L)
         self.decoder = code_decoder(config.decoder, config.latent_dim, data, config.hidden)  # (B,L) -> (B,C,H,W)
 
@@ -77,13 +72,15 @@ class VAE(nn.Module):
 
     def _reconstruction_term(self, logits: Tensor, images: Tensor) -> Tensor:
         """-log p(x|z), mean over the batch: nats per image."""
-        if self.likelihood == "bernoulli":
-            return bernoulli_nll(logits, images)
-        if not self.training:
-            return gaussian_nll(logits, images, self.variance)
-        variance = F.mse_loss(logits.detach().float().sigmoid(), images).clamp_min(SMALLEST_VARIANCE)
-        self.variance.lerp_(variance, FORGETTING)
-        return gaussian_nll(logits, images, variance)
+        if self.likelihood == "calibrated":
+            return self.calibrated.nll(logits, images)
+        return nll(self.likelihood, logits, images)
+
+    def _log_likelihood(self, logits: Tensor, images: Tensor) -> Tensor:
+        """log p(x|z) of each image: (B,C,H,W) twice -> (B,) nats."""
+        if self.likelihood == "calibrated":
+            return self.calibrated.log_likelihood(logits, images)
+        return log_likelihood(self.likelihood, logits, images)
 
     def beta_at(self, progress: float) -> float:
         """The weight of the divergence once this fraction of the budget is spent."""
@@ -126,8 +123,7 @@ class VAE(nn.Module):
         """log 1/S sum_s p(x|z_s) p(z_s) / q(z_s|x), z_s from q(z|x): (B,C,H,W) -> (B,) nats per image.
 
         Burda et al. 2016, arXiv:1509.00519, equation 8; S = 1 gives the evidence lower bound. For grey values the
-        Bernoulli p(x|z) is no density: its bound compares only with that of other Bernoulli decoders. The Gaussian's
-        is a density of values in [0,1], whose logarithm may be positive.
+        Bernoulli p(x|z) is no density: its bound compares only with that of other Bernoulli decoders.
         """
         return torch.cat([self._bound(part, samples) for part in images.split(DECODED)])
 
@@ -140,10 +136,10 @@ class VAE(nn.Module):
             noise = torch.randn(shape, device=mu.device)  # (S,B,L)
             z = mu + noise * (0.5 * log_variance).exp()
             repeated = images.expand(len(z), *images.shape).flatten(0, 1)  # (S*B,C,H,W)
-            log_p = log_likelihood(self.likelihood, self.decoder(z.flatten(0, 1)), repeated, self.variance)
+            log_p = self._log_likelihood(self.decoder(z.flatten(0, 1)), repeated).view(len(z), -1)
             # log p(z) - log q(z|x): both Gaussians have the same constant
             log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(2)  # (S,B)
-            total = torch.logaddexp(total, (log_p.view(len(z), -1) + log_ratio).logsumexp(0))
+            total = torch.logaddexp(total, (log_p + log_ratio).logsumexp(0))
         return total - log(samples)
 
     def diagnose(self, images: Tensor) -> str:
@@ -153,9 +149,9 @@ class VAE(nn.Module):
         return f"posterior collapse: {found}; lower beta, or give it a warmup"
 
 
-def likelihood_for(data: ImageSpec, config: Config) -> Likelihood:
+def likelihood_for(data: ImageSpec, config: Config) -> Literal["bernoulli", "gaussian", "calibrated"]:
     if config.likelihood == "auto":
-        return "gaussian" if data.channels > 1 else "bernoulli"
+        return "calibrated" if data.channels > 1 else "bernoulli"
     return config.likelihood
 
 

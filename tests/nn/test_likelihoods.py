@@ -6,31 +6,19 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal
 
-from harness.nn.likelihoods import (
-    bernoulli_nll,
-    gaussian_nll,
-    log_likelihood,
-    reconstruction_error,
-    summed_squared_error,
-)
+from harness.nn.likelihoods import bernoulli_nll, log_likelihood, nll, reconstruction_error, summed_squared_error
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = torch.randn(4, 3, 5, 5, generator=GENERATOR)
 BINARY = torch.randint(0, 2, (4, 3, 5, 5), generator=GENERATOR).float()
-VARIANCE = torch.tensor(0.04)
+DISTRIBUTIONS = {"bernoulli": Bernoulli(logits=LOGITS), "gaussian": Normal(LOGITS.sigmoid(), 1.0)}
 
 
-def test_a_bernoulli_is_that_of_torch_distributions() -> None:
-    expected = Bernoulli(logits=LOGITS).log_prob(BINARY).sum((1, 2, 3))  # (B,)
-    torch.testing.assert_close(log_likelihood("bernoulli", LOGITS, BINARY, VARIANCE), expected)
-    torch.testing.assert_close(bernoulli_nll(LOGITS, BINARY), -expected.mean())
-
-
-def test_a_gaussian_is_that_of_torch_distributions() -> None:
-    images = torch.rand(4, 3, 5, 5, generator=GENERATOR)
-    expected = Normal(LOGITS.sigmoid(), VARIANCE.sqrt()).log_prob(images).sum((1, 2, 3))  # (B,)
-    torch.testing.assert_close(log_likelihood("gaussian", LOGITS, images, VARIANCE), expected)
-    torch.testing.assert_close(gaussian_nll(LOGITS, images, VARIANCE), -expected.mean())
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_it_is_the_density_of_torch_distributions(likelihood) -> None:
+    expected = DISTRIBUTIONS[likelihood].log_prob(BINARY).sum((1, 2, 3))  # (B,)
+    torch.testing.assert_close(log_likelihood(likelihood, LOGITS, BINARY), expected)
+    torch.testing.assert_close(nll(likelihood, LOGITS, BINARY), -expected.mean())
 
 
 def test_errors_of_an_autoencoder() -> None:
