@@ -15,7 +15,7 @@ from harness.report.figures import Drawing, cost_chart, curve_panel, ranking_cha
 from harness.report.palette import Look, looks
 from harness.report.pictures import PICTURE_ORDER, Shown, shown_pictures, slug
 from harness.report.reading import reading
-from harness.report.series import Series, differing_provenance, with_series, worth_a_row
+from harness.report.series import Series, differing_provenance, usual_budget, with_series, worth_a_row
 from harness.report.summary import Comparison, comparisons
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
 
@@ -60,6 +60,15 @@ class Content:
     def shown(self) -> list[Series]:
         """Those with a row, a colour and pictures of their own."""
         return worth_a_row(self.series)
+
+    @property
+    def trained_for(self) -> str:
+        """The budget: of all, or of most, where the others say theirs."""
+        budgets = [one.budget for one in self.series if not one.is_untrained]
+        usual, count = usual_budget(budgets), len(set(budgets))
+        if count <= 1:
+            return f"the same budget{usual and f', {usual}'}"
+        return f"{usual}, or for the budget in their name" if usual else "the budget in their name"
 
     @property
     def readings(self) -> list[str]:

@@ -32,6 +32,11 @@ class Column:
     ranked: bool
 
     @property
+    def teaches(self) -> bool:
+        """Does it tell what training gave, where methods were judged before it too?"""
+        return self.better != "none" and self.evaluation.partition("[")[0] not in NEVER_RANKED
+
+    @property
     def name(self) -> str:
         return self.evaluation if self.evaluation == self.score else f"{self.evaluation} {self.score}"
 

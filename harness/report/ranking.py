@@ -12,10 +12,12 @@ from harness.stats import Difference, holm, overlaps, paired_difference
 
 
 def compared(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
-    """Add to one column's entries their gains over the baseline, with corrected p, and the marks."""
+    """Add to one column's entries what training gave, their gains over the baseline with corrected p, and the marks."""
+    if column.teaches:
+        entries = _with_untrained(entries, column, series)
     if not column.ranked:
         return entries
-    return _with_marks(_with_gains(_with_untrained(entries, column, series), column, series), column, series)
+    return _with_marks(_with_gains(entries, column, series), column, series)
 
 
 def _with_untrained(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:

@@ -1,12 +1,13 @@
 """Which rows of the tidy frame are replicates of one thing: a series is a method in one setting, over its seeds.
 
-A setting shows in the label only where there are several of it. Runs that differ in provenance are told apart by
-their name; runs that agree in it pool their seeds.
+A setting shows in the label only where there are several of it; the budget of most is not repeated there. Runs that
+differ in provenance are told apart by their name; runs that agree in it pool their seeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -82,8 +83,9 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
     unique = unique.assign(order=order).sort_values(["order", *keys], ignore_index=True)[keys]
     trained = unique[~unique["budget"].str.startswith("0 ")]  # untrained ones say so: no other label needs its budget
     varying = [name for name in _SETTINGS if _varies(trained, "run_shown" if name == "run" else name)]
+    usual = usual_budget(trained["budget"])
     series = [
-        _series(index, dict(zip(keys, values, strict=True)), varying)
+        _series(index, dict(zip(keys, values, strict=True)), varying, usual)
         for index, values in enumerate(unique.itertuples(index=False, name=None))
     ]
     numbered = unique.assign(series=range(len(unique)))
@@ -96,11 +98,20 @@ def _varies(unique: pd.DataFrame, column: str) -> bool:
     return values.nunique() > 1
 
 
-def _series(index: int, values: dict, varying: Sequence[str]) -> Series:
+def usual_budget(budgets: Iterable[str]) -> str:
+    """That of more than half of the series, or nothing."""
+    count = Counter(budgets)
+    budget, times = max(count.items(), key=lambda item: item[1], default=("", 0))
+    return budget if 2 * times > count.total() else ""
+
+
+def _series(index: int, values: dict, varying: Sequence[str], usual: str) -> Series:
     values["run"] = values.pop("run_shown")
-    shown = [values[name] for name in varying if values[name] and not (name == "budget" and values[name][:2] == "0 ")]
-    untrained = ["untrained"] if values["budget"][:2] == "0 " else []
-    return Series(index=index, label=" · ".join([values["method"], *shown, *untrained]), **values)
+    untrained = values["budget"][:2] == "0 "
+    unsaid = {"budget"} if untrained or values["budget"] == usual else set()
+    shown = [values[name] for name in varying if values[name] and name not in unsaid]
+    label = " · ".join([values["method"], *shown, *(["untrained"] if untrained else [])])
+    return Series(index=index, label=label, **values)
 
 
 def untrained_self(one: Series, everything: Sequence[Series]) -> Series | None:

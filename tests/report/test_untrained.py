@@ -65,6 +65,49 @@ def test_an_untrained_method_alone_is_a_row_that_says_so(both: list[CellResult])
     assert [row.series.label.endswith("· untrained") for row in rows.rows if "vae" in row.series.label] == [True]
 
 
+def test_what_training_gave_needs_no_rank(both: list[CellResult]) -> None:
+    """Other methods may have another task in a column: each is still comparable with its own beginning."""
+
+    def changed(result: CellResult) -> CellResult:
+        odds = 0.1 if result.cell.method.name == "vae" else 0.2
+        found = [replace(e, scores=tuple(replace(s, chance=odds) for s in e.scores)) for e in result.evaluations]
+        return replace(result, evaluations=tuple(found))
+
+    comparison = compare([changed(result) for result in both])
+    names = [column.evaluation for column in comparison.columns]
+    index = names.index("knn")
+    (vae,) = [row for row in comparison.rows if row.series.label == "vae"]
+    assert not comparison.columns[index].ranked
+    assert vae.entries[index].learned.effect == pytest.approx(0.2)
+    assert vae.entries[names.index("throughput")].learned is None
+
+
+def longer(result: CellResult, epochs: int) -> CellResult:
+    return replace(result, cell=replace(result.cell, budget=Budget(amount=epochs, unit="epochs")))
+
+
+def test_only_an_unusual_budget_stands_in_the_name(both: list[CellResult], tmp_path: Path) -> None:
+    results = [longer(r, 80) if r.cell.method.name == "rotation" and r.cell.budget.amount else r for r in both]
+    labels = [row.series.label for row in compare(results).rows]
+    assert [label for label in labels if "·" in label] == ["rotation · 80 epochs"]
+    content = gather([Run(name="run", path=tmp_path, results=tuple(results), environment={}, request={})])
+    assert content.trained_for == "40 epochs, or for the budget in their name"
+    assert content.trained_for in page(content)
+
+
+def test_without_a_usual_budget_every_name_has_one(both: list[CellResult], tmp_path: Path) -> None:
+    trained = [result for result in both if result.cell.budget.amount]
+    results = [*trained, *(longer(replace(r, key=f"{r.key}-80"), 80) for r in trained)]
+    content = gather([Run(name="run", path=tmp_path, results=tuple(results), environment={}, request={})])
+    assert content.trained_for == "the budget in their name"
+    assert all("epochs" in one.label for one in content.series)
+
+
+def test_one_budget_for_all_is_said_once(both: list[CellResult], tmp_path: Path) -> None:
+    content = gather([Run(name="run", path=tmp_path, results=tuple(both), environment={}, request={})])
+    assert content.trained_for == "the same budget, 40 epochs"
+
+
 def test_both_reports_have_the_table(both: list[CellResult], tmp_path: Path) -> None:
     run = Run(name="run", path=tmp_path, results=tuple(both), environment={}, request={})
     content = gather([run])
