@@ -31,9 +31,12 @@ def check_training(method: Any, source: ImageDataset, *, steps: int, seed: int, 
     with torch.no_grad():
         if "sample" in able:
             samples = _samples(method, source, len(real), derived_generator(seed, "diagnosis"), device)
-            share = variety(samples) / max(variety(real), 1e-12)
-            if not share >= LEAST_VARIETY:
-                raise TrainingFailed(f"single mode: the variance between samples is {share:.2g} of that between images")
+            _check_modes(samples, real, "single mode: the variance between samples")
+            if getattr(method, "condition", "") == "labels":
+                assert source.validation.labels is not None
+                labels = source.validation.labels[: len(real)].to(device)
+                within = (centred(samples, labels), centred(real, labels))
+                _check_modes(*within, "a single mode of each class: the variance between its samples")
         reason = method.diagnose(real) if "diagnose" in able else ""
     if reason:
         raise TrainingFailed(reason)
@@ -42,6 +45,20 @@ def check_training(method: Any, source: ImageDataset, *, steps: int, seed: int, 
 def variety(images: Tensor) -> float:
     """The variance of a pixel between images (N,C,H,W), averaged over pixels."""
     return float(images.float().var(0).mean())
+
+
+def centred(images: Tensor, labels: Tensor) -> Tensor:
+    """Images (N,...) minus the mean image of their class: what their labels (N,) do not tell."""
+    _, group = labels.unique(return_inverse=True)  # (N,)
+    sums = images.new_zeros(int(group.max()) + 1, *images.shape[1:]).index_add_(0, group, images)
+    counts = group.bincount().view(-1, *[1] * (images.ndim - 1))
+    return images - (sums / counts)[group]
+
+
+def _check_modes(samples: Tensor, real: Tensor, what: str) -> None:
+    expected = variety(real)
+    if not variety(samples) >= LEAST_VARIETY * expected:
+        raise TrainingFailed(f"{what} is {variety(samples) / max(expected, 1e-12):.2g} of that between images")
 
 
 def _samples(method: Any, source: ImageDataset, n: int, generator: torch.Generator, device: str) -> Tensor:

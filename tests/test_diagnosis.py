@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from harness.data.images import ImageDataset
 from harness.data.splits import split_dataset
-from harness.diagnosis import EARLIEST, check_training, variety
+from harness.diagnosis import EARLIEST, centred, check_training, variety
 from harness.errors import TrainingFailed
 from harness_plugins.datasets import digits
 
@@ -29,6 +29,20 @@ class Sampler(nn.Module):
     def sample_as(self, condition: Tensor, generator: torch.Generator) -> Tensor:
         assert condition.dtype == torch.int64
         return self.sample(len(condition), generator)
+
+
+class OneOfEachClass(nn.Module):
+    """Draws each class in one way, with so much noise."""
+
+    condition = "labels"
+
+    def __init__(self, noise: float) -> None:
+        super().__init__()
+        self.noise = noise
+
+    def sample_as(self, condition: Tensor, generator: torch.Generator) -> Tensor:
+        images = torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))[condition]
+        return images + self.noise * torch.randn(images.shape, generator=generator)
 
 
 class Confessing(nn.Module):
@@ -57,6 +71,20 @@ def test_samples_of_a_single_mode_fail_and_varied_ones_do_not(data: ImageDataset
     check(Sampler(0.2, condition), data)
     with pytest.raises(TrainingFailed, match="single mode: the variance between samples is"):
         check(Sampler(0.01, condition), data)
+
+
+def test_a_class_that_is_drawn_in_one_way_fails(data: ImageDataset) -> None:
+    check(OneOfEachClass(0.2), data)
+    with pytest.raises(TrainingFailed, match="a single mode of each class: the variance between its samples is"):
+        check(OneOfEachClass(0.01), data)
+
+
+def test_centred_images_keep_what_differs_within_a_class() -> None:
+    images, labels = torch.randn(9, 2, 3, 3), torch.tensor([4, 1, 4, 7, 1, 1, 4, 7, 1])
+    found = centred(images, labels)
+    for label in (1, 4, 7):
+        mine = images[labels == label]
+        torch.testing.assert_close(found[labels == label], mine - mine.mean(0))
 
 
 def test_what_a_method_knows_of_itself_fails_it(data: ImageDataset) -> None:

@@ -86,7 +86,7 @@ def real_gradient_penalty(verdicts: Tensor, images: Tensor) -> Tensor:
     """R1: |grad D(x)|^2 of the verdicts (B,) on real images (B,C,H,W), summed over pixels, mean over images.
 
     It keeps the discriminator from running away from the generator. Mescheder et al. 2018, arXiv:1801.04406, equation 9
-    without its factor. The images must ask for a gradient; each verdict must depend on its own image alone.
+    without its factor. The images must ask for a gradient; where verdicts see the whole batch, it is that of their sum.
     """
     (gradient,) = torch.autograd.grad(verdicts.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()

@@ -74,23 +74,43 @@ class MatchingDiscriminator(nn.Module):
     """Is the image real, and what was asked for? l = w.h(x) + <V e(c), h(x)>: evidence h, condition c.
 
     The inner product is the projection discriminator of Miyato and Koyama 2018, arXiv:1802.05637, equation 3.
-    Evidence is computed once, however many conditions an image is judged against.
+    `variety`, from evidence (B,F) and conditions to (B,), adds what the batch as a whole says to each logit.
     """
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, hidden: int, condition: ConditionEncoder) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        data: ImageSpec,
+        hidden: int,
+        condition: ConditionEncoder,
+        variety: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.evidence = Evidence(backbone, data, hidden)
         self.verdict = nn.Linear(hidden, 1)
         self.condition = condition  # (B,) or (B,L) -> (B,E)
         self.project = nn.Linear(condition.dim, hidden, bias=False)  # V: (B,E) -> (B,F)
+        self.variety = variety
 
     def match(self, evidence: Tensor, embedded: Tensor) -> Tensor:
         """Evidence (B,F) and embedded conditions (B,E) -> logits (B,)."""
         agreement = (self.project(embedded) * evidence).sum(1)
         return self.verdict(evidence).squeeze(1) + agreement
 
+    def judge(self, images: Tensor, condition: Tensor, *asked: Tensor) -> list[Tensor]:
+        """Logits (B,) for each of the conditions asked about, of images that are of, or were made for, `condition`.
+
+        Evidence is computed once, however many conditions are asked about.
+        """
+        evidence = self.evidence(images)  # (B,F)
+        verdicts = [self.match(evidence, self.condition(one)) for one in asked]
+        if self.variety is None:
+            return verdicts
+        batch = self.variety(evidence, condition)  # (B,)
+        return [verdict + batch for verdict in verdicts]
+
     def forward(self, images: Tensor, condition: Tensor) -> Tensor:
-        return self.match(self.evidence(images), self.condition(condition))  # (B,)
+        return self.judge(images, condition, condition)[0]  # (B,)
 
 
 def map_size(backbone: Backbone, data: ImageSpec) -> int:

@@ -23,18 +23,23 @@ Record = Mapping[str, Any]  # a row of the tidy frame; None for nothing
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A primary score of an evaluation; `ranked` where a better value means a better method."""
+    """A primary score of an evaluation."""
 
     evaluation: str
     score: str
     unit: str
     better: str
-    ranked: bool
+    one_task: bool  # guessing gets the same for all methods of a seed
 
     @property
     def teaches(self) -> bool:
         """Does it tell what training gave, where methods were judged before it too?"""
         return self.better != "none" and self.evaluation.partition("[")[0] not in NEVER_RANKED
+
+    @property
+    def ranked(self) -> bool:
+        """Does a better value mean a better method?"""
+        return self.teaches and self.one_task
 
     @property
     def name(self) -> str:
@@ -87,12 +92,10 @@ def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
     key: Any
     for key, group in frame[frame["primary"]].groupby(["evaluation", "score"], sort=False):
         evaluation, score = key
-        name, better = evaluation.partition("[")[0], group["better"].iloc[0]
-        # Guessing gets the same for all methods of a seed, or they did not have the same task.
-        one_task = bool((group.groupby("seed")["chance"].nunique() <= 1).all()) or name == LEADING
-        ranked = better != "none" and name not in NEVER_RANKED and one_task
-        unit = group["unit"].iloc[0]
-        found.append(Column(evaluation=evaluation, score=score, unit=unit, better=better, ranked=ranked))
+        one_task = bool((group.groupby("seed")["chance"].nunique() <= 1).all())
+        one_task = one_task or evaluation.partition("[")[0] == LEADING
+        unit, better = group["unit"].iloc[0], group["better"].iloc[0]
+        found.append(Column(evaluation=evaluation, score=score, unit=unit, better=better, one_task=one_task))
     return tuple(sorted(found, key=_place))
 
 

@@ -22,7 +22,7 @@ def reading(comparison: Comparison) -> str:
     assert first.estimate is not None
     parts = [
         f"By {column.name} on {comparison.title}, {scored[0].series.label} is the best method with "
-        f"{_with_interval(first.estimate, column.unit)}{_gain_text(first, column.unit)}"
+        f"{_with_interval(first.estimate, column.unit)}{_gain_text(first, column.unit)}{_before(first, column.unit)}"
     ]
     close = [row.series.label for row in scored[1:] if _indistinct(first, comparison.leading_entry(row), column)]
     if close:
@@ -52,6 +52,13 @@ def _gain_text(entry: Entry, unit: str) -> str:
     if entry.gain.effect <= 0:
         return f", which is not above random-init ({'; '.join(filter(None, (size, says)))})"
     return f", {size} over random-init" + (f" ({says})" if says else "")
+
+
+def _before(entry: Entry, unit: str) -> str:
+    """A readout with more features than another is ahead of it before anything was learned."""
+    if entry.untrained is None:
+        return ""
+    return f"; before training it had {_with_interval(entry.untrained, unit)}"
 
 
 def _reference_texts(comparison: Comparison, column: Column, first: Estimate) -> list[str]:

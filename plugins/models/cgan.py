@@ -6,8 +6,10 @@ discriminator by projection, Miyato and Koyama 2018, arXiv:1802.05637.
 B images, C channels, H=W pixels, D features, Z dimensions of the noise, E of an embedded label.
 The backbone is the trunk of the discriminator. It never sees the label, and the representation is read from it.
 Differs from the papers: the generator gets the label's embedding beside the noise; a wrong label is that of another
-image of the batch; R1 keeps the discriminator from running away (Mescheder et al. 2018, arXiv:1801.04406); samples come
-from a moving average of the generator.
+image of the batch; the discriminator also sees how much a batch's images of a class differ (after Karras et al. 2018,
+arXiv:1710.10196), without which each class of `shapes` is drawn at one place; R1, of a batch's verdicts together, keeps
+the discriminator from running away (Mescheder et al. 2018, arXiv:1801.04406); samples come from a moving average of the
+generator.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from harness.nn.backbone import Backbone
 from harness.nn.conditions import ConditionEncoder, condition_of, mismatched
 from harness.nn.discriminators import MatchingDiscriminator, RunningVerdicts
 from harness.nn.generators import ConditionalGenerator, noise_like
+from harness.nn.variety import ClassVariety
 from harness.records import ImageSpec
 from harness.specs import MethodSpec
 
@@ -38,6 +41,7 @@ class Config:
     embedding_dim: int = 16  # E; small beside Z, or samples of one class are all alike
     width: int = 32  # channels of the generator's last maps
     hidden: int = 128  # units between the backbone and the verdict
+    variety: bool = True  # D also sees how much the batch's images of a class differ; false: each image alone
     average: float = 0.99  # decay of the generator's moving average, per step; 0: sample from the last weights
 
     def __post_init__(self) -> None:
@@ -58,7 +62,8 @@ class ConditionalGAN(nn.Module):
         super().__init__()
         self.config = config
         shown, judged = (ConditionEncoder("labels", data, config.embedding_dim) for _ in range(2))  # (B,) -> (B,E)
-        self.discriminator = MatchingDiscriminator(backbone, data, config.hidden, judged)
+        variety = ClassVariety(config.hidden, len(data.classes)) if config.variety else None
+        self.discriminator = MatchingDiscriminator(backbone, data, config.hidden, judged, variety)
         self.generator = ConditionalGenerator(config.noise_dim, shown, data, config.width)
         self.averaged = Averaged(self.generator, config.average)
         self.verdicts = RunningVerdicts()
@@ -73,9 +78,7 @@ class ConditionalGAN(nn.Module):
 
         others, differs = mismatched(labels)
         images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
-        evidence = self.discriminator.evidence(images)  # (B,F)
-        right = self.discriminator.match(evidence, self.discriminator.condition(labels))  # (B,) logits
-        wrong = self.discriminator.match(evidence, self.discriminator.condition(others))
+        right, wrong = self.discriminator.judge(images, labels, labels, others)  # (B,) logits
         fake = self.discriminator(fakes.detach(), labels)
         self.verdicts.update(batch, right, fake)
         loss = matching_aware_loss(right, fake, wrong, differs, self.config.real_label)
@@ -115,5 +118,5 @@ def harness_method() -> MethodSpec:
         config=Config,
         source="arXiv:1411.1784, arXiv:1605.05396",
         uses=("labels",),
-        recipe=RECIPE,
+        recipe={**RECIPE, "batch_size": 32},
     )

@@ -84,9 +84,7 @@ class TextToImage(nn.Module):
 
         others, differs = WRONG[self.config.wrong](captions)
         images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
-        evidence = self.discriminator.evidence(images)  # (B,F)
-        right = self.discriminator.match(evidence, self.discriminator.condition(captions))  # (B,) logits
-        wrong = self.discriminator.match(evidence, self.discriminator.condition(others))
+        right, wrong = self.discriminator.judge(images, captions, captions, others)  # (B,) logits
         fake = self.discriminator(fakes.detach(), captions)
         self.verdicts.update(batch, right, fake)
         loss = matching_aware_loss(right, fake, wrong, differs, self.config.real_label)

@@ -14,6 +14,7 @@ from harness.report.content import Run, gather
 from harness.report.html import page
 from harness.report.markdown import markdown
 from harness.report.numbers import apart
+from harness.report.reading import reading
 from harness.report.series import with_series
 from harness.report.summary import Comparison, comparisons
 from harness.stats import Estimate
@@ -51,6 +52,15 @@ def test_an_untrained_twin_has_no_row_but_says_what_training_gave(both: list[Cel
     assert entry.untrained.mean == pytest.approx(entry.estimate.mean - 0.2)
     assert apart(entry.untrained, entry.estimate) == "intervals apart"
     assert not any(row.entries[0].learned for row in comparison.rows if row is not vae)
+
+
+def test_the_sentence_says_what_the_best_had_before_training(both: list[CellResult]) -> None:
+    twin = [untrained(result) for result in both if result.cell.method.name == "rotation"]
+    comparison = compare([*both, *twin])
+    (best,) = [row for row in comparison.rows if row.series.label == "rotation"]
+    before = best.entries[0].estimate.mean - 0.2
+    assert f"(p < 0.001); before training it had {before:.3f} [" in reading(comparison)
+    assert "before training" not in reading(compare(both))
 
 
 def test_marks_and_gains_are_those_of_a_run_without_the_twin(both: list[CellResult]) -> None:
