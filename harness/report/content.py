@@ -11,12 +11,13 @@ import pandas as pd
 
 from harness.frame import PROVENANCE, TRAINING, dataset_labels, joined, tidy_frame
 from harness.records import CellResult
-from harness.report.figures import Drawing, cost_chart, curve_panel, ranking_chart
+from harness.report.figures import Drawing, cost_chart, curve_panel, ranking_chart, sweep_chart
 from harness.report.palette import Look, looks
 from harness.report.pictures import PICTURE_ORDER, Shown, shown_pictures, slug
 from harness.report.reading import reading
 from harness.report.series import Series, differing_provenance, usual_budget, with_series, worth_a_row
 from harness.report.summary import Comparison, comparisons
+from harness.report.sweeps import sweeps
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
 
 
@@ -42,6 +43,7 @@ class Content:
     comparisons: tuple[Comparison, ...]
     differing: tuple[str, ...]  # provenance columns in which the runs differ
     rankings: tuple[Drawing, ...]
+    sweeps: tuple[Drawing, ...]
     costs: tuple[Drawing, ...]
     curves: tuple[Drawing, ...]
     pictures: dict[str, list[Shown]]
@@ -51,7 +53,7 @@ class Content:
 
     @property
     def title(self) -> str:
-        learned = [one.label for one in self.shown if not one.is_reference]
+        learned = list(dict.fromkeys(one.method for one in self.shown if not one.is_reference))
         shown = learned if len(learned) <= 5 else [*learned[:4], f"{len(learned) - 4} more"]
         sources = list(dict.fromkeys(comparison.source for comparison in self.comparisons))
         return f"{', '.join(shown) or 'References'} on {', '.join(sources) or 'nothing'}"
@@ -82,7 +84,7 @@ class Content:
     @property
     def drawings(self) -> list[Drawing]:
         maps = [shown.drawing for group in self.pictures.values() for shown in group if shown.drawing]
-        return [*self.rankings, *self.costs, *self.curves, *maps]
+        return [*self.rankings, *self.sweeps, *self.costs, *self.curves, *maps]
 
 
 def gather(runs: Sequence[Run]) -> Content:
@@ -105,6 +107,7 @@ def gather(runs: Sequence[Run]) -> Content:
         comparisons=tuple(compared),
         differing=tuple(differing_provenance(frame)),
         rankings=tuple(drawing for drawing in rankings if drawing),
+        sweeps=tuple(_sweeps(cells, compared)),
         costs=tuple(drawing for drawing in costs if drawing),
         curves=tuple(_curves(cells, labels, look)),
         pictures=dict(sorted(pictures.items(), key=lambda item: _picture_rank(item[0]))),
@@ -138,6 +141,20 @@ def _costs(numbered: pd.DataFrame, source: str) -> dict[int, float]:
     trained = set(steps) | set(fitted)
     means: dict[Any, float] = seconds.to_dict()
     return {int(index): value if index in trained else 0.0 for index, value in means.items()}
+
+
+def _sweeps(cells: Sequence[tuple[Run, Series, CellResult]], compared: Sequence[Comparison]) -> Iterator[Drawing]:
+    """For each comparison and setting, the scores that tell a better series from a worse one."""
+    for comparison in compared:
+        rows = {row.series.index: row for row in comparison.rows}
+        for sweep in sweeps((one, result) for _, one, result in cells if one.index in rows):
+            for i, column in enumerate(comparison.columns):
+                entries = {index: row.entries[i] for index, row in rows.items()}
+                about = (sweep.setting, column.name, comparison.source, comparison.target)
+                name = slug("-".join(["sweep", *about]))
+                drawing = sweep_chart(sweep, column, entries, comparison.title, name) if column.teaches else None
+                if drawing:
+                    yield drawing
 
 
 def _curves(

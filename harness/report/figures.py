@@ -1,4 +1,4 @@
-"""Charts as small SVGs: the leading score with intervals, score against cost, training curves, maps of the features.
+"""Charts as small SVGs: the leading score with intervals, scores against cost or a setting, curves, feature maps.
 
 matplotlib without pyplot, text kept as text. Everything that belongs to one series carries `data-series`, so that the
 page can hide it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -22,10 +22,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator
 
 from harness.records import CurvePoint
-from harness.report.entries import Entry
+from harness.report.entries import Column, Entry
 from harness.report.numbers import duration, interval, number
-from harness.report.palette import DASHES, GRID, INK, MUTED, Look, class_look
+from harness.report.palette import COLOURS, DASHES, GRID, INK, MARKERS, MUTED, Look, class_look
 from harness.report.summary import Comparison, Row
+from harness.report.sweeps import LEAST, Sweep
 
 MAP_POINTS = 600  # of a map; every k-th point is drawn where there are more
 CURVE_POINTS = 200
@@ -195,6 +196,41 @@ def _bottom(group: Sequence[float], gap: float) -> float:
 
 def _top(group: Sequence[float], gap: float) -> float:
     return _bottom(group, gap) + gap * (len(group) - 1)
+
+
+def sweep_chart(sweep: Sweep, column: Column, entries: Mapping[int, Entry], where: str, name: str) -> Drawing | None:
+    """One score along a setting: mean and interval of each series, joined where they differ in nothing else."""
+    lines = [(line.label, [(x, entries[i].estimate) for x, i in line.points if i in entries]) for line in sweep.lines]
+    lines = [(label, known) for label, points in lines if len(known := [p for p in points if p[1]]) >= LEAST]
+    if not lines:
+        return None
+    values = sorted({x for _, points in lines for x, _ in points})
+    with _canvas(7.4, 3.2) as (figure, axes):
+        for order, (label, points) in enumerate(sorted(lines, key=lambda line: line[0])):
+            _sweep_line(axes, order, label, points)
+        if values[0] > 0 and values[-1] >= 8 * values[0]:
+            axes.set_xscale("log")
+        if len(values) <= 8:
+            axes.set_xticks(values, [f"{value:g}" for value in values])
+            axes.set_xticks([], minor=True)
+        axes.set_xlabel(sweep.setting)
+        axes.set_ylabel(f"{column.name}\n({', '.join(filter(None, (column.unit, f'{column.better} is better')))})")
+        if any(label for label, _ in lines):
+            figure.legend(loc="outside right upper", frameon=False, fontsize=8, handlelength=2.6)
+        title = f"{column.name} on {where} by {sweep.setting}"
+        svg = _svg(figure, name, title)
+    caption = f"What a line joins differs in {sweep.setting} alone. Mean, and 95 % interval where there are seeds."
+    return Drawing(name=name, title=title, caption=caption, svg=svg)
+
+
+def _sweep_line(axes: Axes, order: int, label: str, points: Sequence[tuple[float, Any]]) -> None:
+    colour = COLOURS[order % len(COLOURS)]
+    for x, estimate in points:
+        if estimate.low is not None and estimate.high is not None:
+            axes.plot([x, x], [estimate.low, estimate.high], color=colour, linewidth=1)
+    marker, dash = MARKERS[order % len(MARKERS)], DASHES[order // len(COLOURS) % len(DASHES)]
+    axes.plot([x for x, _ in points], [estimate.mean for _, estimate in points], marker, linestyle=dash, color=colour,
+              markersize=5, linewidth=1.2, label=label)  # fmt: skip
 
 
 def curve_panel(curves: Sequence[tuple[int, Sequence[CurvePoint]]], look: Look, name: str, **about: Any) -> Drawing:

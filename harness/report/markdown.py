@@ -129,6 +129,7 @@ def _gain(entry: Entry, column: Column) -> str:
 def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
     for title, drawings in (
         ("Leading score", content.rankings),
+        ("Scores along a setting", content.sweeps),
         ("Score against training cost", content.costs),
         ("Training curves", content.curves),
     ):

@@ -26,7 +26,7 @@ SHAPES = {
     ">": "M5.2,0L-4.2,-5.2V5.2Z",
     "p": "M0,-5.4L5.1,-1.7L3.2,4.4H-3.2L-5.1,-1.7Z",
 }
-_MARKERS = tuple(SHAPES)
+MARKERS = tuple(SHAPES)
 
 
 class Look:
@@ -34,7 +34,7 @@ class Look:
 
     def __init__(self, rank: int, reference: bool) -> None:
         self.colour = MUTED if reference else COLOURS[rank % len(COLOURS)]
-        self.marker = _MARKERS[rank % len(_MARKERS)]
+        self.marker = MARKERS[rank % len(MARKERS)]
         self.fill = "none" if reference else self.colour
 
     @property
@@ -59,7 +59,7 @@ def looks(series: Sequence[Series]) -> dict[int, Look]:
 
 def class_look(label: int) -> tuple[str, str]:
     """Colour and SVG path of a class on a map; 70 classes get different ones."""
-    return (*COLOURS, INK)[label % 7], SHAPES[_MARKERS[label % len(_MARKERS)]]
+    return (*COLOURS, INK)[label % 7], SHAPES[MARKERS[label % len(MARKERS)]]
 
 
 def on_page(svg: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -31,18 +33,42 @@ def sides(n: int = 32) -> Batch:
     return Batch(inputs=inputs, labels=labels)
 
 
+def judged_alone(
+    method: ConditionalGAN, images: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor
+) -> torch.Tensor:
+    """What is said of images that are of `labels`: of each for what is asked, and of the variety of its class."""
+    discriminator = method.discriminator
+    evidence = discriminator.evidence(images)
+    agreement = (discriminator.project(discriminator.condition(asked)) * evidence).sum(1)
+    spread = torch.stack([(evidence[labels == label].var(0, unbiased=False) + 1e-4).sqrt() for label in labels])
+    return discriminator.verdict(evidence).squeeze(1) + agreement + discriminator.variety.verdict(spread).squeeze(1)
+
+
+def test_without_variety_each_image_is_judged_alone() -> None:
+    torch.manual_seed(0)
+    config = replace(SMALL, variety=False)
+    method = ConditionalGAN(convnet.build(SIDES, convnet.Config(width=8)), SIDES, config).train()
+    batch = sides()
+    assert batch.labels is not None
+    together = method.discriminator(batch.inputs, batch.labels)
+    torch.testing.assert_close(method.discriminator(batch.inputs[:1], batch.labels[:1]), together[:1])
+    with_variety = small().discriminator
+    first = with_variety(batch.inputs[:1], batch.labels[:1])
+    brighter = torch.cat([batch.inputs[:1], batch.inputs[:1] / 2])
+    assert not torch.allclose(with_variety(brighter, batch.labels[:1].repeat(2))[:1], first)
+
+
 def test_the_turns_are_the_matching_aware_game() -> None:
     method, batch = small(), sides()
+    batch = replace(batch, inputs=batch.inputs * torch.rand(32, 1, 1, 1))
     assert batch.labels is not None
     torch.manual_seed(1)
     (first, judged), (second, played) = method.turns(batch)
     torch.manual_seed(1)
     fakes = method.generator(torch.randn(32, 6), batch.labels)
     others = batch.labels.roll(int(torch.randint(1, 32, ())))
-    right, wrong, fake = (
-        method.discriminator(*pair)
-        for pair in ((batch.inputs, batch.labels), (batch.inputs, others), (fakes, batch.labels))
-    )
+    (right, fake) = (judged_alone(method, images, batch.labels, batch.labels) for images in (batch.inputs, fakes))
+    wrong = judged_alone(method, batch.inputs, batch.labels, others)
     assert (first, second) == ("discriminator", "generator")
     images = batch.inputs.clone().requires_grad_()
     penalty = real_gradient_penalty(method.discriminator(images, batch.labels), images)
