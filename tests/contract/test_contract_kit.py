@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from findings import checked, plugin
 from torch import Tensor, nn
 
 from harness.capabilities import CAPABILITIES
 from harness.data.batches import Batch
-from harness.data.images import RawImages
 from harness.errors import NotApplicable
 from harness.method_contract import CHECKS, method_checks
 from harness.nn.backbone import Backbone
 from harness.records import ImageSpec, ScoreSpec
-from harness.registry import LoadedPlugin, PluginInfo, Registry
+from harness.registry import Registry
 from harness.specs import BackboneSpec, DatasetSpec, EvaluationSpec, MethodSpec, NoConfig
-from harness.testing import Check, check_plugin, one_thread, run_check, small_datasets
+from harness.testing import check_plugin, one_thread, run_check, small_datasets
 
 
 class Sound(nn.Module):
@@ -64,23 +63,6 @@ class Sound(nn.Module):
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
         return self.head(self.backbone(batch.inputs)), torch.zeros(len(batch.inputs), dtype=torch.int64)
-
-
-def plugin(spec: Any, kind: str, folder: Path, docstring: str = '"""What it is."""') -> LoadedPlugin:
-    file = folder / "some_plugin.py"
-    file.write_text(docstring)
-    info = PluginInfo(spec.name, kind, "some_plugin", "some-dist", "1.0")
-    return LoadedPlugin(info, spec, ModuleType("some_plugin"), file)
-
-
-def checked(spec: Any, kind: str, folder: Path, **options: Any) -> dict[str, Check]:
-    """The checks that did not pass, by name without the data's shape (grey images first)."""
-    checks = check_plugin(plugin(spec, kind, folder, **options), Registry(), folder)
-    found: dict[str, Check] = {}
-    for check in checks:
-        if check.status == "failed":
-            found.setdefault(check.name.partition(" ")[0], check)
-    return found
 
 
 def method(build: Any, **options: Any) -> MethodSpec:
@@ -339,59 +321,6 @@ def test_a_backbone_must_be_fixed_by_the_seed(tmp_path: Path) -> None:
 
     failed = checked(BackboneSpec(name="b", build=build, source="own work"), "backbone", tmp_path)
     assert "differ in trunk.1.weight" in failed["is_fixed_by_the_seed"].detail
-
-
-# Datasets. ------------------------------------------------------------------------------------------------------------
-
-
-def dataset(raw: RawImages, spec: ImageSpec, file: Path) -> DatasetSpec:
-    return DatasetSpec(
-        name="d",
-        describe=lambda config, root: spec,
-        files=lambda config, root: [file],
-        load=lambda config, root: raw,
-        source="own work",
-    )
-
-
-GREY = ImageSpec(channels=1, size=8, classes=("a", "b"))
-IMAGES = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
-LABELS = torch.tensor([0, 1] * 3)
-DATASETS = [
-    (RawImages(images=IMAGES, labels=LABELS), GREY, "", ""),
-    (RawImages(images=IMAGES.float(), labels=LABELS), GREY, "images_are_as_described", "expected torch.uint8"),
-    (RawImages(images=IMAGES[:, :, :4], labels=LABELS), GREY, "images_are_as_described", "expected (1, 1, 8, 8)"),
-    (RawImages(images=IMAGES, labels=LABELS + 1), GREY, "labels_are_in_range", "run from 1 to 2, expected 0 to 1"),
-    (RawImages(images=IMAGES, labels=LABELS[:4]), GREY, "labels_are_in_range", "labels returned (4,), expected (6,)"),
-    (RawImages(images=IMAGES), GREY, "labels_are_in_range", "not a torch.int64 tensor"),
-    (RawImages(images=IMAGES, labels=LABELS), ImageSpec(channels=1, size=8), "labels_are_in_range", "names no classes"),
-    (
-        RawImages(images=IMAGES, labels=LABELS),
-        ImageSpec(channels=2, size=8, classes=("a", "a")),
-        "describes_itself",
-        "it has 2 channels",
-    ),
-]
-
-
-@pytest.mark.parametrize(("raw", "spec", "name", "message"), DATASETS)
-def test_datasets(raw: RawImages, spec: ImageSpec, name: str, message: str, tmp_path: Path) -> None:
-    file = tmp_path / "images.bin"
-    file.write_bytes(b"x")
-    failed = checked(dataset(raw, spec, file), "dataset", tmp_path)
-    if not name:
-        assert failed == {}
-    else:
-        assert message in failed[name].detail
-
-
-def test_a_dataset_that_is_not_there_is_skipped(tmp_path: Path) -> None:
-    spec = dataset(RawImages(images=IMAGES, labels=LABELS), GREY, tmp_path / "missing.bin")
-    checks = {check.name: check for check in check_plugin(plugin(spec, "dataset", tmp_path), Registry(), tmp_path)}
-    assert checks["describes_itself"].status == "ok"
-    for name in ("files_are_there", "images_are_as_described", "labels_are_in_range"):
-        assert checks[name].status == "skipped"
-        assert "missing.bin" in checks[name].detail
 
 
 def test_a_plugin_that_needs_a_parameter_is_skipped_without_it(tmp_path: Path) -> None:

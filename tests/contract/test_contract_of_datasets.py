@@ -1,0 +1,65 @@
+"""The contract of datasets: each way to break it is found by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from findings import checked, plugin
+
+from harness.data.images import RawImages
+from harness.records import ImageSpec
+from harness.registry import Registry
+from harness.specs import DatasetSpec
+from harness.testing import check_plugin
+
+
+def dataset(raw: RawImages, spec: ImageSpec, file: Path) -> DatasetSpec:
+    return DatasetSpec(
+        name="d",
+        describe=lambda config, root: spec,
+        files=lambda config, root: [file],
+        load=lambda config, root: raw,
+        source="own work",
+    )
+
+
+GREY = ImageSpec(channels=1, size=8, classes=("a", "b"))
+IMAGES = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
+LABELS = torch.tensor([0, 1] * 3)
+DATASETS = [
+    (RawImages(images=IMAGES, labels=LABELS), GREY, "", ""),
+    (RawImages(images=IMAGES.float(), labels=LABELS), GREY, "images_are_as_described", "expected torch.uint8"),
+    (RawImages(images=IMAGES[:, :, :4], labels=LABELS), GREY, "images_are_as_described", "expected (1, 1, 8, 8)"),
+    (RawImages(images=IMAGES, labels=LABELS + 1), GREY, "labels_are_in_range", "run from 1 to 2, expected 0 to 1"),
+    (RawImages(images=IMAGES, labels=LABELS[:4]), GREY, "labels_are_in_range", "labels returned (4,), expected (6,)"),
+    (RawImages(images=IMAGES), GREY, "labels_are_in_range", "not a torch.int64 tensor"),
+    (RawImages(images=IMAGES, labels=LABELS), ImageSpec(channels=1, size=8), "labels_are_in_range", "names no classes"),
+    (
+        RawImages(images=IMAGES, labels=LABELS),
+        ImageSpec(channels=2, size=8, classes=("a", "a")),
+        "describes_itself",
+        "it has 2 channels",
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "spec", "name", "message"), DATASETS)
+def test_datasets(raw: RawImages, spec: ImageSpec, name: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "images.bin"
+    file.write_bytes(b"x")
+    failed = checked(dataset(raw, spec, file), "dataset", tmp_path)
+    if not name:
+        assert failed == {}
+    else:
+        assert message in failed[name].detail
+
+
+def test_a_dataset_that_is_not_there_is_skipped(tmp_path: Path) -> None:
+    spec = dataset(RawImages(images=IMAGES, labels=LABELS), GREY, tmp_path / "missing.bin")
+    checks = {check.name: check for check in check_plugin(plugin(spec, "dataset", tmp_path), Registry(), tmp_path)}
+    assert checks["describes_itself"].status == "ok"
+    for name in ("files_are_there", "images_are_as_described", "labels_are_in_range"):
+        assert checks[name].status == "skipped"
+        assert "missing.bin" in checks[name].detail
