@@ -78,5 +78,12 @@ def _reference_texts(comparison: Comparison, column: Column, first: Estimate) ->
     return [*texts, *([f"with labels, for scale: {_listed(labelled)}"] if labelled else [])]
 
 
-def _listed(words: Sequence[str]) -> str:
+def _listed(words: Sequence[str], most: int = 5) -> str:
+    """Words in a sentence; of more than `most`, the first ones and how many there are besides.
+
+    >>> _listed(["a", "b", "c"]), _listed(list("abcdefg"), most=3)
+    ('a, b and c', 'a, b and 5 more')
+    """
+    if len(words) > most:
+        words = [*words[: most - 1], f"{len(words) - most + 1} more"]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
