@@ -27,7 +27,7 @@ class Evidence(nn.Module):
     (B,C,H,W) -> (B,F). The maps keep where things are; their mean would judge an image as a bag of strokes.
     Batch normalisation in the backbone stays at its initial statistics, mean 0 and variance 1, so that it only scales
     and shifts: real and fake batches normalised apart would lose what sets them apart, and a verdict on one image would
-    depend on the others of its batch (which a penalty on each image's gradient forbids).
+    depend on the others of its batch unasked (`variety` below is asked for).
     """
 
     def __init__(self, backbone: Backbone, data: ImageSpec, hidden: int) -> None:

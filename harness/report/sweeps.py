@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.grammar import parse_plugins
-from harness.records import Budget, CellResult
+from harness.records import CellResult
 from harness.report.series import Series
 
 LEAST = 3  # points that make a line
 _BELONGS = {"method": "method", "train": "method", "backbone": "backbone"}  # a recipe is a part of the method
+_SPACED = str.maketrans("._", "  ")  # "backbone.width" is another setting than the method's "width"
 
 Settings = Mapping[str, str]  # "method", "backbone.norm", "train.learning_rate", "budget.epochs", ...: as text
 
@@ -33,7 +34,7 @@ def sweeps(cells: Iterable[tuple[Series, CellResult]]) -> list[Sweep]:
     for one, result in cells:
         if not one.is_untrained and one.index not in settings:
             settings[one.index] = {"run": one.run, **_settings_of(result)}
-    keys = dict.fromkeys(key for known in settings.values() for key in known)
+    keys = dict.fromkeys(key for known in settings.values() for key in known if key != "run")
     return [sweep for key in keys if (sweep := _along(key, settings))]
 
 
@@ -46,7 +47,7 @@ def _settings_of(result: CellResult) -> dict[str, str]:
             found |= {role: ref.name, **{f"{role}.{key}": str(value) for key, value in ref.params.items()}}
     found |= {f"train.{key}": str(value) for key, value in result.identity.get("train", {}).items()}
     found |= {key: str(result.identity.get(key, "")) for key in ("device", "precision", "threads")}
-    budget: Budget = result.cell.budget
+    budget = result.cell.budget
     return {**found, f"budget.{budget.unit}": str(budget.amount)}
 
 
@@ -63,7 +64,7 @@ def _along(key: str, settings: Mapping[int, Settings]) -> Sweep | None:
     labels = list(_labels([dict(rest) for rest in lines]))
     drawn = zip(labels, lines.values(), strict=True)
     return Sweep(
-        setting=key.rpartition(".")[2].replace("_", " "),
+        setting=key.removeprefix("method.").removeprefix("train.").removeprefix("budget.").translate(_SPACED),
         lines=tuple(Line(label=label, points=tuple(sorted(points.items()))) for label, points in drawn),
     )
 

@@ -83,6 +83,27 @@ def test_lines_say_in_what_they_differ(vary: Vary) -> None:
     ]
 
 
+def test_a_setting_of_the_backbone_is_named_apart_and_a_run_is_no_setting(vary: Vary) -> None:
+    def wide(width: int) -> list[CellResult]:
+        backbone = PluginRef(name="convnet", params={"width": width})
+        full = f"convnet[norm=batch,width={width}]"
+        return [
+            replace(
+                one,
+                key=f"{one.key}-{width}",
+                cell=replace(one.cell, backbone=backbone),
+                identity={**one.identity, "backbone": full},
+            )
+            for one in vary()
+        ]
+
+    (sweep,) = found([one for width in (8, 16, 64) for one in wide(width)])
+    assert sweep.setting == "backbone width"
+    _, series = with_series(tidy_frame(vary(), "run"))
+    (one,) = series
+    assert sweeps((replace(one, index=run, run=str(run)), vary()[0]) for run in (1, 2, 3)) == []
+
+
 def test_a_budget_is_a_setting_and_no_training_is_none_of_its_values(vary: Vary) -> None:
     short = [one for epochs in (0, 10, 20) for one in vary(budget=epochs)]
     assert found(short) == []
