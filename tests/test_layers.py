@@ -13,7 +13,7 @@ CORE = sorted((ROOT / "harness").rglob("*.py"))
 # Each layer may import those after it, and itself.
 LAYERS = [
     {"cli", "__main__"},
-    {"run", "progress", "testing", "method_contract"},
+    {"run", "progress", "testing", "method_contract", "dataset_contract"},
     {"report", "launchers", "frame", "stats"},
     {"plan", "cell"},
     {"expansion", "suite", "store", "machine"},
