@@ -3,13 +3,14 @@
 Mirza and Osindero 2014, arXiv:1411.1784; real images with wrong labels are trained as fake, as in the matching-aware
 discriminator of Reed et al. 2016, arXiv:1605.05396, with half the weight of a fake each; the label enters the
 discriminator by projection, Miyato and Koyama 2018, arXiv:1802.05637.
-B images, C channels, H=W pixels, D features, Z dimensions of the noise, E of an embedded label.
+B images, C channels, H=W pixels, D features, Z dimensions of the noise, E of an embedded label, N candidates.
 The backbone is the trunk of the discriminator. It never sees the label, and the representation is read from it.
 Differs from the papers: the generator gets the label's embedding beside the noise; a wrong label is that of another
 image of the batch; the discriminator also sees how much a batch's images of a class differ (after Karras et al. 2018,
 arXiv:1710.10196), without which each class of `shapes` is drawn at one place; R1, of a batch's verdicts together, keeps
 the discriminator from running away (Mescheder et al. 2018, arXiv:1801.04406); samples come from a moving average of the
-generator.
+generator, each the one of a few candidates that the discriminator finds the most genuine for its label, since it knows
+the blends between two modes for what they are (after the rejection sampling of Azadi et al. 2019, arXiv:1810.06758).
 """
 
 from __future__ import annotations
@@ -43,14 +44,15 @@ class Config:
     hidden: int = 128  # units between the backbone and the verdict
     variety: bool = True  # D also sees how much the batch's images of a class differ; false: each image alone
     average: float = 0.99  # decay of the generator's moving average, per step; 0: sample from the last weights
+    candidates: int = 4  # images drawn for a sample, of which D chooses; 1: whatever comes
 
     def __post_init__(self) -> None:
         if not 0.5 < self.real_label <= 1:
             raise ValueError("real_label must be in (0.5,1]")
         if self.penalty < 0:
             raise ValueError("penalty must not be negative (0: none)")
-        if min(self.noise_dim, self.embedding_dim, self.width, self.hidden) < 1:
-            raise ValueError("noise_dim, embedding_dim, width and hidden must be at least 1")
+        if min(self.noise_dim, self.embedding_dim, self.width, self.hidden, self.candidates) < 1:
+            raise ValueError("noise_dim, embedding_dim, width, hidden and candidates must be at least 1")
         if not 0 <= self.average < 1:
             raise ValueError("average is a decay in [0,1)")
 
@@ -102,8 +104,16 @@ class ConditionalGAN(nn.Module):
         return self.discriminator.evidence.read(images, readout)
 
     def sample_as(self, condition: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(len(condition), self.config.noise_dim, generator=generator)
-        return self.averaged.network(noise.to(condition.device), condition)
+        each = self.config.candidates  # N
+        asked = condition.repeat_interleave(each)  # (B*N,)
+        noise = torch.randn(len(asked), self.config.noise_dim, generator=generator)
+        images = self.averaged.network(noise.to(condition.device), asked)  # (B*N,C,H,W)
+        if each == 1:
+            return images
+        discriminator = self.discriminator
+        verdicts = discriminator.match(discriminator.evidence(images), discriminator.condition(asked))  # (B*N,)
+        best = verdicts.view(-1, each).argmax(1)  # (B,)
+        return images.unflatten(0, (-1, each))[torch.arange(len(best)), best]
 
     def diagnose(self, images: Tensor) -> str:
         return self.verdicts.diagnosis(self.config.real_label)

@@ -96,6 +96,32 @@ def test_samples_and_verdicts_follow_the_label() -> None:
     assert float((right > wrong).float().mean()) > 0.95
 
 
+def test_a_sample_is_the_candidate_that_the_discriminator_finds_the_most_genuine() -> None:
+    method = small().eval()
+    labels = torch.tensor([0, 1, 1])
+    with torch.no_grad():
+        sampled = method.sample_as(labels, torch.Generator().manual_seed(0))
+        noise = torch.randn(len(labels) * 4, 6, generator=torch.Generator().manual_seed(0))
+        for label, candidates, chosen in zip(labels, noise.split(4), sampled, strict=True):
+            drawn = method.averaged.network(candidates, label.repeat(4))
+            evidence = method.discriminator.evidence(drawn)
+            verdicts = method.discriminator.verdict(evidence).squeeze(1)
+            verdicts += evidence @ method.discriminator.project(method.discriminator.condition(label[None]))[0]
+            assert len(verdicts.unique()) == 4
+            torch.testing.assert_close(chosen, drawn[verdicts.argmax()])
+
+
+def test_one_candidate_is_what_the_generator_draws() -> None:
+    torch.manual_seed(0)
+    config = replace(SMALL, candidates=1)
+    method = ConditionalGAN(convnet.build(SIDES, convnet.Config(width=8)), SIDES, config).eval()
+    labels = torch.tensor([0, 1])
+    with torch.no_grad():
+        sampled = method.sample_as(labels, torch.Generator().manual_seed(0))
+        drawn = method.averaged.network(torch.randn(2, 6, generator=torch.Generator().manual_seed(0)), labels)
+    torch.testing.assert_close(sampled, drawn)
+
+
 def test_the_representation_takes_no_notice_of_labels() -> None:
     method = small().eval()
     assert method.condition == "labels"
@@ -110,7 +136,12 @@ def test_a_source_without_labels_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("params", "message"),
-    [({"embedding_dim": 0}, "at least 1"), ({"real_label": 1.2}, "real_label"), ({"average": -0.1}, "decay")],
+    [
+        ({"embedding_dim": 0}, "at least 1"),
+        ({"real_label": 1.2}, "real_label"),
+        ({"average": -0.1}, "decay"),
+        ({"candidates": 0}, "at least 1"),
+    ],
 )
 def test_bad_parameters_are_named(params: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
