@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from harness.errors import RequestError
 from harness.frame import write_frame
@@ -16,6 +18,8 @@ from harness.report.html import page
 from harness.report.markdown import markdown
 from harness.report.palette import on_paper
 from harness.report.pictures import Shown, slug
+
+EARLIER = re.compile(r"\]\(((?:figures|pictures)/[^)/]+)\)")  # what the Markdown links to of its own files
 
 
 def write_report(runs: Sequence[Any], out: Path) -> list[Path]:
@@ -27,7 +31,9 @@ def write_report(runs: Sequence[Any], out: Path) -> list[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_frame(content.frame, out)
-        links = {shown.file: _linked(shown, out) for group in content.pictures.values() for shown in group}
+        _clear_earlier(out)
+        shown = [one for group in content.pictures.values() for one in group if not one.drawing]  # else: a figure
+        links = {one.file: _linked(one, out) for one in shown}
         _write_figures(content, out / "figures")
         (out / "report.md").write_text(markdown(content, links), encoding="utf-8")
         (out / "index.html").write_text(page(content), encoding="utf-8")
@@ -59,10 +65,17 @@ def _named(runs: Sequence[Run]) -> list[Run]:
     ]
 
 
+def _clear_earlier(out: Path) -> None:
+    """Remove the figures and pictures that an earlier report in this folder shows, and nothing else that lies there."""
+    earlier = out / "report.md"
+    if earlier.is_file():
+        for link in EARLIER.findall(earlier.read_text(encoding="utf-8")):
+            (out / unquote(link)).unlink(missing_ok=True)
+
+
 def _write_figures(content: Content, folder: Path) -> None:
-    """The figures as files, for the Markdown; those of an earlier report go."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    """The figures as files, for the Markdown."""
+    folder.mkdir(exist_ok=True)
     for drawing in content.drawings:
         (folder / f"{drawing.name}.svg").write_text(on_paper(drawing.svg), encoding="utf-8")
 

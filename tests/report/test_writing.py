@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -152,6 +153,23 @@ def test_a_report_made_again_is_the_same(example, tmp_path):
     before = page_of(example), (example / "report.md").read_text()
     build([RunFolder(example)], example)
     assert (page_of(example), (example / "report.md").read_text()) == before
+
+
+def test_a_report_of_less_leaves_nothing_of_the_earlier_one_but_what_is_not_its_own(example, tmp_path):
+    """Made outside the run's folder, so that pictures are copied."""
+    run = RunFolder(example)
+    half = [result for result in run.load_cells() if result.cell.method.name in ("vae", "random-init")]
+    again, fresh = tmp_path / "again", tmp_path / "fresh"
+    build([run], again)
+    more = {file.name for file in again.rglob("*.*")}
+    for folder in ("figures", "pictures"):
+        (again / folder / "mine.svg").write_text("kept")
+    build([(half, example)], again)
+    build([(half, example)], fresh)
+    left = {file.relative_to(again) for file in again.rglob("*.*")}
+    expected = {file.relative_to(fresh) for file in fresh.rglob("*.*")}
+    assert len(expected) < len(more)
+    assert left == expected | {Path("figures/mine.svg"), Path("pictures/mine.svg")}
 
 
 def few(folder, **which):
