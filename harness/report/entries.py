@@ -54,7 +54,7 @@ class Entry:
     by_seed: dict[int, float] | None = None
     planned: int = 0  # seeds that were tried
     chance: float | None = None
-    floor: float | None = None  # what real data gets, for distances
+    beside: tuple[tuple[str, float], ...] = ()  # what to read it with: ("floor", 2.1), what real data gets
     gain: Difference | None = None  # over the baseline, positive is better
     p: float | None = None  # of the gain, corrected; None: not tested
     untrained: Estimate | None = None  # what the same method got before training
@@ -121,7 +121,7 @@ def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column)
         by_seed={row["seed"]: row["value"] for row in scored},
         planned=planned,
         chance=sum(chances) / len(chances) if chances else None,
-        floor=_floor(rows, column),
+        beside=_beside(rows, column.score),
         status=status or "ok",
         reason=reason,
         note="; ".join(_distinct(row["note"] for row in scored)),
@@ -146,8 +146,23 @@ def over_seeds(values: Sequence[float], unit: str) -> Estimate:
     return within(estimate, 0.0, inf) if unit in _AMOUNTS else estimate
 
 
-def _floor(rows: Sequence[Record], column: Column) -> float | None:
-    """`frechet_floor` stands beside `frechet_distance`: what real images get at the same n."""
-    names = (f"{column.score}_floor", f"{column.score.rpartition('_')[0]}_floor")
-    floors = [row["value"] for row in rows if row["score"] in names and row["value"] is not None]
-    return sum(floors) / len(floors) if floors else None
+def _beside(rows: Sequence[Record], score: str) -> tuple[tuple[str, float], ...]:
+    """Scores of the same evaluation that this one is read with, by what they are called: means over seeds.
+
+    `frechet_floor` for `frechet_distance`, `real_coverage` for `coverage`, `copy_psnr` for `psnr`, `unseen_satisfied`
+    for `satisfied`, `accuracy_gap` for `test_accuracy`; a `ceiling` for whatever ranks.
+    """
+    words = {
+        f"{score}_floor": "floor",
+        f"{score.rpartition('_')[0]}_floor": "floor",
+        f"real_{score}": "real",
+        f"copy_{score}": "copy",
+        f"unseen_{score}": "unseen",
+        f"{score.removeprefix('test_')}_gap": "gap",
+        "ceiling": "ceiling",
+    }
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["score"] in words and row["value"] is not None:
+            found.setdefault(words[row["score"]], []).append(row["value"])
+    return tuple((word, sum(values) / len(values)) for word, values in found.items())

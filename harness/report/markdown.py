@@ -109,8 +109,8 @@ def _entry(entry: Entry, column: Column) -> str:
     value = number(entry.estimate.mean, column.unit)
     parts = [f"**{value}**" if entry.mark else value, interval(entry.estimate, column.unit).replace("[", "\\[")]
     parts.append(entry.mark)
-    if entry.floor is not None:
-        parts.append(f"(floor {number(entry.floor, column.unit)})")
+    if entry.beside:
+        parts.append(f"({', '.join(f'{word} {number(value, column.unit)}' for word, value in entry.beside)})")
     if entry.chance is not None and not column.ranked:
         parts.append(f"(chance {number(entry.chance, column.unit)})")
     if len(entry.by_seed or {}) < entry.planned:

@@ -127,7 +127,34 @@ def test_a_score_is_ranked_if_all_methods_of_a_seed_had_the_same_chance(results,
 
 def test_the_floor_stands_beside_the_distance(digits):
     entry = rows_of(digits)["vae"].entries[column_of(digits, "fid")]
-    assert entry.floor == pytest.approx(2.1)
+    assert entry.beside == (("floor", pytest.approx(2.1)),)
+
+
+@pytest.mark.parametrize(
+    ("score", "other", "beside"),
+    [
+        ("coverage", "real_coverage", ("real", 0.9)),
+        ("psnr", "copy_psnr", ("copy", 0.9)),
+        ("satisfied", "unseen_satisfied", ("unseen", 0.9)),
+        ("test_accuracy", "accuracy_gap", ("gap", 0.9)),
+        ("satisfied", "ceiling", ("ceiling", 0.9)),
+        ("accuracy", "train_accuracy", None),
+    ],
+)
+def test_a_score_stands_beside_what_it_is_read_with(results, score, other, beside):
+    def changed(result):
+        def renamed(evaluation):
+            first = replace(evaluation.scores[0], score=score)
+            second = replace(first, score=other, primary=False, value=0.8 + 0.1 * result.cell.seed)
+            return replace(evaluation, scores=(first, second))
+
+        found = [renamed(e) if e.evaluation == "knn" and e.scores else e for e in result.evaluations]
+        return replace(result, evaluations=tuple(found))
+
+    seeds = (0, 1, 2)
+    compared = compare([changed(result) for result in results if result.cell.seed in seeds])[0]
+    entry = rows_of(compared)["vae"].entries[column_of(compared, "knn")]
+    assert entry.beside == ((beside[0], pytest.approx(beside[1])),) if beside else entry.beside == ()
 
 
 def test_skipped_and_failed_entries_keep_their_reason(results, digits):
