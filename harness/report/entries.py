@@ -13,7 +13,14 @@ from harness.frame import TRAINING
 from harness.stats import Difference, Estimate, mean_interval, wilson, within
 
 LEADING = "linear-probe"
-_AMOUNTS = ("images/s", "s", "ms", "bytes", "MiB", "FLOP/s", "weights", "images", "steps")  # never below zero
+_AMOUNTS = ("images/s", "s", "ms", "bytes", "MiB", "FLOP/s", "weights", "images", "steps")
+_ERRORS = ("pixel value", "squared pixel value")
+_RANGES = {  # what a score of this unit can be, where there is an end to it
+    "fraction": (0.0, 1.0),
+    "similarity": (-1.0, 1.0),
+    "R2": (-inf, 1.0),
+    **dict.fromkeys((*_AMOUNTS, *_ERRORS), (0.0, inf)),
+}
 _FIRST = (LEADING, "knn")  # then as the evaluations come
 NEVER_RANKED = (TRAINING, "throughput", "pretext")  # of the machine or of a task of its own: told, not compared
 
@@ -140,10 +147,7 @@ def _estimate(values: Sequence[float], examples: int | None, column: Column) -> 
 
 def over_seeds(values: Sequence[float], unit: str) -> Estimate:
     """Mean and interval over seeds; that of a fraction ends at 0 and 1, that of an amount at 0."""
-    estimate = mean_interval(values)
-    if unit == "fraction":
-        return within(estimate, 0.0, 1.0)
-    return within(estimate, 0.0, inf) if unit in _AMOUNTS else estimate
+    return within(mean_interval(values), *_RANGES.get(unit, (-inf, inf)))
 
 
 def _beside(rows: Sequence[Record], score: str) -> tuple[tuple[str, float], ...]:

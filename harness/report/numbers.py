@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.stats import Difference, Estimate, overlaps
 
 ALPHA = 0.05
-_DECIMALS = {"fraction": 3, "dB": 2, "nats": 3, "bits": 3}
+_DECIMALS = {"fraction": 3, "difference of fractions": 3, "dB": 2, "nats": 3, "bits": 3}
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 

@@ -82,7 +82,7 @@ def harness_evaluation() -> EvaluationSpec:
             ),
             ScoreSpec(
                 name="accuracy_gap",
-                unit="fraction",
+                unit="difference of fractions",
                 better="lower",
                 low=-1.0,
                 high=1.0,

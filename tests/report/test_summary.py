@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from example_run import FAILED_CELL, METHODS, example_results
 from scipy import stats as reference
 
 from harness.frame import dataset_labels, joined, tidy_frame
 from harness.records import PluginRef
+from harness.report.entries import over_seeds
 from harness.report.reading import reading
 from harness.report.series import differing_provenance, with_series
 from harness.report.summary import PANEL, comparisons, table
@@ -308,3 +310,20 @@ def test_a_panel_has_only_rows_with_something_to_say(digits, monkeypatch):
     monkeypatch.setattr("harness.report.summary.PANEL", 1)
     by_column = {digits.columns[panel.columns[0]].evaluation: panel for panel in digits.panels()}
     assert {row.series.method.partition("[")[0] for row in by_column["fid"].rows} == {"vae"}  # others cannot sample
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "low", "high"),
+    [
+        ("fraction", (0.95, 0.99, 1.0), None, 1.0),
+        ("R2", (0.9, 0.99, 0.99), None, 1.0),
+        ("squared pixel value", (0.001, 0.03, 0.03), 0.0, None),
+        ("difference of fractions", (0.0, 0.01, 0.02), None, None),
+    ],
+)
+def test_an_interval_over_seeds_ends_where_a_score_can_go_no_further(unit, values, low, high):
+    half = reference.t.ppf(0.975, 2) * np.std(values, ddof=1) / 3**0.5
+    mean = np.mean(values)
+    estimate = over_seeds(values, unit)
+    assert estimate.low == pytest.approx(mean - half if low is None else low, abs=1e-5)
+    assert estimate.high == pytest.approx(mean + half if high is None else high, abs=1e-5)
