@@ -17,7 +17,8 @@ def reading(comparison: Comparison) -> str:
     learned = [row for row in comparison.rows if not row.series.is_reference and not row.series.uses]
     scored = [row for row in learned if comparison.leading_entry(row).estimate]
     if column is None or not scored:
-        return f"On {comparison.title} no method could be ranked: see what was skipped and what failed."
+        why = "see what was skipped and what failed" if learned else "apart from references, none sees images alone"
+        return f"On {comparison.title} no method could be ranked: {why}."
     first = comparison.leading_entry(scored[0])
     assert first.estimate is not None
     parts = [

@@ -222,7 +222,14 @@ def test_reading_says_so_if_nothing_beats_random_init(results):
 
 def test_reading_without_any_method(results):
     only = compare([r for r in results if r.cell.kind == "reference"])[0]
-    assert "no method could be ranked" in reading(only)
+    assert reading(only) == "On digits no method could be ranked: apart from references, none sees images alone."
+
+
+def test_reading_where_all_methods_failed(results):
+    broken = [r for r in results if r.cell.kind == "reference" or r.training.status == "failed"]
+    assert len({r.cell.kind for r in broken}) == 2
+    only = compare(broken)[0]
+    assert reading(only) == f"On {only.title} no method could be ranked: see what was skipped and what failed."
 
 
 def test_settings_show_in_the_label_only_where_there_are_several(results):
