@@ -35,12 +35,13 @@ def test_rotation_beats_the_untrained_backbone_on_fashion_mnist(fashion_root: Pa
     ("plugin", "dataset", "budget", "least"),
     [
         ("cgan", "digits[size=16]", "40000 images", 0.9),
+        ("cgan", "shapes[size=16]", "100000 images", 0.85),
         ("diffusion[condition=labels]", "digits[size=16]", "40000 images", 0.9),
         ("diffusion[condition=captions]", "shapes[size=16]", "120000 images", 0.8),
     ],
 )
 def test_samples_show_what_was_asked_for(plugin: str, dataset: str, budget: str, least: float, tmp_path: Path) -> None:
-    """Every class of digits, by a classifier's eye; every attribute of a caption, read back from the pixels."""
+    """Every class, by a classifier's eye; every attribute of a caption, read back from the pixels."""
     results = harness.bench(
         plugin,
         references=(),

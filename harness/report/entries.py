@@ -146,7 +146,7 @@ def _estimate(values: Sequence[float], examples: int | None, column: Column) -> 
 
 
 def over_seeds(values: Sequence[float], unit: str) -> Estimate:
-    """Mean and interval over seeds; that of a fraction ends at 0 and 1, that of an amount at 0."""
+    """Mean and interval over seeds, which ends where such a score can go no further: a fraction at 0 and 1."""
     return within(mean_interval(values), *_RANGES.get(unit, (-inf, inf)))
 
 

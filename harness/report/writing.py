@@ -69,7 +69,7 @@ def _clear_earlier(out: Path) -> None:
     """Remove the figures and pictures that an earlier report in this folder shows, and nothing else that lies there."""
     earlier = out / "report.md"
     if earlier.is_file():
-        for link in EARLIER.findall(earlier.read_text(encoding="utf-8")):
+        for link in EARLIER.findall(earlier.read_text(encoding="utf-8", errors="replace")):
             (out / unquote(link)).unlink(missing_ok=True)
 
 
