@@ -19,7 +19,7 @@ from harness.report.markdown import markdown
 from harness.report.palette import on_paper
 from harness.report.pictures import Shown, slug
 
-EARLIER = re.compile(r"\]\(((?:figures|pictures)/[^)/]+)\)")  # what the Markdown links to of its own files
+EARLIER = re.compile(r"\]\((figures|pictures)/([^)/]+)\)")  # what the Markdown links to of its own files
 
 
 def write_report(runs: Sequence[Any], out: Path) -> list[Path]:
@@ -69,8 +69,8 @@ def _clear_earlier(out: Path) -> None:
     """Remove the figures and pictures that an earlier report in this folder shows, and nothing else that lies there."""
     earlier = out / "report.md"
     if earlier.is_file():
-        for link in EARLIER.findall(earlier.read_text(encoding="utf-8", errors="replace")):
-            (out / unquote(link)).unlink(missing_ok=True)
+        for folder, link in EARLIER.findall(earlier.read_text(encoding="utf-8", errors="replace")):
+            (out / folder / slug(unquote(link))).unlink(missing_ok=True)
 
 
 def _write_figures(content: Content, folder: Path) -> None:

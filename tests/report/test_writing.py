@@ -172,6 +172,15 @@ def test_a_report_of_less_leaves_nothing_of_the_earlier_one_but_what_is_not_its_
     assert left == expected | {Path("figures/mine.svg"), Path("pictures/mine.svg")}
 
 
+def test_an_earlier_report_names_no_file_outside_the_folder(example, tmp_path):
+    theirs = tmp_path / "theirs.svg"
+    theirs.write_text("kept")
+    (tmp_path / "out" / "figures").mkdir(parents=True)
+    (tmp_path / "out" / "report.md").write_text("![](figures/..%2F..%2Ftheirs.svg) ![](figures/..%2Fmine.svg)")
+    build([RunFolder(example)], tmp_path / "out")
+    assert theirs.read_text() == "kept"
+
+
 def few(folder, **which):
     """Two methods of the example: enough for what is about something else."""
     return [r for r in example_results(folder, **which) if r.cell.method.name in ("vae", "random-init")]
