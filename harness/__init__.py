@@ -8,24 +8,65 @@ Importing this package is cheap: torch and pandas are loaded when a bench begins
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.run import Results, bench
+    from pathlib import Path
+
+    from harness.run import Results
 
 __all__ = ["Results", "__version__", "bench"]
 
 
+def bench(
+    plugins: str | Sequence[str] = ("vae", "jigsaw"),
+    *,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    jobs: int | None = None,
+    timeout: float | None = None,
+    fail_fast: bool = False,
+    fresh: bool = False,
+    progress: bool = True,
+    **request: Any,
+) -> Results:
+    """Train, freeze, judge and compare; the Python face of `harness bench`.
+
+    `request` takes the words of a suite: references, datasets, targets, backbone, devices, precision, seeds,
+    evaluations, budget, set, threads; text as on the command line, or lists. Raises RequestError for a request that
+    makes no sense; a cell that fails is a row of the results, not an error.
+    """
+    from pathlib import Path
+
+    from harness.cli.progress import showing_progress
+    from harness.registry import Registry
+    from harness.run import Options, carry_out
+    from harness.suite import make_request
+
+    options = Options(
+        out=Path(out) if out else None,
+        data_dir=str(data_dir) if data_dir else None,
+        jobs=jobs,
+        timeout=timeout,
+        fail_fast=fail_fast,
+        fresh=fresh,
+        command="harness.bench() in Python",
+    )
+    words = make_request({"plugins": plugins, **request})
+    return carry_out(words, options, Registry(), *([showing_progress] if progress else []))
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             return version("harness")
         except PackageNotFoundError:
             return "0+unknown"
-    if name in ("bench", "Results"):
-        import importlib
+    if name == "Results":
+        from harness.run import Results
 
-        module = importlib.import_module("harness.run")
-        return getattr(module, name)
+        return Results
     raise AttributeError(f"module 'harness' has no attribute '{name}'")

@@ -7,11 +7,11 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from itertools import product
 from typing import Any
 
-from harness.config import full_ref, resolve
 from harness.errors import RequestError, UnknownName, did_you_mean
-from harness.grammar import is_path, parse_plugins, parse_setting
 from harness.records import Budget, Cell, PluginRef, Request, TrainConfig
 from harness.registry import METHOD_KINDS, Registry
+from harness.registry.config import full_ref, resolve
+from harness.registry.grammar import is_path, parse_plugins, parse_setting
 
 PRECISIONS = ("fp32", "bf16")
 

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.config import full_ref, resolve
-from harness.data import catalog
+from harness import loading
 from harness.errors import NotApplicable
 from harness.expansion import expand
-from harness.fingerprint import digest_of_modules, source_digest
 from harness.machine import device_class, machine, torch_version
+from harness.plugin.specs import MethodSpec
 from harness.records import (
     Cell,
     CellResult,
@@ -27,22 +26,28 @@ from harness.records import (
     TrainingResult,
 )
 from harness.registry import METHOD_KINDS, Registry
-from harness.specs import MethodSpec
+from harness.registry.config import full_ref, resolve
+from harness.registry.fingerprint import digest_of_modules, source_digest
 from harness.store import RunFolder
 
 State = Literal["cached", "stale", "to run", "skipped"]
 # The modules of the core that change what every cell computes. What a plugin imports beyond them counts for it alone.
 CORE = (
+    "harness.building",
     "harness.cell",
+    "harness.judge",
     "harness.trainer",
-    "harness.subject",
+    "harness.judging.subject",
     "harness.seeding",
     "harness.data.batches",
-    "harness.data.captions",
-    "harness.data.catalog",
+    "harness.data.columns",
+    "harness.data.fields",
+    "harness.data.rows",
+    "harness.data.texts",
+    "harness.loading",
     "harness.data.images",
     "harness.data.splits",
-    "harness.diagnosis",
+    "harness.judging.diagnosis",
 )
 
 
@@ -84,7 +89,7 @@ def make_plan(
     request: Request, registry: Registry, folder: RunFolder, *, data_dir: str | Path | None = None, fresh: bool = False
 ) -> Plan:
     """Resolve a request against what the folder holds already. `fresh` takes nothing from it."""
-    root = catalog.data_root(data_dir)
+    root = loading.data_root(data_dir)
     cells = expand(request, registry)
     labels = {str(ref): ref for cell in cells for ref in (cell.source, *cell.targets)}
     fingerprints = {label: _dataset_fingerprint(registry, ref, root) for label, ref in labels.items()}
@@ -97,7 +102,7 @@ def make_plan(
         todo=(),
         plugin_files=files,
         data_root=str(root),
-        cache=str(catalog.cache_root()),
+        cache=str(loading.cache_root()),
         fingerprints=fingerprints,
     )
     stored = {} if fresh else folder.stored()
@@ -217,18 +222,22 @@ def _digest(registry: Registry, ref: PluginRef, kinds: tuple[str, ...]) -> str:
 
 def _dataset_fingerprint(registry: Registry, ref: PluginRef, root: Path) -> str:
     spec = registry.load(ref.name, ("dataset",)).spec
-    return catalog.fingerprint(spec, resolve(spec.config, ref.params, ref.name), root)
+    return loading.fingerprint(spec, resolve(spec.config, ref.params, ref.name), root)
 
 
 def _reason_to_skip(cell: Cell, registry: Registry, root: Path) -> str:
     """Why a method makes no sense on this source, found by building it; any other error is the cell's own to report."""
-    from harness.cell import build_method
+    from harness.building import build_method
 
     plugin = registry.load(cell.method.name, METHOD_KINDS)
     dataset = registry.load(cell.source.name, ("dataset",)).spec
     spec = dataset.describe(resolve(dataset.config, cell.source.params, cell.source.name), root)
     uses = plugin.spec.uses_with(resolve(plugin.spec.config, cell.method.params, cell.method.name))
-    there = {"labels": bool(spec.classes), "captions": spec.captioned, "counterparts": bool(spec.counterpart)}
+    there = {
+        "labels": bool(spec.classes),
+        "captions": spec.captions is not None,
+        "counterparts": bool(spec.counterpart),
+    }
     for name in ("counterparts" if name == "unpaired" else name for name in uses):
         if not there[name]:
             return f"{cell.source.name} has no {name} to learn from"
@@ -243,7 +252,7 @@ def _reason_to_skip(cell: Cell, registry: Registry, root: Path) -> str:
 
 def skipped_result(planned: PlannedCell) -> CellResult:
     """The stored result of a cell that is not run: a row with the reason for each evaluation."""
-    from harness.cell import unjudged
+    from harness.outcomes import unjudged
 
     training = TrainingResult(status="skipped", reason=planned.why)
     return CellResult.without_process(planned.task, training, unjudged(planned.task, training))

@@ -46,9 +46,19 @@ def _written(value: Any) -> str:
     return f'"{text}"' if "'" in text else f"'{text}'"
 
 
+def written_number(value: float) -> str:
+    """A number to its last digit, whole ones without a point: two different ones are never written alike.
+
+    >>> written_number(1234562.0), written_number(0.5), written_number(1e20)
+    ('1234562', '0.5', '1e+20')
+    """
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How long training lasts. Images are counted as drawn from the source, before a method makes views of them.
+    """How long training lasts. Examples (images, clips, texts) are counted as drawn from the source, before a method
+    makes views of them.
 
     `0 steps` trains nothing: the method as it was initialised, to compare with what it learned.
 
@@ -56,17 +66,27 @@ class Budget:
     """
 
     amount: float
-    unit: Literal["epochs", "steps", "images", "seconds"]
+    unit: Literal["epochs", "steps", "examples", "seconds"]
 
     def __str__(self) -> str:
-        return f"{self.amount:g} {self.unit}"
+        return f"{written_number(self.amount)} {self.unit}"
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read `20 epochs`, `5000 steps`, `1e6 images`, `90 seconds`, `5 minutes` (spaces and plural are optional)."""
+        """Read `20 epochs`, `5000 steps`, `1e6 examples`, `90 seconds`, `5 minutes` (spaces and plural are optional).
+
+        `images` is another word for examples.
+        """
         number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz ")
         unit = text.strip()[len(number) :].strip()
-        units = {"epoch": "epochs", "step": "steps", "image": "images", "second": "seconds", "s": "seconds"}
+        units = {
+            "epoch": "epochs",
+            "step": "steps",
+            "example": "examples",
+            "image": "examples",
+            "second": "seconds",
+            "s": "seconds",
+        }
         scale = {"minute": 60.0, "min": 60.0, "m": 60.0, "hour": 3600.0, "h": 3600.0}
         singular = unit if unit == "s" else unit.removesuffix("s")
         try:
@@ -74,45 +94,11 @@ class Budget:
             unit = "seconds" if singular in scale else units[singular]
         except (ValueError, KeyError):
             raise RequestError(
-                f"budget '{text}' is not a number and a unit: write '20 epochs', '5000 steps', '1e6 images' or '90 s'"
+                f"budget '{text}' is not a number and a unit: write '20 epochs', '5000 steps', '1e6 examples' or '90 s'"
             ) from None
         if not 0 <= amount < float("inf"):
             raise RequestError(f"budget '{text}' must be finite and not negative ('0 steps' trains nothing)")
         return cls(amount=amount, unit=unit)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Factor:
-    """A known cause of how an image looks, with finitely many values: colour, with red, green, blue."""
-
-    name: str
-    values: tuple[str, ...]  # names of the values, by index
-    in_caption: bool = True  # do captions tell its value?
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageSpec:
-    """What a dataset looks like to a method: images (C,H,W) with H = W = `size`, values in [0,1].
-
-    What is there beside the images, if anything: labels, captions, a counterpart of each image in another domain,
-    factors, regression targets. `mean`, `std`, `vocabulary` and `caption_words` are empty until the data is read.
-    """
-
-    channels: int
-    size: int
-    classes: tuple[str, ...] = ()  # class names by label; empty: the dataset has no labels
-    captioned: bool = False  # does each image have a caption?
-    counterpart: str = ""  # the domain of the counterparts that translation starts from: "outline"; empty: none
-    factors: tuple[Factor, ...] = ()
-    targets: tuple[str, ...] = ()  # names, with units, of the numbers known of each image: "x in pixels"
-    mean: tuple[float, ...] = ()  # per channel, of the training split
-    std: tuple[float, ...] = ()
-    vocabulary: tuple[str, ...] = ()  # words of the training captions by token; 0 stands for nothing, 1 for unknown
-    caption_words: int = 0  # L, tokens of every caption, of the longest in training
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (self.channels, self.size, self.size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +108,7 @@ class TrainConfig:
     A method's own recipe may change these defaults, and `--set train.KEY=VALUE` changes them for all.
     """
 
-    batch_size: int = 128  # images of the source per step
+    batch_size: int = 128  # examples of the source per step
     learning_rate: float = 3e-3  # at the end of the warm-up
     weight_decay: float = 1e-4  # decoupled, on weights of two and more dimensions only
     warmup: float = 0.05  # fraction of the budget in [0,1)
@@ -133,7 +119,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
-            raise ValueError("batch_size must be at least 2 (batch normalisation needs two images)")
+            raise ValueError("batch_size must be at least 2 (batch normalisation needs two examples)")
         if self.learning_rate <= 0 or self.weight_decay < 0 or self.clip_norm < 0:
             raise ValueError("learning_rate must be positive, weight_decay and clip_norm not negative")
         if not 0 <= self.warmup < 1:
@@ -261,7 +247,7 @@ class EvaluationResult:
 class CurvePoint:
     """One point of a training curve: means over the steps since the point before."""
 
-    images: int
+    examples: int  # drawn from the source so far
     seconds: float
     scalars: Mapping[str, float]  # "loss" and what the method logged
 
@@ -274,7 +260,8 @@ class TrainingResult:
     reason: str = ""
     seconds: float = 0.0  # of training alone, without loading data
     steps: int = 0
-    images: int = 0  # drawn from the source; views made of an image are not counted
+    examples: int = 0  # drawn from the source; views made of one are not counted
+    counted: str = "images"  # what an example is: "images", "clips" or "texts"
     parameters: int = 0  # trained weights
     loss: float | None = None  # mean over the last point of the curve
     curve: tuple[CurvePoint, ...] = ()

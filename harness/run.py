@@ -6,7 +6,8 @@ import hashlib
 import logging
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +18,13 @@ from harness.plan import Plan, PlannedCell, combined, make_plan, skipped_result
 from harness.records import CellResult, CellTask, Request
 from harness.registry import Registry
 from harness.store import RunFolder
-from harness.suite import make_request
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 logger = logging.getLogger(__name__)
+
+Listening = Callable[[Registry], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class Results:
     @cached_property
     def frame(self) -> DataFrame:
         """The tidy frame: one row per score, skipped and failed evaluations too."""
-        from harness.frame import tidy_frame
+        from harness.report.frame import tidy_frame
 
         return tidy_frame(list(self.cells), self.folder.path.name)
 
@@ -88,44 +90,17 @@ class Results:
         return not self.failures and not self.missing
 
 
-def bench(
-    plugins: str | Sequence[str] = ("vae", "jigsaw"),
-    *,
-    out: str | Path | None = None,
-    data_dir: str | Path | None = None,
-    jobs: int | None = None,
-    timeout: float | None = None,
-    fail_fast: bool = False,
-    fresh: bool = False,
-    progress: bool = True,
-    **request: Any,
-) -> Results:
-    """Train, freeze, judge and compare; the Python face of `harness bench`.
+def carry_out(request: Request, options: Options, registry: Registry, listening: Listening | None = None) -> Results:
+    """Plan a request, run what is left of it, and write the reports.
 
-    `request` takes the words of a suite: references, datasets, targets, backbone, devices, precision, seeds,
-    evaluations, budget, set, threads; text as on the command line, or lists. Raises RequestError for a request that
-    makes no sense; a cell that fails is a row of the results, not an error.
+    `listening(registry)` is entered for as long as cells run, with a listener to their events registered: progress.
     """
-    options = Options(
-        out=Path(out) if out else None,
-        data_dir=str(data_dir) if data_dir else None,
-        jobs=jobs,
-        timeout=timeout,
-        fail_fast=fail_fast,
-        fresh=fresh,
-        command="harness.bench() in Python",
-    )
-    return carry_out(make_request({"plugins": plugins, **request}), options, Registry(), show_progress=progress)
-
-
-def carry_out(request: Request, options: Options, registry: Registry, *, show_progress: bool) -> Results:
-    """Plan a request, run what is left of it, and write the reports."""
     folder = RunFolder(options.out or Path("runs") / slug(request))
     plan = make_plan(request, registry, folder, data_dir=options.data_dir, fresh=options.fresh)
     folder.create()
     with folder.locked():
         folder.write_request(request, environment(options), [planned.task.key for planned in plan.cells])
-        results = _Execution(plan, folder, options, registry, show_progress).run()
+        results = _Execution(plan, folder, options, registry).run(listening or (lambda _: nullcontext()))
         reports = write_reports(folder)
     return Results(folder, tuple(results), missing=len(plan.cells) - len(results), reports=tuple(reports))
 
@@ -139,24 +114,23 @@ def write_reports(folder: RunFolder) -> list[Path]:
 class _Execution:
     """The state of one bench while it runs: results so far, by key."""
 
-    def __init__(self, plan: Plan, folder: RunFolder, options: Options, registry: Registry, progress: bool) -> None:
+    def __init__(self, plan: Plan, folder: RunFolder, options: Options, registry: Registry) -> None:
         self.plan = plan
         self.folder = folder
         self.options = options
         self.registry = registry
-        self.progress = progress
         self.planned: dict[str, PlannedCell] = {planned.task.key: planned for planned in plan.cells}
         self.parts: dict[str, list[CellResult]] = {}
         self.results: dict[str, CellResult] = {}
 
-    def run(self) -> list[CellResult]:
+    def run(self, listening: Listening) -> list[CellResult]:
         for planned in self.plan.cells:
             if planned.state == "cached" and planned.previous is not None:
                 self.results[planned.task.key] = planned.previous
             elif planned.state == "skipped":
                 self.results[planned.task.key] = self.folder.save(skipped_result(planned), None)
         trainings, timings = self.plan.tasks(exclusive=False), self.plan.tasks(exclusive=True)
-        with self._listeners():
+        with listening(self.registry):
             self.registry.tell(
                 "harness_run_started", request=self.plan.request, cells=len({*_keys(trainings), *_keys(timings)})
             )
@@ -164,11 +138,6 @@ class _Execution:
                 self._run([task for task in map(self._with_weights, timings) if task is not None], alone=True)
             self.registry.tell("harness_run_finished", results=list(self.results.values()))
         return [self.results[planned.task.key] for planned in self.plan.cells if planned.task.key in self.results]
-
-    def _listeners(self) -> Any:
-        from harness.progress import showing_progress
-
-        return showing_progress(self.registry, self.progress)
 
     def _run(self, tasks: list[CellTask], *, alone: bool) -> bool:
         """Run tasks and store each result as it comes; False when the run is to stop."""
@@ -207,7 +176,7 @@ class _Execution:
         if result is None:
             return task
         if result.training.status != "ok":
-            from harness.cell import unjudged
+            from harness.outcomes import unjudged
 
             rows = (*result.evaluations, *unjudged(task, result.training))
             self.results[task.key] = self.folder.save(replace(result, evaluations=rows), None)

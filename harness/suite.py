@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import RequestError, UnknownName, did_you_mean
-from harness.grammar import parse_seeds
 from harness.records import Request
+from harness.registry.grammar import parse_seeds
 
 PLUGIN_LISTS = ("plugins", "references", "datasets", "targets", "backbone", "evaluations")
 WORD_LISTS = ("devices", "precision")

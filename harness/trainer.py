@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.capabilities import capabilities_of
 from harness.data.batches import Batch, Batches
-from harness.data.images import ImageSplit
+from harness.data.fields import PLURALS, DataSpec
+from harness.data.rows import Rows
 from harness.errors import TrainingFailed
+from harness.plugin.capabilities import capabilities_of
+from harness.precision import autocast
 from harness.records import Budget, CurvePoint, TrainConfig, TrainingResult
 from harness.seeding import derived_generator, seed_everything
-from harness.subject import autocast
 
 POINTS = 100  # of a training curve
 Progress = Callable[[float, dict[str, float]], None]  # (fraction done, latest means)
@@ -28,7 +29,8 @@ Progress = Callable[[float, dict[str, float]], None]  # (fraction done, latest m
 
 def train(
     method: Any,
-    split: ImageSplit,
+    split: Rows,
+    data: DataSpec,
     config: TrainConfig,
     budget: Budget,
     *,
@@ -41,11 +43,12 @@ def train(
     if able & {"loss", "turns"} and budget.amount == 0:
         return TrainingResult(status="ok", parameters=trained_weights(method))
     if able & {"loss", "turns"}:
-        return _descend(method, split, config, budget, seed=seed, precision=precision, progress=progress)
+        return _descend(method, split, data, config, budget, seed=seed, precision=precision, progress=progress)
     started = time.perf_counter()
     if "fit" in able:
-        method.fit(split.images)
-        return TrainingResult(status="ok", seconds=time.perf_counter() - started, images=len(split))
+        method.fit(split.values)
+        seconds = time.perf_counter() - started
+        return TrainingResult(status="ok", seconds=seconds, examples=len(split), counted=PLURALS[data.kind])
     return TrainingResult(status="ok")
 
 
@@ -120,7 +123,7 @@ class Clock:
     """How much of a budget is spent."""
 
     def __init__(self, budget: Budget, batch_size: int, steps_per_epoch: int) -> None:
-        unit_steps = {"epochs": steps_per_epoch, "steps": 1, "images": 1 / batch_size}
+        unit_steps = {"epochs": steps_per_epoch, "steps": 1, "examples": 1 / batch_size}
         self.seconds_limit = budget.amount if budget.unit == "seconds" else None
         self.steps_limit = None if self.seconds_limit else max(1, ceil(budget.amount * unit_steps[budget.unit] - 1e-9))
         self.started = time.perf_counter()
@@ -153,7 +156,8 @@ def rate_at(done: float, warmup: float, schedule: str = "cosine") -> float:
 
 def _descend(
     method: Any,
-    split: ImageSplit,
+    split: Rows,
+    data: DataSpec,
     config: TrainConfig,
     budget: Budget,
     *,
@@ -161,7 +165,7 @@ def _descend(
     precision: str,
     progress: Progress,
 ) -> TrainingResult:
-    batches = Batches(split, config.batch_size, derived_generator(seed, "order"))
+    batches = Batches(split, data, config.batch_size, derived_generator(seed, "order"))
     optimisation = Optimisation(method, config, precision)
     seed_everything(seed, "augmentation")
     method.train()
@@ -178,7 +182,8 @@ def _descend(
         status="ok",
         seconds=clock.seconds,
         steps=clock.steps,
-        images=clock.steps * batches.batch_size,
+        examples=clock.steps * batches.batch_size,
+        counted=PLURALS[data.kind],
         parameters=trained_weights(method),
         loss=curve.points[-1].scalars["loss"],
         curve=tuple(curve.points),
@@ -213,13 +218,13 @@ class _Curve:
         names = list(self.sums)
         means = (torch.stack([self.sums[name].float() for name in names]) / self.steps).tolist()
         scalars = dict(zip(names, means, strict=True))
-        images = self.clock.steps * self.batches.batch_size
+        examples = self.clock.steps * self.batches.batch_size
         if not all(isfinite(value) for value in means):
             bad = next(name for name, value in scalars.items() if not isfinite(value))
             raise TrainingFailed(
-                f"diverged: {bad} is not a finite number after {images} images; lower train.learning_rate"
+                f"diverged: {bad} is not a finite number after {examples} examples; lower train.learning_rate"
             )
-        self.points.append(CurvePoint(images=images, seconds=self.clock.seconds, scalars=scalars))
-        news = {"epoch": self.clock.steps / len(self.batches), "images_per_second": images / self.clock.seconds}
+        self.points.append(CurvePoint(examples=examples, seconds=self.clock.seconds, scalars=scalars))
+        news = {"epoch": self.clock.steps / len(self.batches), "examples_per_second": examples / self.clock.seconds}
         self.progress(self.clock.done, scalars | news)
         self.sums, self.steps = {}, 0

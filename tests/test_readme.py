@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.data.catalog import data_root
-from harness.grammar import parse_plugins
+from harness.contract.kit import check_plugin
+from harness.loading import data_root
 from harness.registry import Registry
-from harness.testing import check_plugin
+from harness.registry.grammar import parse_plugins
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -187,7 +187,7 @@ def test_a_listener_plugin_hears_of_the_run_and_a_broken_one_harms_nothing(tmp_p
     request = make_request(
         {"plugins": str(plugin), "references": "none", "seeds": 1, "budget": "1 steps", "evaluations": "knn"}
     )
-    results = carry_out(request, Options(out=tmp_path / "run"), registry, show_progress=False)
+    results = carry_out(request, Options(out=tmp_path / "run"), registry)
     assert results.ok
     heard = registry.load("bad", ("pretext",)).module.HEARD
     assert heard == [("started", "bad"), ("finished", "ok")]

@@ -56,7 +56,7 @@ def evaluation(value: float = 0.5, pictures: tuple[Picture, ...] = ()) -> Evalua
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_come_back_bit_for_bit(value: float, loss: float) -> None:
-    curve = (CurvePoint(images=1, seconds=0.1, scalars={"loss": loss}),)
+    curve = (CurvePoint(examples=1, seconds=0.1, scalars={"loss": loss}),)
     stored = result(training=TrainingResult(status="ok", curve=curve), evaluations=(evaluation(value),))
     assert load_result(dump_result(stored)) == stored
 

@@ -66,7 +66,9 @@ def test_seeds_are_a_number_a_list_or_a_range() -> None:
     [
         ("40 epochs", 40, "epochs"),
         ("1epoch", 1, "epochs"),
-        ("1e6 images", 1e6, "images"),
+        ("1e6 examples", 1e6, "examples"),
+        ("1e6 images", 1e6, "examples"),
+        ("1 image", 1, "examples"),
         ("5000 steps", 5000, "steps"),
         ("90s", 90, "seconds"),
         ("1.5 minutes", 90, "seconds"),

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from harness.data.batches import Batch
-from harness.data.images import ImageSplit
+from harness.data.columns import InMemory
+from harness.data.fields import DataSpec, ImageField
+from harness.data.rows import Rows
 from harness.errors import TrainingFailed
 from harness.records import Budget, TrainConfig
 from harness.trainer import Optimisation, rate_at, train
@@ -30,15 +32,19 @@ class Regression(nn.Module):
         return (self.layer(pixels) - pixels.mean(1, keepdim=True)).square().mean()
 
 
-def split(n: int = 100) -> ImageSplit:
+SPEC = DataSpec(inputs=ImageField(channels=1, size=4))
+
+
+def split(n: int = 100) -> Rows:
     images = torch.randint(0, 256, (n, 1, 4, 4), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    return ImageSplit(images=images)
+    return Rows(inputs=InMemory(images))
 
 
 def run(method: nn.Module, budget: str, **config: float):
     return train(
         method,
         split(),
+        SPEC,
         TrainConfig(**{"batch_size": 10, **config}),
         Budget.parse(budget),
         seed=0,
@@ -53,7 +59,7 @@ def run(method: nn.Module, budget: str, **config: float):
 def test_a_budget_is_spent_exactly(budget: str, steps: int) -> None:
     method = Regression()
     result = run(method, budget)
-    assert (result.steps, result.images, method.seen) == (steps, 10 * steps, 10 * steps)
+    assert (result.steps, result.examples, method.seen) == (steps, 10 * steps, 10 * steps)
 
 
 def test_a_budget_in_seconds_ends_in_time() -> None:
@@ -66,7 +72,7 @@ def test_a_budget_in_seconds_ends_in_time() -> None:
 def test_the_loss_goes_down_and_the_curve_says_so() -> None:
     result = run(Regression(), "50 epochs", learning_rate=0.02)
     assert result.curve[-1].scalars["loss"] < 0.1 * result.curve[0].scalars["loss"]
-    assert [point.images for point in result.curve] == sorted({point.images for point in result.curve})
+    assert [point.examples for point in result.curve] == sorted({point.examples for point in result.curve})
     assert 90 <= len(result.curve) <= 101
     assert result.loss == result.curve[-1].scalars["loss"]
     assert result.parameters == 17
@@ -96,7 +102,7 @@ def test_one_step_is_adamw_with_decay_on_matrices_alone() -> None:
         lr=0.01,
     )
     for step in range(5):
-        batch = Batch(inputs=split().images[10 * step : 10 * step + 10].float() / 255)
+        batch = Batch(inputs=split().values[10 * step : 10 * step + 10].float() / 255)
         optimisation.step(batch)
         reference.zero_grad()
         theirs.loss(batch).backward()
@@ -157,14 +163,14 @@ def test_a_method_with_fit_sees_all_images_once() -> None:
             self.n = len(images)
 
     method = Fitted()
-    assert run(method, "1 epochs").images == method.n == 100
+    assert run(method, "1 epochs").examples == method.n == 100
 
 
 def test_a_budget_of_nothing_trains_nothing() -> None:
     method = Regression()
     before = method.layer.weight.clone()
     result = run(method, "0 steps")
-    assert (result.status, result.steps, result.images, result.loss, method.seen) == ("ok", 0, 0, None, 0)
+    assert (result.status, result.steps, result.examples, result.loss, method.seen) == ("ok", 0, 0, None, 0)
     assert result.parameters == 17
     assert method.layer.weight.equal(before)
 

@@ -24,8 +24,10 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import nn
 
-from harness.data.images import ImageSplit
-from harness.records import Budget, ImageSpec, TrainConfig
+from harness.data.columns import InMemory
+from harness.data.fields import DataSpec, ImageField
+from harness.data.rows import Rows
+from harness.records import Budget, TrainConfig
 from harness.trainer import train
 from harness_plugins.backbones import mlp
 from harness_plugins.models import vae
@@ -42,19 +44,20 @@ def images() -> torch.Tensor:
 
 def ours() -> float:
     """Seconds of EPOCHS epochs."""
-    spec = ImageSpec(channels=1, size=28, mean=(0.3,), std=(0.3,))
+    spec = DataSpec(inputs=ImageField(channels=1, size=28, mean=(0.3,), std=(0.3,)))
     config = vae.Config(latent_dim=LATENT, decoder="mlp", hidden=HIDDEN)
     method = vae.VAE(mlp.build(spec, mlp.Config(hidden=HIDDEN)), spec, config)
     result = train(
         method,
-        ImageSplit(images=images()),
+        Rows(inputs=InMemory(images())),
+        spec,
         TrainConfig(batch_size=BATCH, clip_norm=0.0),
         Budget.parse(f"{EPOCHS} epochs"),
         seed=0,
         precision="fp32",
         progress=lambda done, scalars: None,
     )
-    assert result.images == EPOCHS * IMAGES
+    assert result.examples == EPOCHS * IMAGES
     return result.seconds
 
 

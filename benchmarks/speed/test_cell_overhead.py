@@ -22,7 +22,7 @@ CELLS, ROUNDS = 20, 3
 
 def cells(n: int, out: Path) -> float:
     """Seconds from the first event of a run to its last, without planning and reporting."""
-    from harness.hookspecs import hookimpl
+    from harness.plugin.hookspecs import hookimpl
     from harness.registry import Registry
     from harness.run import Options, carry_out
     from harness.suite import make_request
@@ -41,7 +41,7 @@ def cells(n: int, out: Path) -> float:
     clock, registry = Clock(), Registry()
     registry.manager.register(clock)
     request = make_request({"plugins": "pixels", "references": "none", "evaluations": "none", "seeds": n})
-    results = carry_out(request, Options(out=out, jobs=1), registry, show_progress=False)
+    results = carry_out(request, Options(out=out, jobs=1), registry)
     assert results.ok
     assert len(results.cells) == n
     return clock.ended - clock.started

@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from harness.data.images import to_float
-from harness.features import standardised
+from harness.metrics.features import standardised
 from harness_plugins.evaluations.linear_probe import Config, fit_and_choose
 
 LEAST_RATIO = 10.0

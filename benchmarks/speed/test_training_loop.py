@@ -17,8 +17,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import nn
 
 from harness.data.batches import Batch
-from harness.data.images import ImageSplit, to_float
-from harness.records import Budget, ImageSpec, TrainConfig
+from harness.data.columns import InMemory
+from harness.data.fields import DataSpec, ImageField
+from harness.data.images import to_float
+from harness.data.rows import Rows
+from harness.records import Budget, TrainConfig
 from harness.trainer import train
 from harness_plugins.backbones import convnet
 from harness_plugins.models import vae
@@ -26,7 +29,7 @@ from harness_plugins.pretext import jigsaw, rotation
 
 LEAST_SHARE = 0.90
 STEPS, BATCH, ROUNDS = 30, 128, 5
-SPEC = ImageSpec(channels=1, size=28, mean=(0.3,), std=(0.3,))
+SPEC = DataSpec(inputs=ImageField(channels=1, size=28, mean=(0.3,), std=(0.3,)))
 METHODS = {"vae": vae.VAE, "jigsaw": jigsaw.Jigsaw, "rotation": rotation.Rotation}
 CONFIGS = {"vae": vae.Config, "jigsaw": jigsaw.Config, "rotation": rotation.Config}
 
@@ -46,7 +49,8 @@ def loop(name: str) -> float:
     """Seconds of the trainer for STEPS steps."""
     return train(
         method(name),
-        ImageSplit(images=images()),
+        Rows(inputs=InMemory(images())),
+        SPEC,
         TrainConfig(batch_size=BATCH),
         Budget.parse(f"{STEPS} steps"),
         seed=0,

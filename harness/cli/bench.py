@@ -81,6 +81,7 @@ def bench(
 
     Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 3 seeds.
     """
+    from harness.cli.progress import showing_progress
     from harness.registry import Registry
     from harness.run import Options, carry_out
     from harness.suite import make_request, overridden, read_suite
@@ -116,7 +117,7 @@ def bench(
     if dry_run:
         _dry_run(request, options, registry)
         return
-    results = carry_out(request, options, registry, show_progress=True)
+    results = carry_out(request, options, registry, showing_progress)
     _print_results(results)
     if not results.ok:
         raise typer.Exit(1)

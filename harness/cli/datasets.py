@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.data.fields import PLURALS
 from harness.errors import HarnessError, RequestError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from harness.data.images import ImageDataset
+    from harness.data.fields import DataSpec
+    from harness.data.rows import Dataset
+    from harness.plugin.specs import DatasetSpec
     from harness.registry import PluginInfo, Registry
-    from harness.specs import DatasetSpec
 
 app = typer.Typer(help="List, inspect and fetch datasets.", no_args_is_help=True)
 
@@ -35,8 +37,7 @@ class Row:
     """One line of `harness datasets list`."""
 
     name: str
-    size: str  # "28x28"
-    channels: str
+    inputs: str  # "images of 28x28x1"
     classes: str  # how many
     state: str  # "present", where it is missing, or what is wrong
 
@@ -44,7 +45,7 @@ class Row:
 @app.command("list")
 def list_command(data_dir: DataDir = None) -> None:
     """List all datasets and say which of them are there."""
-    from harness.data.catalog import data_root
+    from harness.loading import data_root
     from harness.registry import Registry
 
     registry, root = Registry(), data_root(data_dir)
@@ -59,28 +60,28 @@ def show_command(
     data_dir: DataDir = None,
 ) -> None:
     """Show where a dataset comes from, its classes and, if it is there, its splits and its fingerprint."""
-    from harness.data import catalog
+    from harness import loading
     from harness.errors import DatasetMissing
     from harness.registry import Registry
 
-    root = catalog.data_root(data_dir)
+    root = loading.data_root(data_dir)
     spec, config = find(Registry(), name)
     described = spec.describe(config, root)
     console = _console()
     for key, value in (
         ("dataset", spec.name),
         ("source", spec.source or "not stated"),
-        ("images", f"{described.size}x{described.size}, {described.channels} channel{'s' * (described.channels > 1)}"),
+        ("inputs", inputs_title(described)),
         ("classes", f"{len(described.classes)}: {', '.join(described.classes)}" if described.classes else "no labels"),
     ):
         _say(console, f"{key:<12}{value}")
     try:
-        catalog.check_present(spec, config, root)
+        loading.check_present(spec, config, root)
     except DatasetMissing as missing:
         _say(console, f"{'files':<12}{missing}")
         return
-    _say(console, f"{'fingerprint':<12}{catalog.fingerprint(spec, config, root)}")
-    console.print(_splits_table(catalog.load(spec, config, root, seed=0)))
+    _say(console, f"{'fingerprint':<12}{loading.fingerprint(spec, config, root)}")
+    console.print(_splits_table(loading.load(spec, config, root, seed=0)))
 
 
 @app.command("prepare")
@@ -89,7 +90,7 @@ def prepare_command(
     data_dir: DataDir = None,
 ) -> None:
     """Download datasets. What is there already is left alone."""
-    from harness.data.catalog import data_root
+    from harness.loading import data_root
     from harness.registry import Registry
 
     registry, root, console = Registry(), data_root(data_dir), _console()
@@ -109,19 +110,24 @@ def _row(registry: Registry, info: PluginInfo, root: Path) -> Row:
         spec, config = find(registry, f"{info.distribution}:{name}")
         described = spec.describe(config, root)
     except HarnessError as error:
-        return Row(name=name, size="", channels="", classes="", state=str(error))
+        return Row(name=name, inputs="", classes="", state=str(error))
     return Row(
         name=name,
-        size=f"{described.size}x{described.size}",
-        channels=str(described.channels),
+        inputs=inputs_title(described),
         classes=str(len(described.classes)) if described.classes else "none",
         state=_state(spec, config, root),
     )
 
 
+def inputs_title(described: DataSpec) -> str:
+    """`images of 28x28x1`, `clips of 8 frames of 16x16x1`, `texts of 64 tokens`."""
+    things = PLURALS[described.kind]
+    return described.inputs.title if described.kind == "text" else f"{things} of {described.inputs.title}"
+
+
 def _state(spec: DatasetSpec, config: Any, root: Path) -> str:
-    from harness.data.catalog import check_present
     from harness.errors import DatasetMissing
+    from harness.loading import check_present
 
     try:
         check_present(spec, config, root)
@@ -133,8 +139,8 @@ def _state(spec: DatasetSpec, config: Any, root: Path) -> str:
 
 def find(registry: Registry, text: str) -> tuple[DatasetSpec, Any]:
     """The spec and the config of one dataset as written in a request: `mnist`, `image-folder[path=./photos]`."""
-    from harness.config import resolve
-    from harness.grammar import parse_plugins
+    from harness.registry.config import resolve
+    from harness.registry.grammar import parse_plugins
 
     refs = parse_plugins(text)
     if len(refs) != 1:
@@ -145,8 +151,8 @@ def find(registry: Registry, text: str) -> tuple[DatasetSpec, Any]:
 
 def prepare(spec: DatasetSpec, config: Any, root: Path, console: Console) -> None:
     """Fetch one dataset into `root` unless it is there. Raises RequestError, in one line, when that fails."""
-    from harness.data.catalog import check_present
     from harness.errors import DatasetMissing
+    from harness.loading import check_present
 
     try:
         check_present(spec, config, root)
@@ -174,15 +180,15 @@ def _list_table(lines: list[Row]) -> Table:
     from rich.table import Table
 
     table = Table("dataset", box=None, pad_edge=False)
-    for heading in ("size", "channels", "classes"):
-        table.add_column(heading, justify="right")
+    table.add_column("inputs")
+    table.add_column("classes", justify="right")
     table.add_column("state", overflow="fold")
     for row in lines:
-        table.add_row(*(escape(text) for text in (row.name, row.size, row.channels, row.classes, row.state)))
+        table.add_row(*(escape(text) for text in (row.name, row.inputs, row.classes, row.state)))
     return table
 
 
-def _splits_table(dataset: ImageDataset) -> Table:
+def _splits_table(dataset: Dataset) -> Table:
     """Images in each split (columns), all together and by class (rows)."""
     from rich.markup import escape
     from rich.table import Table
@@ -193,7 +199,7 @@ def _splits_table(dataset: ImageDataset) -> Table:
     table = Table("seed 0", box=None, pad_edge=False)
     for heading in splits:
         table.add_column(heading, justify="right")
-    table.add_row("all images", *(f"{len(split):,}" for split in splits.values()))
+    table.add_row(f"all {PLURALS[dataset.spec.kind]}", *(f"{len(split):,}" for split in splits.values()))
     for label, name in enumerate(dataset.spec.classes):
         counts = ["" if part.labels is None else f"{int((part.labels == label).sum()):,}" for part in splits.values()]
         table.add_row(escape(name), *counts)

@@ -65,7 +65,7 @@ def _bf16() -> str:
     """bf16 against fp32 matrix multiplication on the CPU, measured: it is only worth using where it is faster."""
     import torch
 
-    from harness.measure import gemm_peak
+    from harness.metrics.measure import gemm_peak
 
     cpu = torch.device("cpu")
     ratio = gemm_peak(cpu, torch.bfloat16) / gemm_peak(cpu, torch.float32)
@@ -74,18 +74,18 @@ def _bf16() -> str:
 
 
 def _data(data_dir: Path | None) -> list[tuple[str, str]]:
-    from harness.config import resolve
-    from harness.data import catalog
+    from harness import loading
     from harness.errors import HarnessError
     from harness.registry import Registry
+    from harness.registry.config import resolve
 
-    root = catalog.data_root(data_dir)
+    root = loading.data_root(data_dir)
     registry = Registry()
     here, missing = [], []
     for info in registry.infos("dataset"):
         try:
             spec = registry.load(info.name, ("dataset",)).spec
-            catalog.check_present(spec, resolve(spec.config, {}, info.name), root)
+            loading.check_present(spec, resolve(spec.config, {}, info.name), root)
             here.append(info.name)
         except HarnessError:
             missing.append(info.name)

@@ -18,7 +18,7 @@ from harness.errors import RequestError, did_you_mean
 from harness.registry import KINDS, METHOD_KINDS, LoadedPlugin, PluginInfo, Registry
 
 if TYPE_CHECKING:
-    from harness.testing import Check
+    from harness.contract.kit import Check
 
 app = typer.Typer(
     help="List, show and check plugins.",
@@ -76,8 +76,8 @@ def check(
     ] = None,
 ) -> None:
     """Check a plugin against the contract. Exit code 1 if it breaks it."""
-    from harness.config import resolve
-    from harness.grammar import parse_plugins
+    from harness.registry.config import resolve
+    from harness.registry.grammar import parse_plugins
 
     refs = parse_plugins(name)
     if len(refs) != 1:
@@ -87,8 +87,8 @@ def check(
     for loaded in plugins if params else []:
         resolve(loaded.spec.config, params, loaded.info.name)  # what is mistyped here is no fault of the plugin
 
-    from harness.data.catalog import data_root
-    from harness.testing import check_plugin  # torch, which a bad request need not wait for
+    from harness.contract.kit import check_plugin  # torch, which a bad request need not wait for
+    from harness.loading import data_root
 
     root = data_root(data_dir)
     checks = [check for loaded in plugins for check in check_plugin(loaded, registry, root, params)]
@@ -99,7 +99,7 @@ def check(
 
 def find_plugins(registry: Registry, name: str) -> list[LoadedPlugin]:
     """All plugins of this name: a method, a backbone, a dataset and an evaluation may share one, or a file."""
-    from harness.grammar import is_path
+    from harness.registry.grammar import is_path
 
     if is_path(name):
         return registry.load_file(name)
@@ -171,14 +171,14 @@ def _score_row(score: Any) -> tuple[str, ...]:
 
 def _capabilities(build: Any) -> str:
     """Known without building only where `build` is the class of the method."""
-    from harness.capabilities import CAPABILITIES, capabilities_of
+    from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 
     shown = capabilities_of(build)
     return ", ".join(text for name, text in CAPABILITIES.items() if name in shown) or "is seen once it is built"
 
 
 def _parameters(config: type) -> Iterable[str]:
-    from harness.config import describe
+    from harness.registry.config import describe
 
     parameters = describe(config)
     yield "  parameters" if parameters else "  parameters none"

@@ -1,6 +1,6 @@
-"""Batches from memory: one index_select on the device, no per-sample Python.
+"""Batches: from memory one index_select on the device, with no per-sample Python; from files, decoded ahead by workers.
 
-B images, C channels, H=W pixels.
+B examples; C channels, H=W pixels, T frames, L tokens of one.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from harness.data.images import ImageSplit, to_float
+from harness.data.columns import Column, all_values
+from harness.data.fields import DataSpec, Field
+from harness.data.images import channels_last
+from harness.data.rows import Rows
+from harness.data.tokens import PADDING
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What a method's loss gets. All but the images is None unless the method's spec says that it uses it."""
+    """What a method's loss gets. All but the inputs is None unless the method's spec says that it uses it."""
 
-    inputs: Tensor  # (B,C,H,W) float in [0,1], on the method's device
+    inputs: Tensor  # float in [0,1], images (B,C,H,W) or clips (B,T,C,H,W), channels last in memory; or tokens (B,L)
+    lengths: Tensor | None = None  # int64 (B,): tokens of each text before the padding; None where inputs are no texts
     labels: Tensor | None = None  # (B,) int64
     captions: Tensor | None = None  # (B,L) int64 tokens
-    counterparts: Tensor | None = None  # (B,C,H,W) in [0,1]: the inputs in another domain, or unpaired
+    counterparts: Tensor | None = None  # like the inputs: in another domain, or unpaired
     progress: float = 0.0  # fraction of the training budget spent, in [0,1]: for warm-ups and schedules
     scalars: dict[str, Tensor] = field(default_factory=dict)
 
@@ -31,13 +36,14 @@ class Batch:
 
 
 class Batches:
-    """An endless stream of shuffled batches; every image comes once per epoch, except for the last partial batch.
+    """An endless stream of shuffled batches; every row comes once per epoch, except for the last partial batch.
 
-    The order comes from `generator` alone, so that methods with the same seed see the same images in the same order.
+    The order comes from `generator` alone, so that methods with the same seed see the same rows in the same order.
     """
 
-    def __init__(self, split: ImageSplit, batch_size: int, generator: torch.Generator) -> None:
+    def __init__(self, split: Rows, data: DataSpec, batch_size: int, generator: torch.Generator) -> None:
         self.split = split
+        self.data = data
         self.batch_size = min(batch_size, len(split))
         self.generator = generator
 
@@ -46,22 +52,39 @@ class Batches:
         return len(self.split) // self.batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        device = self.split.images.device
+        device = device_of(self.split.inputs)
         while True:
             order = torch.randperm(len(self.split), generator=self.generator).to(device)
             for index in order.split(self.batch_size)[: len(self)]:
-                yield batch_of(self.split.rows(index))
+                yield batch_of(self.split.rows(index), self.data)
 
 
-def batch_of(rows: ImageSplit) -> Batch:
-    """Rows as a method's loss gets them: images as floats, channels last."""
+def device_of(column: Column) -> torch.device:
+    """Where the values of a column are; the CPU, if they are not in memory."""
+    values = getattr(column, "values", None)
+    return values.device if isinstance(values, Tensor) else torch.device("cpu")
+
+
+def batch_of(rows: Rows, data: DataSpec) -> Batch:
+    """Rows as a method's loss gets them."""
+    inputs = _ready(data.inputs, rows.inputs)
     return Batch(
-        inputs=_input(rows.images),
+        inputs=inputs,
+        lengths=lengths_of(inputs) if data.kind == "text" else None,
         labels=rows.labels,
-        captions=rows.captions,
-        counterparts=None if rows.counterparts is None else _input(rows.counterparts),
+        captions=None if rows.captions is None else all_values(rows.captions),
+        counterparts=None if rows.counterparts is None else _ready(data.inputs, rows.counterparts),
     )
 
 
-def _input(images: Tensor) -> Tensor:
-    return to_float(images).contiguous(memory_format=torch.channels_last)
+def lengths_of(tokens: Tensor) -> Tensor:
+    """How many tokens of each text (B,L) come before the padding: int64 (B,).
+
+    >>> lengths_of(torch.tensor([[5, 7, 0], [0, 0, 0]])).tolist()
+    [2, 0]
+    """
+    return (tokens != PADDING).sum(1)
+
+
+def _ready(field: Field, column: Column) -> Tensor:
+    return channels_last(field.ready(all_values(column)))

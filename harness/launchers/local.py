@@ -21,8 +21,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.cell import unjudged
 from harness.launchers.child import PROGRESS, TRAINED, run_child
+from harness.outcomes import unjudged
 from harness.records import CellResult, CellTask, TrainingResult
 from harness.store import dump_task, load_result, load_training
 

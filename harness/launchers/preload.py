@@ -18,4 +18,4 @@ MODULES = (
 for module in MODULES:
     import_module(module)
 import_module("harness.store").warm_up()
-import_module("harness.installed").plugin_infos()
+import_module("harness.registry.installed").plugin_infos()

@@ -1,0 +1,1 @@
+"""Building blocks for methods: encoders, decoders, losses. Nothing here knows how a method is judged."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
-from harness.records import ImageSpec
 
 
 class Backbone(nn.Module):
@@ -29,7 +29,7 @@ class Backbone(nn.Module):
         self,
         trunk: nn.Module,
         dim: int,
-        data: ImageSpec,
+        data: DataSpec[ImageField],
         *,
         any_size: bool,
         maps: Callable[[nn.Module, Tensor], Tensor] | None = None,
@@ -39,9 +39,9 @@ class Backbone(nn.Module):
         self.dim = dim  # D
         self.any_size = any_size  # does the trunk take images of other sizes, such as tiles?
         self._maps = maps  # (trunk, standardised (B,C,H,W)) -> (B,D,h,w); None: it has no maps
-        channels = data.channels
-        self.register_buffer("mean", torch.tensor(data.mean or (0.5,) * channels).view(1, channels, 1, 1))
-        self.register_buffer("std", torch.tensor(data.std or (0.5,) * channels).view(1, channels, 1, 1))
+        channels = data.inputs.channels
+        self.register_buffer("mean", torch.tensor(data.inputs.mean or (0.5,) * channels).view(1, channels, 1, 1))
+        self.register_buffer("std", torch.tensor(data.inputs.std or (0.5,) * channels).view(1, channels, 1, 1))
 
     def standardise(self, images: Tensor) -> Tensor:
         """Zero mean and unit variance per channel, by the training images of the source."""

@@ -5,21 +5,28 @@ B images, L words, K classes, E embedding dimensions.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.data.captions import NOTHING
+from harness.data.fields import DataSpec, ImageField
+from harness.data.tokens import PADDING
 from harness.errors import NotApplicable
-from harness.records import ImageSpec
+
+if TYPE_CHECKING:
+    from harness.data.batches import Batch
 
 
 class ConditionEncoder(nn.Module):
     """Labels (B,) or tokens (B,L) -> (B,E). A caption is the mean of its words' embeddings: their order is lost."""
 
-    def __init__(self, kind: str, data: ImageSpec, dim: int, gain: float = 1.0) -> None:
+    def __init__(self, kind: str, data: DataSpec[ImageField], dim: int, gain: float = 1.0) -> None:
         super().__init__()
-        known = {"labels": len(data.classes), "captions": len(data.vocabulary) or int(data.captioned)}
+        known = {
+            "labels": len(data.classes),
+            "captions": 0 if data.captions is None else max(1, len(data.captions.vocabulary)),
+        }
         if not known[kind]:
             raise NotApplicable(f"the source has no {kind} to learn from")
         self.kind = kind
@@ -28,7 +35,7 @@ class ConditionEncoder(nn.Module):
         if kind == "labels":
             self.embedding: nn.Module = nn.Embedding(known[kind], dim)
         else:
-            self.embedding = nn.EmbeddingBag(known[kind], dim, mode="mean", padding_idx=NOTHING)
+            self.embedding = nn.EmbeddingBag(known[kind], dim, mode="mean", padding_idx=PADDING)
 
     def forward(self, condition: Tensor) -> Tensor:
         return self.gain * self.embedding(condition)
@@ -59,7 +66,7 @@ def nearly_matched(captions: Tensor) -> tuple[Tensor, Tensor]:
     Alike is who shares most words; ties are broken by lot. A caption that is wrong in one word shows what that word is.
     """
     present = captions.new_zeros(len(captions), int(captions.max()) + 1, dtype=torch.float32)
-    present.scatter_(1, captions, 1.0)[:, NOTHING] = 0  # (B,V): which words a caption has
+    present.scatter_(1, captions, 1.0)[:, PADDING] = 0  # (B,V): which words a caption has
     shared = present @ present.T + 0.5 * torch.rand(len(captions), len(captions), device=captions.device)
     same = (captions[:, None] == captions[None]).all(2)  # (B,B)
     best, row = shared.masked_fill(same, -1.0).max(1)

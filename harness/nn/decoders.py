@@ -11,12 +11,12 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from harness.records import ImageSpec
+from harness.data.fields import DataSpec, ImageField
 
 Kind = Literal["conv", "mlp"]
 
 
-def code_decoder(kind: Kind, latent_dim: int, data: ImageSpec, hidden: int) -> nn.Module:
+def code_decoder(kind: Kind, latent_dim: int, data: DataSpec[ImageField], hidden: int) -> nn.Module:
     """(B,L) -> logits (B,C,H,W): convolutions, or a perceptron with one layer of `hidden` units."""
     return ConvDecoder(latent_dim, data) if kind == "conv" else MlpDecoder(latent_dim, data, hidden)
 
@@ -24,17 +24,17 @@ def code_decoder(kind: Kind, latent_dim: int, data: ImageSpec, hidden: int) -> n
 class ConvDecoder(nn.Module):
     """Linear to a map of a quarter of the size, then two transposed convolutions that double it: (B,L) -> (B,C,H,W)."""
 
-    def __init__(self, latent_dim: int, data: ImageSpec, width: int = 32) -> None:
+    def __init__(self, latent_dim: int, data: DataSpec[ImageField], width: int = 32) -> None:
         super().__init__()
-        self.size = data.size
-        self.start = -(-data.size // 4)  # rounded up; the result is cropped to H
+        self.size = data.inputs.size
+        self.start = -(-data.inputs.size // 4)  # rounded up; the result is cropped to H
         self.width = 2 * width
         self.project = nn.Linear(latent_dim, self.width * self.start**2)
         self.upsample = nn.Sequential(
             nn.ReLU(),
             nn.ConvTranspose2d(self.width, width, 4, stride=2, padding=1),
             nn.ReLU(),
-            nn.ConvTranspose2d(width, data.channels, 4, stride=2, padding=1),
+            nn.ConvTranspose2d(width, data.inputs.channels, 4, stride=2, padding=1),
         )
 
     def forward(self, code: Tensor) -> Tensor:
@@ -45,10 +45,10 @@ class ConvDecoder(nn.Module):
 class MlpDecoder(nn.Module):
     """One hidden layer with ReLU: (B,L) -> (B,C,H,W)."""
 
-    def __init__(self, latent_dim: int, data: ImageSpec, hidden: int = 400) -> None:
+    def __init__(self, latent_dim: int, data: DataSpec[ImageField], hidden: int = 400) -> None:
         super().__init__()
-        self.shape = data.shape
-        pixels = data.channels * data.size**2
+        self.shape = data.inputs.shape
+        pixels = data.inputs.channels * data.inputs.size**2
         self.layers = nn.Sequential(nn.Linear(latent_dim, hidden), nn.ReLU(), nn.Linear(hidden, pixels))
 
     def forward(self, code: Tensor) -> Tensor:
@@ -58,17 +58,17 @@ class MlpDecoder(nn.Module):
 class MapDecoder(nn.Module):
     """A 3x3 convolution, then transposed convolutions that each double the size of a map: (B,D,h,w) -> (B,C,H,W)."""
 
-    def __init__(self, dim: int, start: int, data: ImageSpec, width: int = 32) -> None:
+    def __init__(self, dim: int, start: int, data: DataSpec[ImageField], width: int = 32) -> None:
         super().__init__()
-        self.size = data.size
-        doublings = ceil(log2(data.size / start))  # the result is cropped to H
+        self.size = data.inputs.size
+        doublings = ceil(log2(data.inputs.size / start))  # the result is cropped to H
         widths = [2 * width, *[width] * (doublings - 1)]
         layers: list[nn.Module] = [nn.Conv2d(dim, widths[0], 3, padding=1), nn.ReLU()]
         for before, after in pairwise(widths):
             layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
-        last: nn.Module = nn.Conv2d(widths[-1], data.channels, 3, padding=1)
+        last: nn.Module = nn.Conv2d(widths[-1], data.inputs.channels, 3, padding=1)
         if doublings:
-            last = nn.ConvTranspose2d(widths[-1], data.channels, 4, stride=2, padding=1)
+            last = nn.ConvTranspose2d(widths[-1], data.inputs.channels, 4, stride=2, padding=1)
         self.upsample = nn.Sequential(*layers, last)
 
     def forward(self, maps: Tensor) -> Tensor:

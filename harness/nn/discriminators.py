@@ -5,15 +5,19 @@ B images, C channels, H=W pixels, D features of the backbone, h,w positions of i
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
 from harness.nn.backbone import Backbone
 from harness.nn.conditions import ConditionEncoder
-from harness.records import ImageSpec
+
+if TYPE_CHECKING:
+    from harness.data.batches import Batch
 
 SLOPE = 0.2  # of the leaky ReLU below zero, as in the DCGAN
 POOLED = 4  # h = w of the maps that a representation is read from
@@ -30,7 +34,7 @@ class Evidence(nn.Module):
     depend on the others of its batch unasked (`variety` below is asked for).
     """
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, hidden: int) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], hidden: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.positions = map_size(backbone, data)  # h = w, or 0
@@ -61,7 +65,7 @@ class Evidence(nn.Module):
 class Discriminator(nn.Module):
     """One number for each image: (B,C,H,W) -> (B,), a logit or a critic's score."""
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, hidden: int) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], hidden: int) -> None:
         super().__init__()
         self.evidence = Evidence(backbone, data, hidden)
         self.verdict = nn.Linear(hidden, 1)
@@ -80,7 +84,7 @@ class MatchingDiscriminator(nn.Module):
     def __init__(
         self,
         backbone: Backbone,
-        data: ImageSpec,
+        data: DataSpec[ImageField],
         hidden: int,
         condition: ConditionEncoder,
         variety: nn.Module | None = None,
@@ -113,10 +117,10 @@ class MatchingDiscriminator(nn.Module):
         return self.judge(images, condition, condition)[0]  # (B,)
 
 
-def map_size(backbone: Backbone, data: ImageSpec) -> int:
+def map_size(backbone: Backbone, data: DataSpec[ImageField]) -> int:
     """h = w of the backbone's maps; 0 where it sees no positions."""
     try:
-        return backbone.map_size(data.size)
+        return backbone.map_size(data.inputs.size)
     except NotApplicable:
         return 0
 

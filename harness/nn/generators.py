@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from harness.data.fields import DataSpec, ImageField
 from harness.nn.conditions import ConditionEncoder
-from harness.records import ImageSpec
 
 SPREAD = 4  # factor on the last layer's initial weights
 
@@ -20,14 +20,14 @@ SPREAD = 4  # factor on the last layer's initial weights
 class Generator(nn.Module):
     """Linear to a map of a quarter of the size, then two transposed convolutions: (B,Z+E) -> (B,C,H,W) in [0,1]."""
 
-    def __init__(self, inputs: int, data: ImageSpec, width: int = 32) -> None:
+    def __init__(self, inputs: int, data: DataSpec[ImageField], width: int = 32) -> None:
         super().__init__()
         self.inputs = inputs  # Z+E
-        self.size = data.size
-        self.start = -(-data.size // 4)  # rounded up; the result is cropped to H
+        self.size = data.inputs.size
+        self.start = -(-data.inputs.size // 4)  # rounded up; the result is cropped to H
         self.width = 2 * width
         self.project = nn.Linear(inputs, self.width * self.start**2, bias=False)
-        last = nn.ConvTranspose2d(width, data.channels, 4, stride=2, padding=1)
+        last = nn.ConvTranspose2d(width, data.inputs.channels, 4, stride=2, padding=1)
         self.upsample = nn.Sequential(
             nn.BatchNorm2d(self.width),
             nn.ReLU(),
@@ -49,7 +49,9 @@ class Generator(nn.Module):
 class ConditionalGenerator(nn.Module):
     """Noise (B,Z) beside the embedding of what is asked for (B,E) -> (B,C,H,W). Mirza 2014, arXiv:1411.1784."""
 
-    def __init__(self, noise_dim: int, condition: ConditionEncoder, data: ImageSpec, width: int = 32) -> None:
+    def __init__(
+        self, noise_dim: int, condition: ConditionEncoder, data: DataSpec[ImageField], width: int = 32
+    ) -> None:
         super().__init__()
         self.condition = condition  # (B,) or (B,L) -> (B,E)
         self.generator = Generator(noise_dim + condition.dim, data, width)

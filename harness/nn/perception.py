@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
 from harness.nn.backbone import Backbone
-from harness.records import ImageSpec
+
+if TYPE_CHECKING:
+    from harness.data.batches import Batch
 
 VGG_LAYERS: tuple[str | int, ...] = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512)  # VGG-16 up to relu4_1
 VGG_CUTS = (0, 2, 7, 12, 19)  # of these layers and their ReLUs: relu1_1, relu2_1, relu3_1 and relu4_1 end a stage
@@ -27,10 +30,10 @@ VGG_SMALLEST = 16  # pixels: relu4_1 has an eighth of them, and one position has
 class AutoencoderPerception(nn.Module):
     """A backbone that learns to keep, in its maps, what is needed to draw the image again."""
 
-    def __init__(self, backbone: Backbone, data: ImageSpec) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField]) -> None:
         super().__init__()
         self.backbone = backbone
-        self.decoder = MapDecoder(backbone.dim, backbone.map_size(data.size), data)
+        self.decoder = MapDecoder(backbone.dim, backbone.map_size(data.inputs.size), data)
         self.dim = backbone.dim
 
     def loss(self, batch: Batch) -> Tensor:
@@ -46,7 +49,7 @@ class AutoencoderPerception(nn.Module):
 class ClassifierPerception(nn.Module):
     """A backbone that learns the labels."""
 
-    def __init__(self, backbone: Backbone, data: ImageSpec) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField]) -> None:
         super().__init__()
         if not data.classes:
             raise NotApplicable("perception=classifier needs labels, and the source has none: take autoencoder")
@@ -74,11 +77,11 @@ class VggPerception(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, data: ImageSpec) -> None:
+    def __init__(self, data: DataSpec[ImageField]) -> None:
         super().__init__()
         from torchvision.models.vgg import make_layers
 
-        if data.size < VGG_SMALLEST:
+        if data.inputs.size < VGG_SMALLEST:
             raise NotApplicable(f"perception=vgg16 needs images of {VGG_SMALLEST} pixels and more: take autoencoder")
         weights = _vgg_weights()
         layers = make_layers(list(VGG_LAYERS))
@@ -108,14 +111,18 @@ class MapDecoder(nn.Sequential):
     normalisation, since that would undo a style (Huang and Belongie 2017, section 7.1).
     """
 
-    def __init__(self, dim: int, map_size: int, data: ImageSpec) -> None:
+    def __init__(self, dim: int, map_size: int, data: DataSpec[ImageField]) -> None:
         layers: list[nn.Module] = []
-        while map_size < data.size:
+        while map_size < data.inputs.size:
             layers += [nn.Conv2d(dim, dim // 2, 3, padding=1), nn.ReLU(), nn.Upsample(scale_factor=2)]
             dim, map_size = dim // 2, 2 * map_size
-        layers += [nn.Conv2d(dim, dim // 2, 3, padding=1), nn.ReLU(), nn.Conv2d(dim // 2, data.channels, 3, padding=1)]
+        layers += [
+            nn.Conv2d(dim, dim // 2, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(dim // 2, data.inputs.channels, 3, padding=1),
+        ]
         super().__init__(*layers, nn.Sigmoid())
-        self.size = data.size
+        self.size = data.inputs.size
 
     def forward(self, maps: Tensor) -> Tensor:
         return super().forward(maps)[..., : self.size, : self.size]

@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.records import ImageSpec
+from harness.data.fields import DataSpec, ImageField
 
 SLOPE = 0.2  # of the leaky ReLU, as in DCGAN
 FIRST_MASK = -2.2  # logit of a tenth
@@ -27,17 +27,17 @@ class UNet(nn.Module):
     resolution; dropout in the innermost level of the decoder alone.
     """
 
-    def __init__(self, data: ImageSpec, width: int, *, skips: bool = True, dropout: float = 0.0) -> None:
+    def __init__(self, data: DataSpec[ImageField], width: int, *, skips: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
         self.skips = skips
-        levels = 3 if data.size >= 24 else 2
+        levels = 3 if data.inputs.size >= 24 else 2
         widths = [width * 2**level for level in range(levels + 1)]
-        self.stem = nn.Conv2d(data.channels, width, 3, padding=1)
+        self.stem = nn.Conv2d(data.inputs.channels, width, 3, padding=1)
         pairs = list(pairwise(widths))
         self.downs = nn.ModuleList(_halved(narrow, wide) for narrow, wide in pairs)
         self.ups = nn.ModuleList(_doubled(wide, narrow) for narrow, wide in reversed(pairs))
         self.dropout = nn.Dropout2d(dropout)
-        self.head = nn.Conv2d(width, data.channels, 3, padding=1)
+        self.head = nn.Conv2d(width, data.inputs.channels, 3, padding=1)
         self.multiple = 2**levels
         self.dim = widths[-1]  # channels of the bottleneck
 
@@ -74,17 +74,17 @@ class ResidualTranslator(nn.Module):
     padding, fewer and narrower blocks, which is a small part of the work.
     """
 
-    def __init__(self, data: ImageSpec, width: int, blocks: int) -> None:
+    def __init__(self, data: DataSpec[ImageField], width: int, blocks: int) -> None:
         super().__init__()
-        halvings = 2 if data.size >= 24 else 1
-        pairs = list(pairwise([data.channels, width, 2 * width][: halvings + 1]))
+        halvings = 2 if data.inputs.size >= 24 else 1
+        pairs = list(pairwise([data.inputs.channels, width, 2 * width][: halvings + 1]))
         layers: list[nn.Module] = []
         for narrow, wide in pairs:
             layers += _normalised(nn.Conv2d(narrow, wide, 4, stride=2, padding=1), wide)
         layers += [ResidualBlock(pairs[-1][1]) for _ in range(blocks)]
         for narrow, wide in reversed(pairs[1:]):
             layers += _normalised(nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1), narrow)
-        last = nn.ConvTranspose2d(width, data.channels + 1, 4, stride=2, padding=1)
+        last = nn.ConvTranspose2d(width, data.inputs.channels + 1, 4, stride=2, padding=1)
         assert last.bias is not None
         nn.init.constant_(last.bias[-1:], FIRST_MASK)
         self.layers = nn.Sequential(*layers, last)
@@ -129,9 +129,9 @@ class PatchDiscriminator(nn.Module):
     Differs from the paper: two layers, and no normalisation, since patches of small images have few positions.
     """
 
-    def __init__(self, data: ImageSpec, width: int) -> None:
+    def __init__(self, data: DataSpec[ImageField], width: int) -> None:
         super().__init__()
-        self.tower = PatchTower(data.channels, width)
+        self.tower = PatchTower(data.inputs.channels, width)
         self.judge = nn.Conv2d(self.tower.dim, 1, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:

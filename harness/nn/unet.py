@@ -25,9 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.data.fields import DataSpec, ImageField
 from harness.nn.backbone import Backbone
 from harness.nn.conditions import ConditionEncoder
-from harness.records import ImageSpec
 
 GROUPS = 8  # of each GroupNorm
 LEVELS = 2  # resolutions
@@ -61,29 +61,29 @@ class ConditionalUNet(nn.Module):
     without a condition, are seen as if nothing had been asked for.
     """
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, *, width: int, condition: str = "") -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], *, width: int, condition: str = "") -> None:
         super().__init__()
         self.backbone = backbone  # (B,C,H,W) in [0,1] -> (B,D)
-        self.patch = 2 if data.size >= 12 else 1
+        self.patch = 2 if data.inputs.size >= 12 else 1
         dim = 4 * width  # E
         widths = [width * 2**level for level in range(LEVELS)]
         self.time = nn.Linear(2 * FREQUENCIES, dim)
         self.seen = nn.Linear(backbone.dim, dim)
         self.wish = nn.Sequential(ConditionEncoder(condition, data, dim), nn.LayerNorm(dim)) if condition else None
         self.joint = nn.Linear(dim, dim)
-        self.stem = nn.Conv2d(data.channels, width, self.patch + 2, stride=self.patch, padding=1)
+        self.stem = nn.Conv2d(data.inputs.channels, width, self.patch + 2, stride=self.patch, padding=1)
         self.encoder = nn.ModuleList(ResidualBlock(each, each, dim) for each in widths)
         self.shrink = nn.ModuleList(
             nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairwise(widths)
         )
-        lowest = -(-data.size // (self.patch * 2 ** (LEVELS - 1)))
+        lowest = -(-data.inputs.size // (self.patch * 2 ** (LEVELS - 1)))
         self.lowest = (lowest, lowest, widths[-1])  # (P,Q,maps) of the lowest resolution
         self.layout = nn.Linear(dim, prod(self.lowest))
         self.middle = ResidualBlock(widths[-1], widths[-1], dim)
         self.decoder = nn.ModuleList(ResidualBlock(2 * each, each, dim) for each in widths)
         self.grow = nn.ModuleList(nn.Conv2d(coarse, fine, 3, padding=1) for fine, coarse in pairwise(widths))
         self.last_norm = nn.GroupNorm(GROUPS, 2 * width)
-        self.last = nn.Conv2d(2 * width, data.channels * self.patch**2, 3, padding=1)
+        self.last = nn.Conv2d(2 * width, data.inputs.channels * self.patch**2, 3, padding=1)
 
     def forward(
         self, noisy: Tensor, time: Tensor, condition: Tensor | None = None, asked: Tensor | None = None

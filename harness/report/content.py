@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from harness.frame import PROVENANCE, TRAINING, dataset_labels, joined, tidy_frame
 from harness.records import CellResult
 from harness.report.figures import Drawing, cost_chart, curve_panel, ranking_chart, sweep_chart
+from harness.report.frame import PROVENANCE, TRAINING, dataset_labels, joined, tidy_frame
 from harness.report.palette import Look, looks
 from harness.report.pictures import PICTURE_ORDER, Shown, shown_pictures, slug
 from harness.report.reading import reading

@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from harness.frame import TRAINING
-from harness.stats import Difference, Estimate, mean_interval, wilson, within
+from harness.metrics.statistics import Difference, Estimate, mean_interval, wilson, within
+from harness.report.frame import TRAINING
 
 LEADING = "linear-probe"
-_AMOUNTS = ("images/s", "s", "ms", "bytes", "MiB", "FLOP/s", "weights", "images", "steps")
+_COUNTED = ("examples", "images", "clips", "texts")
+_AMOUNTS = ("s", "ms", "bytes", "MiB", "FLOP/s", "weights", "steps", *_COUNTED, *(f"{each}/s" for each in _COUNTED))
 _ERRORS = ("pixel value", "squared pixel value")
 _RANGES = {  # what a score of this unit can be, where there is an end to it
     "fraction": (0.0, 1.0),

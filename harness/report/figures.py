@@ -240,7 +240,7 @@ def curve_panel(curves: Sequence[tuple[int, Sequence[CurvePoint]]], look: Look, 
             points = curve[:: -(-len(curve) // CURVE_POINTS)]
             points = [point for point in points if "loss" in point.scalars]
             colour = look.colour if look.fill != "none" else INK
-            axes.plot([point.images for point in points], [point.scalars["loss"] for point in points], color=colour,
+            axes.plot([point.examples for point in points], [point.scalars["loss"] for point in points], color=colour,
                       linestyle=DASHES[order % len(DASHES)], linewidth=1.2, label=f"seed {seed}")  # fmt: skip
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel("images seen")

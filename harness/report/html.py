@@ -12,11 +12,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.frame import flattened, tidy_frame
 from harness.records import CellResult
 from harness.report import numbers
 from harness.report.content import Content, provenance_of
 from harness.report.figures import Drawing, class_legend
+from harness.report.frame import flattened, tidy_frame
 from harness.report.palette import looks, on_page
 from harness.report.pictures import Shown, heading, shared_caption
 from harness.report.reading import reading

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from harness.frame import flattened
 from harness.records import Picture
 from harness.report.content import Content
 from harness.report.entries import Column, Entry
+from harness.report.frame import flattened
 from harness.report.html import heat_maps
 from harness.report.numbers import apart, interval, number, signed, verdict
 from harness.report.pictures import heading

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.stats import Difference, Estimate, overlaps
+from harness.metrics.statistics import Difference, Estimate, overlaps
 
 ALPHA = 0.05
 _DECIMALS = {"fraction": 3, "difference of fractions": 3, "dB": 2, "nats": 3, "bits": 3}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.metrics.statistics import Difference, holm, overlaps, paired_difference
 from harness.report.entries import Column, Entry
 from harness.report.numbers import ALPHA
 from harness.report.series import Series, baseline_of, untrained_self, worth_a_row
-from harness.stats import Difference, holm, overlaps, paired_difference
 
 
 def compared(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:

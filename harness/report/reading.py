@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.metrics.statistics import Estimate
 from harness.report.entries import Column, Entry
 from harness.report.numbers import interval, number, signed, verdict
 from harness.report.ranking import improvement, within_noise
 from harness.report.summary import Comparison
-from harness.stats import Estimate
 
 
 def reading(comparison: Comparison) -> str:

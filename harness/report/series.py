@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.frame import PROVENANCE
+from harness.report.frame import PROVENANCE
 
 BASELINE = "random-init"
 _SETTINGS = ("backbone", "device", "precision", "budget", "train", "run")

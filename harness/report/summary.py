@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from harness.frame import TRAINING, tidy_frame
 from harness.records import CellResult
 from harness.report.entries import LEADING, Column, Entry, Rows, columns_of, entry_of
+from harness.report.frame import TRAINING, tidy_frame
 from harness.report.ranking import compared
 from harness.report.series import Series, latest, with_series, worth_a_row
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.grammar import parse_plugins
 from harness.records import CellResult
+from harness.registry.grammar import parse_plugins
 from harness.report.series import Series
 
 LEAST = 3  # points that make a line

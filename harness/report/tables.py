@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.frame import TRAINING
+from harness.metrics.statistics import Estimate
 from harness.report.entries import over_seeds
+from harness.report.frame import TRAINING
 from harness.report.series import Series, latest
-from harness.stats import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)

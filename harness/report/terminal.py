@@ -10,9 +10,9 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
-from harness.frame import tidy_frame
 from harness.records import CellResult
 from harness.report.entries import Entry
+from harness.report.frame import tidy_frame
 from harness.report.numbers import ALPHA, number, plus_minus, probability, signed
 from harness.report.reading import reading
 from harness.report.series import with_series

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from harness.errors import RequestError
-from harness.frame import write_frame
 from harness.report.content import Content, Run, gather
+from harness.report.frame import write_frame
 from harness.report.html import page
 from harness.report.markdown import markdown
 from harness.report.palette import on_paper

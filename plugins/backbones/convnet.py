@@ -12,11 +12,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
 from harness.nn.layers import normalisation
-from harness.records import ImageSpec
-from harness.specs import BackboneSpec
+from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +31,10 @@ class Config:
             raise ValueError("dropout is a probability in [0,1)")
 
 
-def build(data: ImageSpec, config: Config) -> Backbone:
+def build(data: DataSpec[ImageField], config: Config) -> Backbone:
     layers: list[nn.Module] = []
-    channels = data.channels
-    halved_at_once = config.stem == "half" or (config.stem == "auto" and data.size >= 24)
+    channels = data.inputs.channels
+    halved_at_once = config.stem == "half" or (config.stem == "auto" and data.inputs.size >= 24)
     unhalved = config.stages - 1 if halved_at_once else 0  # the stage that keeps the resolution
     for stage in range(config.stages):
         width = config.width * 2**stage

@@ -10,10 +10,7 @@ from typing import Literal
 
 from torch import nn
 
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
-from harness.records import ImageSpec
-from harness.specs import BackboneSpec
+from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, hookimpl
 
 NORMS: dict[str, list[type[nn.Module]]] = {"batch": [nn.BatchNorm1d], "layer": [nn.LayerNorm], "none": []}
 
@@ -32,9 +29,9 @@ class Config:
             raise ValueError("hidden and layers must be at least 1")
 
 
-def build(data: ImageSpec, config: Config) -> Backbone:
+def build(data: DataSpec[ImageField], config: Config) -> Backbone:
     layers: list[nn.Module] = [nn.Flatten()]
-    width = data.channels * data.size * data.size
+    width = data.inputs.channels * data.inputs.size * data.inputs.size
     for _ in range(config.layers):
         layers += [nn.Linear(width, config.hidden), *(norm(config.hidden) for norm in NORMS[config.norm]), nn.ReLU()]
         if config.dropout:

@@ -12,11 +12,8 @@ from typing import Literal
 from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18
 
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
 from harness.nn.layers import normalisation
-from harness.records import ImageSpec
-from harness.specs import BackboneSpec
+from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +26,9 @@ class Config:
             raise ValueError("dropout is a probability in [0,1)")
 
 
-def build(data: ImageSpec, config: Config) -> Backbone:
+def build(data: DataSpec[ImageField], config: Config) -> Backbone:
     net = resnet18(weights=None, norm_layer=lambda width: nn.Sequential(*normalisation(config.norm, width)))
-    net.conv1 = nn.Conv2d(data.channels, 64, 3, stride=1, padding=1, bias=config.norm == "none")
+    net.conv1 = nn.Conv2d(data.inputs.channels, 64, 3, stride=1, padding=1, bias=config.norm == "none")
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
     net.maxpool = nn.Identity()
     net.fc = nn.Dropout(config.dropout)

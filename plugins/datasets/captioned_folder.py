@@ -16,15 +16,12 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.data.caption_files import CaptionedImage, captions_file, read_captions
 from harness.data.folder import cached_images
-from harness.errors import DatasetMissing, RequestError
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import DatasetSpec
+from harness.plugin import DatasetMissing, DatasetSpec, DataSpec, ImageField, RequestError, TextField, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
 NAME = "captioned-folder"
 
@@ -73,9 +70,11 @@ def _classes(rows: tuple[list[CaptionedImage], list[CaptionedImage]]) -> tuple[s
     return tuple(sorted({row.label for part in rows for row in part if row.label}))
 
 
-def describe(config: Config, root: Path) -> ImageSpec:
+def describe(config: Config, root: Path) -> DataSpec[ImageField]:
     classes = _classes(_rows(config))
-    return ImageSpec(channels=config.channels, size=config.size, classes=classes, captioned=True)
+    return DataSpec(
+        inputs=ImageField(channels=config.channels, size=config.size), classes=classes, captions=TextField()
+    )
 
 
 def files(config: Config, root: Path) -> list[Path]:
@@ -83,7 +82,7 @@ def files(config: Config, root: Path) -> list[Path]:
     return [*_tables(config), *(row.file for row in (*train, *test))]
 
 
-def load(config: Config, root: Path) -> RawImages:
+def load(config: Config, root: Path) -> RawData:
     from dataclasses import replace
 
     rows = _rows(config)
@@ -95,13 +94,13 @@ def load(config: Config, root: Path) -> RawImages:
     return replace(train, test=test if rows[1] else None)
 
 
-def _part(rows: list[CaptionedImage], images: Tensor, classes: tuple[str, ...]) -> RawImages:
+def _part(rows: list[CaptionedImage], images: Tensor, classes: tuple[str, ...]) -> RawData:
     import torch
 
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
     labels = torch.tensor([classes.index(row.label) for row in rows], dtype=torch.int64) if classes else None
-    return RawImages(images=images, labels=labels, captions=[row.caption for row in rows])
+    return RawData(inputs=images, labels=labels, captions=[row.caption for row in rows])
 
 
 @hookimpl

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.torchvision_files import download, read_cifar
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import DatasetSpec, NoConfig
+from harness.plugin import DatasetSpec, DataSpec, ImageField, NoConfig, hookimpl
 
 if TYPE_CHECKING:
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
 FOLDER = "cifar-10-batches-py"
 TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
@@ -19,20 +17,20 @@ TEST = "test_batch"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def describe(config: NoConfig, root: Path) -> ImageSpec:
-    return ImageSpec(channels=3, size=32, classes=CLASSES)
+def describe(config: NoConfig, root: Path) -> DataSpec[ImageField]:
+    return DataSpec(inputs=ImageField(channels=3, size=32), classes=CLASSES)
 
 
 def files(config: NoConfig, root: Path) -> list[Path]:
     return [root / FOLDER / name for name in (*TRAIN, TEST)]
 
 
-def load(config: NoConfig, root: Path) -> RawImages:
-    from harness.data.images import RawImages
+def load(config: NoConfig, root: Path) -> RawData:
+    from harness.plugin import RawData
 
     images, labels = read_cifar([root / FOLDER / name for name in TRAIN], "labels")
     test_images, test_labels = read_cifar([root / FOLDER / TEST], "labels")
-    return RawImages(images=images, labels=labels, test=RawImages(images=test_images, labels=test_labels))
+    return RawData(inputs=images, labels=labels, test=RawData(inputs=test_images, labels=test_labels))
 
 
 def prepare(config: NoConfig, root: Path) -> None:

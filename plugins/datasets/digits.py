@@ -13,13 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import DatasetMissing
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import DatasetSpec
+from harness.plugin import DatasetMissing, DatasetSpec, DataSpec, ImageField, hookimpl
 
 if TYPE_CHECKING:
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
 
 SIZE = 8  # height and width of the images in pixels, as they are
@@ -35,8 +32,8 @@ class Config:
             raise ValueError(f"size={self.size}: expected 4 to 256 pixels")
 
 
-def describe(config: Config, root: Path) -> ImageSpec:
-    return ImageSpec(channels=1, size=config.size, classes=tuple("0123456789"))
+def describe(config: Config, root: Path) -> DataSpec[ImageField]:
+    return DataSpec(inputs=ImageField(channels=1, size=config.size), classes=tuple("0123456789"))
 
 
 def files(config: Config, root: Path) -> list[Path]:
@@ -47,12 +44,13 @@ def files(config: Config, root: Path) -> list[Path]:
     return [Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"]
 
 
-def load(config: Config, root: Path) -> RawImages:
+def load(config: Config, root: Path) -> RawData:
     import numpy as np
     import torch
 
     from harness.data.binarisation import binarised
-    from harness.data.images import RawImages, converted
+    from harness.data.images import converted
+    from harness.plugin import RawData
 
     table = np.loadtxt(files(config, root)[0], delimiter=",")  # (N,65): 64 pixels in 0..16, label
     pixels = torch.from_numpy(table[:, :-1]).reshape(-1, 1, SIZE, SIZE)  # (N,1,8,8)
@@ -60,7 +58,7 @@ def load(config: Config, root: Path) -> RawImages:
     images = (pixels * 255 / 16).round().to(torch.uint8)
     if config.size != SIZE:
         images = converted(images, 1, config.size)  # (N,1,H,W)
-    return RawImages(images=binarised(images, "digits") if config.binarise else images, labels=labels)
+    return RawData(inputs=binarised(images, "digits") if config.binarise else images, labels=labels)
 
 
 @hookimpl

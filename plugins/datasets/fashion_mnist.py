@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.torchvision_files import download, mnist_files, read_mnist
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import DatasetSpec
+from harness.plugin import DatasetSpec, DataSpec, ImageField, hookimpl
 
 if TYPE_CHECKING:
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
 CLASSES = (
     "T-shirt/top",
@@ -33,24 +31,24 @@ class Config:
     binarise: bool = False  # pixels of 0 and 1, drawn once with the grey value as the probability of 1
 
 
-def describe(config: Config, root: Path) -> ImageSpec:
-    return ImageSpec(channels=1, size=28, classes=CLASSES)
+def describe(config: Config, root: Path) -> DataSpec[ImageField]:
+    return DataSpec(inputs=ImageField(channels=1, size=28), classes=CLASSES)
 
 
 def files(config: Config, root: Path) -> list[Path]:
     return mnist_files(root / "FashionMNIST" / "raw")
 
 
-def load(config: Config, root: Path) -> RawImages:
+def load(config: Config, root: Path) -> RawData:
     from harness.data.binarisation import binarised
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
     images, labels = read_mnist(root / "FashionMNIST" / "raw", "train")
     test_images, test_labels = read_mnist(root / "FashionMNIST" / "raw", "t10k")
     if config.binarise:
         images = binarised(images, "fashion-mnist", "train")
         test_images = binarised(test_images, "fashion-mnist", "t10k")
-    return RawImages(images=images, labels=labels, test=RawImages(images=test_images, labels=test_labels))
+    return RawData(inputs=images, labels=labels, test=RawData(inputs=test_images, labels=test_labels))
 
 
 def prepare(config: Config, root: Path) -> None:

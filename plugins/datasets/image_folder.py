@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.data.folder import Listing, cached_images, list_images
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import DatasetSpec
+from harness.plugin import DatasetSpec, DataSpec, ImageField, hookimpl
 
 if TYPE_CHECKING:
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
 NAME = "image-folder"
 
@@ -37,8 +35,8 @@ def _listing(config: Config) -> Listing:
     return list_images(config.path.expanduser().absolute())
 
 
-def describe(config: Config, root: Path) -> ImageSpec:
-    return ImageSpec(channels=config.channels, size=config.size, classes=_listing(config).classes)
+def describe(config: Config, root: Path) -> DataSpec[ImageField]:
+    return DataSpec(inputs=ImageField(channels=config.channels, size=config.size), classes=_listing(config).classes)
 
 
 def files(config: Config, root: Path) -> list[Path]:
@@ -46,17 +44,17 @@ def files(config: Config, root: Path) -> list[Path]:
     return [*listing.files, *listing.test_files]
 
 
-def load(config: Config, root: Path) -> RawImages:
+def load(config: Config, root: Path) -> RawData:
     import torch
 
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
     listing = _listing(config)
     paths = [*listing.files, *listing.test_files]
     images = cached_images(paths, config.size, config.channels, NAME)  # (N,C,H,W), training and test together
     n = len(listing.files)
-    test = RawImages(images=images[n:], labels=torch.tensor(listing.test_labels)) if listing.has_test else None
-    return RawImages(images=images[:n], labels=torch.tensor(listing.labels), test=test)
+    test = RawData(inputs=images[n:], labels=torch.tensor(listing.test_labels)) if listing.has_test else None
+    return RawData(inputs=images[:n], labels=torch.tensor(listing.labels), test=test)
 
 
 @hookimpl

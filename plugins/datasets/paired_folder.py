@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.data.folder import SPLIT_NAMES, cached_images, images_below, subfolders
-from harness.errors import DatasetMissing, RequestError
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import DatasetSpec
+from harness.plugin import DatasetMissing, DatasetSpec, DataSpec, ImageField, RequestError, hookimpl
 
 if TYPE_CHECKING:
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
 NAME = "paired-folder"
 SHOWN = 3  # files that an error message names
@@ -81,25 +78,25 @@ def _by_name(folder: Path) -> dict[str, Path]:
     return {file.relative_to(folder).as_posix(): file for file in images_below(folder)}
 
 
-def describe(config: Config, root: Path) -> ImageSpec:
-    return ImageSpec(channels=config.channels, size=config.size, counterpart=config.domains[0])
+def describe(config: Config, root: Path) -> DataSpec[ImageField]:
+    return DataSpec(inputs=ImageField(channels=config.channels, size=config.size), counterpart=config.domains[0])
 
 
 def files(config: Config, root: Path) -> list[Path]:
     return [file for part in _pairs(config) for pair in part for file in pair]
 
 
-def load(config: Config, root: Path) -> RawImages:
+def load(config: Config, root: Path) -> RawData:
     train, test = _pairs(config)
     return _loaded(train, config, _loaded(test, config) if test else None)
 
 
-def _loaded(pairs: Pairs, config: Config, test: RawImages | None = None) -> RawImages:
-    from harness.data.images import RawImages
+def _loaded(pairs: Pairs, config: Config, test: RawData | None = None) -> RawData:
+    from harness.plugin import RawData
 
     counterparts, images = zip(*pairs, strict=True)
     both = cached_images([*counterparts, *images], config.size, config.channels, NAME)  # (2N,C,H,W)
-    return RawImages(images=both[len(pairs) :], counterparts=both[: len(pairs)], test=test)
+    return RawData(inputs=both[len(pairs) :], counterparts=both[: len(pairs)], test=test)
 
 
 @hookimpl

@@ -14,15 +14,13 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.hookspecs import hookimpl
-from harness.records import Factor, ImageSpec
-from harness.specs import DatasetSpec
+from harness.plugin import DatasetSpec, DataSpec, Factor, ImageField, TextField, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
 DRAWING = 1  # to be raised with every change of harness.data.drawing that changes pixels: this file is the fingerprint
 COLOURS = {
@@ -86,15 +84,14 @@ def factors_of(config: Config) -> tuple[Factor, ...]:
     )
 
 
-def describe(config: Config, root: Path) -> ImageSpec:
-    return ImageSpec(
-        channels=3,
-        size=config.size,
+def describe(config: Config, root: Path) -> DataSpec[ImageField]:
+    return DataSpec(
+        inputs=ImageField(channels=3, size=config.size),
         classes=config.shapes,
-        captioned=True,
         counterpart="day" if config.night else "outline",
         factors=factors_of(config),
         targets=TARGETS,
+        captions=TextField(),
     )
 
 
@@ -103,22 +100,22 @@ def files(config: Config, root: Path) -> list[Path]:
     return [Path(__file__)]
 
 
-def load(config: Config, root: Path) -> RawImages:
+def load(config: Config, root: Path) -> RawData:
     from dataclasses import replace
 
     test, unseen = _part(config, "test", config.test), _part(config, "unseen", UNSEEN)
     return replace(_part(config, "training", config.n), test=test, unseen=unseen)
 
 
-def _part(config: Config, part: str, n: int) -> RawImages:
+def _part(config: Config, part: str, n: int) -> RawData:
     import torch
 
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
     factors, nuisance = _scenes(config, part, n)
     images, counterparts = _drawn(config, factors, nuisance)
-    return RawImages(
-        images=torch.from_numpy(images),
+    return RawData(
+        inputs=torch.from_numpy(images),
         labels=torch.from_numpy(factors[:, 0].copy()),
         captions=[caption(row, config) for row in factors.tolist()],
         counterparts=torch.from_numpy(counterparts),

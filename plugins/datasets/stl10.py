@@ -9,22 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.torchvision_files import download
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import DatasetSpec, NoConfig
+from harness.plugin import DatasetSpec, DataSpec, ImageField, NoConfig, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
 FOLDER = "stl10_binary"
 CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 SHAPE = (3, 96, 96)
 
 
-def describe(config: NoConfig, root: Path) -> ImageSpec:
-    return ImageSpec(channels=3, size=96, classes=CLASSES)
+def describe(config: NoConfig, root: Path) -> DataSpec[ImageField]:
+    return DataSpec(inputs=ImageField(channels=3, size=96), classes=CLASSES)
 
 
 def files(config: NoConfig, root: Path) -> list[Path]:
@@ -32,14 +30,14 @@ def files(config: NoConfig, root: Path) -> list[Path]:
     return [root / FOLDER / name for name in names]
 
 
-def load(config: NoConfig, root: Path) -> RawImages:
-    from harness.data.images import RawImages
+def load(config: NoConfig, root: Path) -> RawData:
+    from harness.plugin import RawData
 
     train, train_labels, test, test_labels, unlabelled = files(config, root)
-    return RawImages(
-        images=_read_images(train),
+    return RawData(
+        inputs=_read_images(train),
         labels=_read_labels(train_labels),
-        test=RawImages(images=_read_images(test), labels=_read_labels(test_labels)),
+        test=RawData(inputs=_read_images(test), labels=_read_labels(test_labels)),
         unlabelled=_read_images(unlabelled),
     )
 

@@ -9,31 +9,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.data.torchvision_files import download
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import DatasetSpec, NoConfig
+from harness.plugin import DatasetSpec, DataSpec, ImageField, NoConfig, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.data.images import RawImages
+    from harness.plugin import RawData
 
 
-def describe(config: NoConfig, root: Path) -> ImageSpec:
-    return ImageSpec(channels=3, size=32, classes=tuple("0123456789"))
+def describe(config: NoConfig, root: Path) -> DataSpec[ImageField]:
+    return DataSpec(inputs=ImageField(channels=3, size=32), classes=tuple("0123456789"))
 
 
 def files(config: NoConfig, root: Path) -> list[Path]:
     return [root / "train_32x32.mat", root / "test_32x32.mat"]
 
 
-def load(config: NoConfig, root: Path) -> RawImages:
-    from harness.data.images import RawImages
+def load(config: NoConfig, root: Path) -> RawData:
+    from harness.plugin import RawData
 
     train, test = files(config, root)
     images, labels = _read(train)
     test_images, test_labels = _read(test)
-    return RawImages(images=images, labels=labels, test=RawImages(images=test_images, labels=test_labels))
+    return RawData(inputs=images, labels=labels, test=RawData(inputs=test_images, labels=test_labels))
 
 
 def _read(path: Path) -> tuple[Tensor, Tensor]:

@@ -18,13 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.classification import majority_share
-from harness.errors import NotApplicable
-from harness.features import drawn_rows, normalised
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.metrics.classification import majority_share
+from harness.metrics.features import drawn_rows, normalised
+from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,15 +16,12 @@ from math import log, prod
 import torch
 from torch import Tensor
 
-from harness.classification import accuracy
-from harness.data.captions import text_of
-from harness.data.images import ImageSplit, to_float
-from harness.errors import NotApplicable
-from harness.extractor import in_domain_extractor
-from harness.hookspecs import hookimpl
-from harness.records import Factor, ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.data.columns import all_values
+from harness.data.images import to_float
+from harness.data.rows import Rows
+from harness.judging.in_domain import in_domain_extractor
+from harness.metrics.classification import accuracy
+from harness.plugin import EvaluationSpec, Factor, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
 
 CLASSES_SHOWN = 20  # rows of a picture
 ROW_WIDTH = 200  # pixels of its own: 12 small images, or 6 of 32 pixels, which a report then shows twice as large
@@ -42,7 +39,7 @@ class Config:
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     source, target = subject.source, subject.target
-    asked_of, judged_on = ((data.name, data.spec.classes, data.spec.vocabulary) for data in (source, target))
+    asked_of, judged_on = ((data.name, data.spec.classes, data.spec.captions) for data in (source, target))
     if asked_of != judged_on:
         raise NotApplicable(f"{subject.cell.method.name} can be asked for what is in {source.name}, not {target.name}")
     if subject.method.condition == "captions" and target.read_factors is not None and target.test.factors is not None:
@@ -155,7 +152,7 @@ def by_factors(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     told = _asked_and_read(subject, test, config, "captions", "Captions of test images")
     scores = _scores(told, "")
     scores["ceiling"] = ScoreValue(
-        value=_told(subject, test, test.images).satisfied, note="real test images, read back"
+        value=_told(subject, test, test.values).satisfied, note="real test images, read back"
     )
     if unseen is not None and unseen.captions is not None:
         caption = "Captions of combinations that training never showed"
@@ -163,14 +160,16 @@ def by_factors(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     return scores
 
 
-def _asked_and_read(subject: Subject, split: ImageSplit, config: Config, picture: str, caption: str) -> Told:
+def _asked_and_read(subject: Subject, split: Rows, config: Config, picture: str, caption: str) -> Told:
     """Samples for the captions of up to n rows, as many captions shown; and what is read from them."""
     generator = subject.generator(f"condition {picture}")
     rows = split.rows(torch.randperm(len(split), generator=generator)[: config.n])
     samples = subject.sampled_as(rows, generator)
     told = _told(subject, rows, samples)
-    assert rows.captions is not None
-    words = [text_of(tokens, subject.target.spec.vocabulary) for tokens in rows.captions[: config.shown]]
+    captions, field = rows.captions, subject.target.spec.captions
+    assert captions is not None
+    assert field is not None
+    words = [field.text(tokens) for tokens in all_values(captions)[: config.shown]]
     texts = [f"{text}\n{told.verdict(row)}" for row, text in enumerate(words)]
     columns = min(8, len(texts))
     caption = f"{caption}, samples as drawn: ✓ shows all that was asked for, ✗ what it shows instead"
@@ -178,7 +177,7 @@ def _asked_and_read(subject: Subject, split: ImageSplit, config: Config, picture
     return told
 
 
-def _told(subject: Subject, rows: ImageSplit, images: Tensor) -> Told:
+def _told(subject: Subject, rows: Rows, images: Tensor) -> Told:
     """What the captions of the rows tell, against what is read from images (N,C,H,W)."""
     factors, read_factors = subject.target.spec.factors, subject.target.read_factors
     columns = [index for index, factor in enumerate(factors) if factor.in_caption]

@@ -20,14 +20,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harness.errors import NotApplicable, TrainingFailed
-from harness.extractor import extractor_named
-from harness.features import drawn_rows
-from harness.hookspecs import hookimpl
-from harness.neighbours import balls_hit, squared_radii
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.judging.feature_spaces import extractor_named
+from harness.metrics.features import drawn_rows
+from harness.metrics.neighbours import balls_hit, squared_radii
+from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 
 NAMES = ("coverage", "density", "precision", "recall")
 

@@ -22,12 +22,8 @@ import torch
 from torch import Tensor
 
 from harness.data.images import to_float
-from harness.errors import TrainingFailed
-from harness.features import drawn_rows
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.metrics.features import drawn_rows
+from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 
 AT_ONCE = 4096  # images times samples in memory
 SAMPLES_AT_ONCE = 64  # of one image

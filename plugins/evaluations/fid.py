@@ -6,7 +6,7 @@ Kernel: unbiased squared MMD with k(x,y) = (x.y/F + 1)^3 (Binkowski et al. 2018)
 subsets. Sliced Wasserstein: F times the mean squared W2 of 1,000 projections, a third of MIND (arXiv:2605.06797).
 All depend on the extractor and, but for the debiased two, on n: all methods get the same n, and beside each stands its
 floor, the distance of as many real training images from the same test images. An in-domain extractor has learnt from
-those training images, so its floor holds its generalisation gap as well. The formulas: harness.feature_distances.
+those training images, so its floor holds its generalisation gap as well. Formulas: harness.metrics.feature_distances.
 
 N images, C channels, H=W pixels, F features, P steps of a path.
 """
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from harness.data.images import to_float
-from harness.errors import TrainingFailed
-from harness.extractor import Extractor, extractor_named
-from harness.feature_distances import (
+from harness.judging.extractor import Extractor
+from harness.judging.feature_spaces import extractor_named
+from harness.metrics.feature_distances import (
     GROUPS,
     debiased_frechet_distance,
     frechet_distance,
@@ -30,10 +30,8 @@ from harness.feature_distances import (
     sliced_wasserstein_distance,
     unit_directions,
 )
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject, autocast
+from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
+from harness.precision import autocast
 
 SHOWN = 64  # images in a picture, 8 rows of 8
 PATHS, STEPS = 8, 9  # rows and columns in a picture of a process
@@ -117,7 +115,7 @@ def show_reverse_process(subject: Subject) -> None:
 
 def _show_paths(subject: Subject, name: str, frames: Tensor, rows: int, caption: str) -> None:
     """Paths (B,P,C,H,W) as a picture. Raises TrainingFailed if they are no images of the source's shape."""
-    expected = (rows, STEPS, *subject.spec.shape)
+    expected = (rows, STEPS, *subject.spec.inputs.shape)
     if frames.shape != expected:
         raise TrainingFailed(f"{name}() gave {tuple(frames.shape)}, expected {expected}")
     if not torch.isfinite(frames).all():

@@ -13,13 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.classification import accuracy, majority_share, negative_log_likelihood
-from harness.errors import TrainingFailed
-from harness.features import drawn_rows
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue, SplitName
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.metrics.classification import accuracy, majority_share, negative_log_likelihood
+from harness.metrics.features import drawn_rows
+from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, SplitName, Subject, TrainingFailed, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)

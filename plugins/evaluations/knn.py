@@ -15,12 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.classification import accuracy, majority_share, most_accurate, negative_log_likelihood
-from harness.features import drawn_rows, normalised
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue, SplitName
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.metrics.classification import accuracy, majority_share, most_accurate, negative_log_likelihood
+from harness.metrics.features import drawn_rows, normalised
+from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, SplitName, Subject, hookimpl
 
 NEIGHBOURS = (1, 5, 10, 20, 50, 100, 200)
 TEMPERATURES = (0.03, 0.07, 0.1, 0.2, 0.5, math.inf)  # of the cosine; infinite: every neighbour has one vote

@@ -13,8 +13,8 @@ largest_step       max_s |x_(s+1) - x_s| over their mean, in pixels: 1 is even m
 path_length        sum_s |x_(s+1) - x_s| over |x_S - x_0|: 1 is a cross-fade of pixels, more is a detour, e.g. a shape
                    that moves. So neither is better.
 
-With factors, mig, dci_* and sap: see harness.disentanglement. With factors that can be read back from pixels,
-attribute_changed and attribute_changed_alone: see harness.attribute_arithmetic.
+With factors, mig, dci_* and sap: see harness.metrics.disentanglement. With factors that can be read back from pixels,
+attribute_changed and attribute_changed_alone: see harness.metrics.attribute_arithmetic.
 
 N images, C channels, H=W pixels, L code dimensions, P pairs, S steps, F factors.
 """
@@ -27,18 +27,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.attribute_arithmetic import Edits, edit_factor
-from harness.codes import codes_of, decoded
-from harness.data.images import ImageSplit, to_float, to_uint8
-from harness.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
-from harness.extractor import in_domain_extractor
-from harness.features import drawn_rows
-from harness.hookspecs import hookimpl
-from harness.interpolation import decoded_paths, share_in_reach, step_evenness
-from harness.neighbours import nearest, squared_radii
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.data.images import to_float, to_uint8
+from harness.data.rows import Rows
+from harness.judging.codes import codes_of, decoded, decoded_paths
+from harness.judging.in_domain import in_domain_extractor
+from harness.metrics.attribute_arithmetic import Edits, edit_factor
+from harness.metrics.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
+from harness.metrics.features import drawn_rows
+from harness.metrics.neighbours import nearest, squared_radii
+from harness.metrics.paths import share_in_reach, step_evenness
+from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, hookimpl
 
 NEIGHBOURS = 5  # the one that sets the radius of a training image
 LOW, HIGH = 0.02, 0.98  # quantiles of the training codes between which a dimension is varied
@@ -69,7 +67,7 @@ class Config:
 class Coded:
     """Rows of a split with their codes (N,L)."""
 
-    rows: ImageSplit
+    rows: Rows
     codes: Tensor
 
     def known(self, columns: list[int]) -> tuple[Tensor, Tensor]:
@@ -93,12 +91,12 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     return scores
 
 
-def _coded(subject: Subject, split: ImageSplit, limit: int, which: str) -> Coded:
+def _coded(subject: Subject, split: Rows, limit: int, which: str) -> Coded:
     """Rows drawn from the split in an order of their own, so that the first of them are a draw as well."""
     generator = subject.generator(f"latent {which} rows")
     rows = drawn_rows(len(split), limit, generator, split.labels)
     chosen = split.rows(rows[torch.randperm(len(rows), generator=generator)])
-    return Coded(rows=chosen, codes=codes_of(subject, chosen.images))
+    return Coded(rows=chosen, codes=codes_of(subject, chosen.values))
 
 
 # Interpolation. -------------------------------------------------------------------------------------------------------
@@ -114,12 +112,12 @@ def interpolation(subject: Subject, train: Coded, test: Coded, config: Config) -
         "midpoints": paths[:, config.steps // 2],
         "cross-fades": (start + end) / 2,
         "reconstructions": torch.cat([start, end]),
-        "test images": to_float(ends.rows.images),
+        "test images": to_float(ends.rows.values),
     }
     return {
         "largest_step": ScoreValue(value=largest, n=pairs, note=f"of {config.steps} steps"),
         "path_length": ScoreValue(value=length, n=pairs, note=f"in {config.steps} steps"),
-        **realism(subject, images, train.rows.images, pairs),
+        **realism(subject, images, train.rows.values, pairs),
     }
 
 
@@ -234,7 +232,7 @@ def arithmetic(subject: Subject, train: Coded, test: Coded) -> dict[str, ScoreVa
     generator = subject.generator("latent edits")
 
     def decode(codes: Tensor) -> Tensor:
-        return decoded(subject, codes)
+        return to_uint8(decoded(subject, codes))
 
     tried = (edit_factor(factor, fitted, judged, found, decode, read, generator) for factor in factors)
     edits = [edit for edit in tried if edit is not None]

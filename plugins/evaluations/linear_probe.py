@@ -1,11 +1,12 @@
 """Linear probe: how well does a linear classifier on the frozen features do?
 
 Features are standardised with the training split's mean and deviation (flat ones dropped). Multinomial logistic
-regression is fitted to the training split for a grid of penalties at once (harness.softmax_regression: scikit-learn's
-objective, C sum_i -log p(y_i | x_i) + |W|^2 / 2). The penalty with the lowest negative log likelihood on validation is
-taken: on digits and Fashion-MNIST that tested as well as choosing by accuracy or better, and varied less with the
-seed, since a small validation split has few different accuracies. The chosen classifier is not fitted again with the
-validation images. Test is used once. Every method gets a penalty of its own: Ericsson et al. 2021, arXiv:2011.13377.
+regression is fitted to the training split for a grid of penalties at once (harness.metrics.softmax_regression, with
+scikit-learn's objective, C sum_i -log p(y_i | x_i) + |W|^2 / 2). The penalty with the lowest negative log likelihood on
+validation is taken: on digits and Fashion-MNIST that tested as well as choosing by accuracy or better, and varied less
+with the seed, since a small validation split has few different accuracies. The chosen classifier is not fitted again
+with the validation images. Test is used once. Every method gets a penalty of its own: Ericsson et al. 2021,
+arXiv:2011.13377.
 
 N images, D features, K classes.
 """
@@ -19,20 +20,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.classification import (
+from harness.metrics.classification import (
     accuracy,
     balanced_accuracy,
     calibration_error,
     majority_share,
     negative_log_likelihood,
 )
-from harness.errors import NotApplicable
-from harness.features import drawn_rows, standardised
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue
-from harness.softmax_regression import fit_softmax_regression
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.metrics.features import drawn_rows, standardised
+from harness.metrics.softmax_regression import fit_softmax_regression
+from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,14 +29,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.data.images import to_float
-from harness.errors import NotApplicable, TrainingFailed
-from harness.extractor import in_domain_extractor
-from harness.features import drawn_rows
-from harness.hookspecs import hookimpl
-from harness.neighbours import nearest
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.judging.in_domain import in_domain_extractor
+from harness.metrics.features import drawn_rows
+from harness.metrics.neighbours import nearest
+from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 
 SIDE = 16  # pixels of a side, at most, in the pixel space
 PART = 4096  # images averaged down at once
@@ -68,7 +64,7 @@ class Nearness:
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     if subject.target.name != subject.source.name:
         raise NotApplicable(f"samples can only copy their source: judge memorisation on {subject.source.name}")
-    train, test = subject.learned_from.images, subject.source.test.images
+    train, test = subject.learned_from.values, subject.source.test.values
     n = min(config.n, len(test))
     held_out = test[drawn_rows(len(test), n, subject.generator("memorisation test images"))]
     samples = subject.sampled(n).images

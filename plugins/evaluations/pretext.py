@@ -11,13 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.data.batches import Batch
 from harness.data.images import to_float
-from harness.errors import TrainingFailed
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec, NoConfig
-from harness.subject import Subject, autocast
+from harness.plugin import Batch, EvaluationSpec, NoConfig, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
+from harness.precision import autocast
 
 BATCH = 256  # images posed at once
 

@@ -25,13 +25,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.codes import codes_of, decoded
 from harness.data.images import to_float
-from harness.errors import NotApplicable, TrainingFailed
-from harness.features import drawn_rows
-from harness.hookspecs import hookimpl
-from harness.nn.similarity import SMALLEST_ERROR, squared_error
-from harness.quantisation import (
+from harness.judging.codes import codes_of, decoded
+from harness.metrics.features import drawn_rows
+from harness.metrics.quantisation import (
     BLOCK,
     Coder,
     Point,
@@ -42,9 +39,17 @@ from harness.quantisation import (
     quantisers,
     symbol_costs,
 )
-from harness.records import ScoreSpec, ScoreValue, SplitName
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.metrics.similarity import SMALLEST_ERROR, squared_error
+from harness.plugin import (
+    EvaluationSpec,
+    NotApplicable,
+    ScoreSpec,
+    ScoreValue,
+    SplitName,
+    Subject,
+    TrainingFailed,
+    hookimpl,
+)
 
 PNG_IMAGES = 200  # that the size of a PNG is measured on
 LEAST_BITS = 0.01  # per image, so that a ratio stays finite

@@ -15,18 +15,14 @@ import torch
 from torch import Tensor
 
 from harness.data.images import to_float
-from harness.errors import TrainingFailed
-from harness.hookspecs import hookimpl
-from harness.nn.similarity import (
+from harness.metrics.similarity import (
     SSIM_WINDOW,
     peak_signal_to_noise,
     squared_error,
     ssim_window,
     structural_similarity,
 )
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 
 PART = 512  # images in memory at once
 

@@ -18,13 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.images import ImageSplit
-from harness.errors import NotApplicable
-from harness.features import drawn_rows, standardised
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue, SplitName
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.data.rows import Rows
+from harness.metrics.features import drawn_rows, standardised
+from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, SplitName, Subject, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +80,7 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
 
 
 def _targets(subject: Subject, split: SplitName) -> Tensor:
-    part: ImageSplit = subject.target.split(split)
+    part: Rows = subject.target.split(split)
     if part.targets is None:
         raise NotApplicable(f"{subject.target.name} has no regression targets")
     return part.targets.double()

@@ -25,17 +25,14 @@ import torch
 from torch import Tensor
 
 from harness.data.images import to_float, to_uint8
-from harness.features import drawn_rows, normalised
-from harness.hookspecs import hookimpl
+from harness.metrics.features import drawn_rows, normalised
 from harness.nn.augment import random_shift
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
-from harness.tsne import tsne
+from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, hookimpl
 
 RANK_EPSILON = 1e-7
 SHIFT, NOISE = 1 / 8, 0.02  # of the size, and in units of [0,1]
 LEAST_SPREAD, LEAST_RANK = 0.01, 1.05
+PERPLEXITY = 30.0  # of the map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +116,25 @@ def _show_map(subject: Subject, limit: int) -> None:
     rows = drawn_rows(len(features), limit, subject.generator("map rows"))
     if len(rows) < 4:
         return
-    caption = f"t-SNE (perplexity 30, started from PCA) of the normalised features of {len(rows)} test images"
+    how = f"t-SNE (perplexity {PERPLEXITY:g}, started from PCA)"
+    caption = f"{how} of the normalised features of {len(rows)} test images"
     shown = None if labels is None else labels[rows]
-    subject.show_points("map", tsne(normalised(features[rows])), shown, caption)
+    subject.show_points("map", map_of(normalised(features[rows])), shown, caption)
+
+
+def map_of(points: Tensor) -> Tensor:
+    """Points (N,D) -> their map (N,2) by scikit-learn's t-SNE (van der Maaten and Hinton 2008, JMLR 9:2579-2605).
+
+    Started from the first two principal components, as Kobak and Berens 2019 (doi:10.1038/s41467-019-13056-x) advise,
+    so that it depends on nothing but the points. N is at least 4.
+    """
+    from sklearn.manifold import TSNE
+
+    if float(points.std(0).max()) == 0:  # no direction to start in
+        return points.new_zeros(len(points), 2)
+    wide = torch.cat([points, points.new_zeros(len(points), max(0, 2 - points.shape[1]))], 1)
+    perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
+    return torch.from_numpy(TSNE(init="pca", perplexity=perplexity, random_state=0).fit_transform(wide.numpy()))
 
 
 SCORES = (

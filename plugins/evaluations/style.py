@@ -16,14 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.classification import accuracy
 from harness.data.images import to_float, to_uint8
-from harness.errors import NotApplicable, TrainingFailed
-from harness.extractor import in_domain_extractor
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.judging.in_domain import in_domain_extractor
+from harness.metrics.classification import accuracy
+from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 
 SMALLEST_SPREAD = 1e-6  # a map that spreads less over its places has no structure
 

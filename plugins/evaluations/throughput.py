@@ -15,12 +15,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from harness import measure
 from harness.data.images import to_float
-from harness.hookspecs import hookimpl
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject, autocast
+from harness.metrics import measure
+from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, hookimpl
+from harness.precision import autocast
 
 STILL = 1e-6  # factor on the learning rate: steps cost the same, and the weights stay where they are
 

@@ -15,19 +15,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.data.columns import all_values
 from harness.data.images import to_float, to_uint8
-from harness.errors import NotApplicable, TrainingFailed
-from harness.hookspecs import hookimpl
-from harness.nn.similarity import (
+from harness.metrics.similarity import (
     SSIM_WINDOW,
     peak_signal_to_noise,
     squared_error,
     ssim_window,
     structural_similarity,
 )
-from harness.records import ScoreSpec, ScoreValue
-from harness.specs import EvaluationSpec
-from harness.subject import Subject
+from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 
 PART = 512  # images in float64 at once
 
@@ -73,7 +70,7 @@ def counterparts_of(subject: Subject) -> Tensor:
         raise NotApplicable(f"{target.name} has no counterparts to translate")
     if target.spec.counterpart != learned:
         raise NotApplicable(f"the counterparts of {target.name} are {target.spec.counterpart}, not {learned}")
-    return target.test.counterparts
+    return all_values(target.test.counterparts)
 
 
 def translated(subject: Subject, name: str, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

@@ -14,14 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
 from harness.nn.codes import CodeGaussian, decoded_line
 from harness.nn.decoders import Kind, code_decoder
 from harness.nn.likelihoods import Error, reconstruction_error
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +33,7 @@ class Config:
 
 
 class Autoencoder(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone  # (B,C,H,W) -> (B,D)

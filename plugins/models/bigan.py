@@ -19,15 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
 from harness.nn.adversarial import discriminator_loss, real_gradient_penalty
-from harness.nn.backbone import Backbone
 from harness.nn.codes import decoded_line
 from harness.nn.discriminators import SLOPE, Evidence, RunningVerdicts, map_size
 from harness.nn.generators import Generator, noise_like
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 RECIPE = {
     "batch_size": 64,
@@ -61,7 +57,7 @@ class Encoder(nn.Module):
     discriminator: their standard deviation passed 100 within 600 steps, and nothing was inverted.
     """
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, latent_dim: int) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], latent_dim: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.positions = map_size(backbone, data)
@@ -76,7 +72,7 @@ class Encoder(nn.Module):
 class JointDiscriminator(nn.Module):
     """Images (B,C,H,W) with codes (B,Z) -> logits (B,): is the code the encoder's, and the image real?"""
 
-    def __init__(self, eye: Backbone, data: ImageSpec, latent_dim: int, hidden: int) -> None:
+    def __init__(self, eye: Backbone, data: DataSpec[ImageField], latent_dim: int, hidden: int) -> None:
         super().__init__()
         self.evidence = Evidence(eye, data, hidden)  # (B,C,H,W) -> (B,F)
         self.code = nn.Linear(latent_dim, hidden)  # (B,Z) -> (B,F)
@@ -89,7 +85,7 @@ class JointDiscriminator(nn.Module):
 
 
 class BiGAN(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         encoder = Encoder(backbone, data, config.latent_dim)

@@ -21,17 +21,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
 from harness.nn.adversarial import RECIPE, matching_aware_loss, non_saturating, real_gradient_penalty
 from harness.nn.averaging import Averaged
-from harness.nn.backbone import Backbone
 from harness.nn.conditions import ConditionEncoder, condition_of, mismatched
 from harness.nn.discriminators import MatchingDiscriminator, RunningVerdicts
 from harness.nn.generators import ConditionalGenerator, noise_like
 from harness.nn.variety import ClassVariety
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +56,7 @@ class Config:
 class ConditionalGAN(nn.Module):
     condition = "labels"
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         shown, judged = (ConditionEncoder("labels", data, config.embedding_dim) for _ in range(2))  # (B,) -> (B,E)

@@ -19,13 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.errors import NotApplicable
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
 from harness.nn.translators import PatchDiscriminator, ResidualTranslator, same_for_all, symmetric_l1
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, NotApplicable, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +56,10 @@ class ReplayPool(nn.Module):
 
     images: Tensor
 
-    def __init__(self, size: int, data: ImageSpec) -> None:
+    def __init__(self, size: int, data: DataSpec[ImageField]) -> None:
         super().__init__()
         self.filled = 0
-        self.register_buffer("images", torch.zeros(size, *data.shape), persistent=False)
+        self.register_buffer("images", torch.zeros(size, *data.inputs.shape), persistent=False)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -88,11 +83,11 @@ class ReplayPool(nn.Module):
 
 
 class CycleGAN(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         if not data.counterpart:
             raise NotApplicable("needs images of a second domain: choose a dataset with counterparts, such as shapes")
-        backbone.map_size(data.size)  # raises where the backbone has no maps
+        backbone.map_size(data.inputs.size)  # raises where the backbone has no maps
         self.config = config
         forth, back = (ResidualTranslator(data, config.width, config.blocks) for _ in range(2))
         self.generators = nn.ModuleDict({"image": forth, "counterpart": back})  # by the domain that they make

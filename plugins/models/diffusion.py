@@ -27,15 +27,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
 from harness.nn.averaging import Averaged
-from harness.nn.backbone import Backbone
 from harness.nn.conditions import condition_of
 from harness.nn.unet import ConditionalUNet
-from harness.records import ImageSpec, Information
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, Information, MethodSpec, hookimpl
 from harness.seeding import derived_generator
-from harness.specs import MethodSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +59,10 @@ class Config:
 class Diffusion(nn.Module):
     levels: Tensor
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
-        self.shape = data.shape
+        self.shape = data.inputs.shape
         self.condition = "" if config.condition == "none" else config.condition
         self.network = ConditionalUNet(backbone, data, width=config.width, condition=self.condition)
         self.averaged = Averaged(self.network, config.decay)

@@ -17,15 +17,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
 from harness.nn.adversarial import RECIPE, discriminator_loss, min_max, non_saturating, real_gradient_penalty
 from harness.nn.averaging import Averaged
-from harness.nn.backbone import Backbone
 from harness.nn.discriminators import Discriminator, RunningVerdicts
 from harness.nn.generators import Generator, noise_like
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 FOOL = {"non-saturating": non_saturating, "minmax": min_max}
 
@@ -52,7 +48,7 @@ class Config:
 
 
 class GAN(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         self.discriminator = Discriminator(backbone, data, config.hidden)  # (B,C,H,W) -> (B,)

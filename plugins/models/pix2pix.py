@@ -19,14 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.errors import NotApplicable
-from harness.hookspecs import hookimpl
 from harness.nn.adversarial import discriminator_loss, non_saturating
-from harness.nn.backbone import Backbone
 from harness.nn.translators import SLOPE, PatchTower, UNet, same_for_all, symmetric_l1
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, NotApplicable, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +45,10 @@ class Config:
 class PairDiscriminator(nn.Module):
     """Is each patch of the image real, given the counterpart? (B,C,H,W) twice -> logits (B,1,h,w)."""
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, width: int) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], width: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.tower = PatchTower(data.channels, width)
+        self.tower = PatchTower(data.inputs.channels, width)
         joined = self.tower.dim + backbone.dim
         self.judge = nn.Sequential(
             nn.Conv2d(joined, 4 * width, 1), nn.LeakyReLU(SLOPE), nn.Conv2d(4 * width, 1, 3, padding=1)
@@ -66,14 +61,14 @@ class PairDiscriminator(nn.Module):
 
 
 class Pix2Pix(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         if not data.counterpart:
             raise NotApplicable("needs a counterpart of each image: choose a dataset with pairs, such as shapes")
         self.config = config
         self.generator = UNet(data, config.width, skips=config.skips, dropout=config.dropout)
         if config.gan_weight:
-            backbone.map_size(data.size)  # raises where the backbone has no maps
+            backbone.map_size(data.inputs.size)  # raises where the backbone has no maps
             self.discriminator = PairDiscriminator(backbone, data, config.patch_width)
 
     @property

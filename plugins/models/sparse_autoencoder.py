@@ -15,14 +15,10 @@ from math import log
 
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
 from harness.nn.codes import decoded_line
 from harness.nn.decoders import Kind, code_decoder
 from harness.nn.likelihoods import Error, reconstruction_error
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 ON = 0.5  # activity above which a unit counts as active
 ALIVE = 0.01  # by which some unit's activity has to differ between images
@@ -47,7 +43,7 @@ class Config:
 
 
 class SparseAutoencoder(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone  # (B,C,H,W) -> (B,D)

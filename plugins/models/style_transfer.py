@@ -22,14 +22,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
 from harness.nn.adain import adain, style_code, style_distance
-from harness.nn.backbone import Backbone
 from harness.nn.perception import AutoencoderPerception, ClassifierPerception, MapDecoder, VggPerception
 from harness.nn.translators import same_for_all
-from harness.records import ImageSpec, Information
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, Information, MethodSpec, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +43,11 @@ class Config:
 
 
 class StyleTransfer(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         self.perception = perception_of(config.perception, backbone, data)
-        blank = torch.zeros(1, *data.shape)
+        blank = torch.zeros(1, *data.inputs.shape)
         with torch.no_grad():
             map_size = self.perception.eval().levels(blank)[-1].shape[-1]  # h
         self.decoder = MapDecoder(self.perception.dim, map_size, data)
@@ -101,7 +97,7 @@ class StyleTransfer(nn.Module):
 
 
 def perception_of(
-    name: str, backbone: Backbone, data: ImageSpec
+    name: str, backbone: Backbone, data: DataSpec[ImageField]
 ) -> AutoencoderPerception | ClassifierPerception | VggPerception:
     """The encoder of that name. Raises NotApplicable where there are no maps, labels or weights for it."""
     if name == "vgg16":

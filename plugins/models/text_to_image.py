@@ -20,16 +20,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
 from harness.nn.adversarial import RECIPE, matching_aware_loss, non_saturating, real_gradient_penalty
 from harness.nn.averaging import Averaged
-from harness.nn.backbone import Backbone
 from harness.nn.conditions import ConditionEncoder, condition_of, mismatched, nearly_matched, shuffled
 from harness.nn.discriminators import MatchingDiscriminator, RunningVerdicts
 from harness.nn.generators import ConditionalGenerator, noise_like
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 WRONG = {"any": mismatched, "near": nearly_matched}
 
@@ -62,10 +58,10 @@ class Config:
 class TextToImage(nn.Module):
     condition = "captions"
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
-        gain = max(1, data.caption_words) ** 0.5  # keeps the variance of one word
+        gain = (data.captions.length if data.captions else 1) ** 0.5  # keeps the variance of one word
         shown, judged = (
             ConditionEncoder("captions", data, config.embedding_dim, gain) for _ in range(2)
         )  # (B,L)->(B,E)

@@ -19,15 +19,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
 from harness.nn.calibrated_gaussian import CalibratedGaussian
 from harness.nn.codes import ACTIVE, active_units, decoded_line
 from harness.nn.decoders import Kind, code_decoder
 from harness.nn.likelihoods import log_likelihood, nll
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 DECODED = 1_024  # images at once, in the bound
 
@@ -51,7 +47,7 @@ class Config:
 
 
 class VAE(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         self.likelihood = likelihood_for(data, config)
@@ -149,9 +145,9 @@ class VAE(nn.Module):
         return f"posterior collapse: {found}; lower beta, or give it a warmup"
 
 
-def likelihood_for(data: ImageSpec, config: Config) -> Literal["bernoulli", "gaussian", "calibrated"]:
+def likelihood_for(data: DataSpec[ImageField], config: Config) -> Literal["bernoulli", "gaussian", "calibrated"]:
     if config.likelihood == "auto":
-        return "calibrated" if data.channels > 1 else "bernoulli"
+        return "calibrated" if data.inputs.channels > 1 else "bernoulli"
     return config.likelihood
 
 

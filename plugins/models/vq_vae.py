@@ -20,14 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
 from harness.nn.codes import decoded_line
 from harness.nn.decoders import MapDecoder
 from harness.nn.quantiser import Codebook, perplexity
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 COARSE = 4  # positions along a side of the coarser map, at most
 LEAST_PERPLEXITY = 1.5  # codes, over all symbols of some images
@@ -52,11 +48,11 @@ class Config:
 class VQVAE(nn.Module):
     placed: Tensor
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone  # maps: (B,C,H,W) -> (B,D,h,w)
-        self.side = backbone.map_size(data.size)  # h
+        self.side = backbone.map_size(data.inputs.size)  # h
         self.project = nn.Conv2d(backbone.dim, config.code_dim, 1)  # (B,D,h,w) -> (B,E,h,w)
         self.codebook = Codebook(config.codes, config.code_dim, config.decay)
         self.decoder = MapDecoder(config.code_dim, self.side, data)  # (B,E,h,w) -> (B,C,H,W)

@@ -19,15 +19,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
 from harness.nn.adversarial import RECIPE, gradient_penalty, wasserstein_critic, wasserstein_generator
 from harness.nn.averaging import Averaged
-from harness.nn.backbone import Backbone
 from harness.nn.discriminators import Discriminator
 from harness.nn.generators import Generator, noise_like
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +45,7 @@ class Config:
 
 
 class WGANGP(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         self.critic = Discriminator(backbone, data, config.hidden)  # (B,C,H,W) -> (B,)

@@ -20,12 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.errors import NotApplicable
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, NotApplicable, hookimpl
 
 FLAT = 0.02  # the smallest deviation that a tile is divided by: a flat tile stays flat, its noise is not blown up
 
@@ -50,14 +45,14 @@ class Config:
 class Jigsaw(nn.Module):
     orders: Tensor
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
-        self.cell = data.size // config.grid  # pixels
+        self.cell = data.inputs.size // config.grid  # pixels
         self.tile = int(self.cell * config.tile)  # T
         if self.tile < 3:
             raise NotApplicable(
-                f"{config.grid}x{config.grid} tiles of {data.size}-pixel images have fewer than 3 pixels"
+                f"{config.grid}x{config.grid} tiles of {data.inputs.size}-pixel images have fewer than 3 pixels"
             )
         if not backbone.any_size:
             raise NotApplicable("jigsaw needs a backbone that takes tiles; this one is bound to whole images")

@@ -13,12 +13,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
 from harness.nn.augment import all_turns, random_flip, random_shift
-from harness.nn.backbone import Backbone
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +34,7 @@ class Config:
 
 
 class Rotation(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone  # (B,C,H,W) -> (B,D)

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import DataSpec, ImageField, MethodSpec, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +26,10 @@ class PCA(nn.Module):
     mean: Tensor
     components: Tensor
 
-    def __init__(self, backbone: None, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: None, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
-        self.shape = data.shape
-        pixels = data.channels * data.size**2
+        self.shape = data.inputs.shape
+        pixels = data.inputs.channels * data.inputs.size**2
         self.register_buffer("mean", torch.zeros(pixels))  # (P,)
         self.register_buffer("components", torch.eye(pixels)[:, : config.dim].contiguous())  # (P,D)
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from harness.hookspecs import hookimpl
-from harness.records import ImageSpec
-from harness.specs import MethodSpec, NoConfig
+from harness.plugin import DataSpec, ImageField, MethodSpec, NoConfig, hookimpl
 
 
 class Pixels(nn.Module):
-    def __init__(self, backbone: None, data: ImageSpec, config: NoConfig) -> None:
+    def __init__(self, backbone: None, data: DataSpec[ImageField], config: NoConfig) -> None:
         super().__init__()
 
     def encode(self, images: Tensor) -> Tensor:

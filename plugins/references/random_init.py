@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from harness.hookspecs import hookimpl
-from harness.nn.backbone import Backbone
-from harness.records import ImageSpec
-from harness.specs import MethodSpec, NoConfig
+from harness.plugin import Backbone, DataSpec, ImageField, MethodSpec, NoConfig, hookimpl
 
 
 class RandomInit(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: NoConfig) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: NoConfig) -> None:
         super().__init__()
         self.backbone = backbone  # (B,C,H,W) -> (B,D)
 

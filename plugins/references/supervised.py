@@ -10,13 +10,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.batches import Batch
-from harness.errors import NotApplicable
-from harness.hookspecs import hookimpl
 from harness.nn.augment import random_flip, random_shift
-from harness.nn.backbone import Backbone
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, NotApplicable, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +25,7 @@ class Config:
 
 
 class Supervised(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         if not data.classes:
             raise NotApplicable("the source has no labels")

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
-from harness.records import ImageSpec
 from harness_plugins.backbones import convnet, mlp, resnet18
 
-SPEC = ImageSpec(channels=3, size=16, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3))
+SPEC = DataSpec(inputs=ImageField(channels=3, size=16, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3)))
 BUILDERS = {"convnet": convnet, "resnet18": resnet18}
 
 
@@ -51,14 +51,14 @@ def test_a_perceptron_has_the_same_parameters(norm: str, layer: type | None) -> 
 def test_inputs_are_standardised_by_the_source() -> None:
     net = mlp.build(SPEC, mlp.Config(hidden=8))
     images = torch.rand(5, 3, 16, 16)
-    expected = (images - torch.tensor(SPEC.mean).view(3, 1, 1)) / torch.tensor(SPEC.std).view(3, 1, 1)
+    expected = (images - torch.tensor(SPEC.inputs.mean).view(3, 1, 1)) / torch.tensor(SPEC.inputs.std).view(3, 1, 1)
     torch.testing.assert_close(net.standardise(images), expected)
     torch.testing.assert_close(net(images), net.trunk(expected))
 
 
 def test_resnet18_has_the_small_image_stem() -> None:
     """11,173,962 weights with ten classes on CIFAR-10 in the literature: 11,168,832 without the classifier."""
-    net = resnet18.build(ImageSpec(channels=3, size=32), resnet18.Config())
+    net = resnet18.build(DataSpec(inputs=ImageField(channels=3, size=32)), resnet18.Config())
     assert sum(weight.numel() for weight in net.parameters()) == 11_173_962 - 512 * 10 - 10
     assert net.trunk.conv1.stride == (1, 1)
 
@@ -79,7 +79,7 @@ def test_bad_parameters_are_named(module, params: dict) -> None:
     ("half", 8, [2, 2, 1]),
 ])  # fmt: skip
 def test_the_stem_keeps_the_resolution_of_small_images(stem: str, size: int, strides: list[int]) -> None:
-    net = convnet.build(ImageSpec(channels=1, size=size), convnet.Config(stem=stem))
+    net = convnet.build(DataSpec(inputs=ImageField(channels=1, size=size)), convnet.Config(stem=stem))
     assert [layer.stride[0] for layer in net.modules() if isinstance(layer, nn.Conv2d)] == strides
 
 
@@ -91,7 +91,7 @@ def test_the_stem_keeps_the_resolution_of_small_images(stem: str, size: int, str
     ("resnet18", 28, 4),
 ])  # fmt: skip
 def test_the_mean_of_the_maps_is_the_representation(name: str, size: int, maps: int) -> None:
-    spec = ImageSpec(channels=3, size=size, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3))
+    spec = DataSpec(inputs=ImageField(channels=3, size=size, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3)))
     net = BUILDERS[name].build(spec, BUILDERS[name].Config(dropout=0.5)).eval()
     images = torch.rand(3, 3, size, size)
     with torch.no_grad():

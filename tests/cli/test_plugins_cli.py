@@ -89,7 +89,7 @@ def test_show_an_evaluation_and_a_dataset() -> None:
 def test_show_a_file_by_its_path(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
-        '"""Mine."""\nfrom harness.hookspecs import hookimpl\nfrom harness.specs import BackboneSpec, MethodSpec\n'
+        '"""Mine."""\nfrom harness.plugin import BackboneSpec, MethodSpec, hookimpl\n'
         '@hookimpl\ndef harness_method():\n    return MethodSpec(name="mine", kind="model", build=print)\n'
         '@hookimpl\ndef harness_backbone():\n    return BackboneSpec(name="mine", build=print)\n'
     )
@@ -111,8 +111,8 @@ def test_check_prints_each_check(tmp_path: Path) -> None:
 def test_check_fails_with_exit_code_1(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(
-        '"""Mine."""\nfrom torch import nn\nfrom harness.hookspecs import hookimpl\n'
-        "from harness.specs import BackboneSpec\n@hookimpl\ndef harness_backbone():\n"
+        '"""Mine."""\nfrom torch import nn\nfrom harness.plugin.hookspecs import hookimpl\n'
+        "from harness.plugin.specs import BackboneSpec\n@hookimpl\ndef harness_backbone():\n"
         '    return BackboneSpec(name="mine", build=lambda data, config: nn.Flatten(), source="own work")\n'
     )
     text = output("check", str(file), exit_code=1)

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from harness.contract.kit import Check, check_plugin
 from harness.registry import LoadedPlugin, PluginInfo, Registry
-from harness.testing import Check, check_plugin
 
 
 def plugin(spec: Any, kind: str, folder: Path, docstring: str = '"""What it is."""') -> LoadedPlugin:

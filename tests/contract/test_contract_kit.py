@@ -13,25 +13,26 @@ import torch.nn.functional as F
 from findings import checked, plugin
 from torch import Tensor, nn
 
-from harness.capabilities import CAPABILITIES
+from harness.contract.kit import check_plugin, one_thread, run_check, small_datasets
+from harness.contract.methods import CHECKS, method_checks
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
-from harness.method_contract import CHECKS, method_checks
 from harness.nn.backbone import Backbone
-from harness.records import ImageSpec, ScoreSpec
+from harness.plugin.capabilities import CAPABILITIES
+from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, MethodSpec, NoConfig
+from harness.records import ScoreSpec
 from harness.registry import Registry
-from harness.specs import BackboneSpec, DatasetSpec, EvaluationSpec, MethodSpec, NoConfig
-from harness.testing import check_plugin, one_thread, run_check, small_datasets
 
 
 class Sound(nn.Module):
     """A denoising autoencoder with every capability; the tests below spoil it in one way each."""
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Any) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Any) -> None:
         super().__init__()
         self.backbone = backbone
         self.data = data
-        self.decoder = nn.Linear(backbone.dim, data.channels * data.size**2)
+        self.decoder = nn.Linear(backbone.dim, data.inputs.channels * data.inputs.size**2)
         self.head = nn.Linear(backbone.dim, len(data.classes))
 
     def loss(self, batch: Batch) -> Tensor:
@@ -42,7 +43,7 @@ class Sound(nn.Module):
         return self.backbone(images)
 
     def decode(self, codes: Tensor) -> Tensor:
-        return self.decoder(codes).sigmoid().view(-1, *self.data.shape)
+        return self.decoder(codes).sigmoid().view(-1, *self.data.inputs.shape)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
@@ -79,7 +80,7 @@ def test_a_sound_method_passes_everything(tmp_path: Path) -> None:
 
 
 class NoEncode(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Any) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Any) -> None:
         super().__init__()
 
 
@@ -145,7 +146,7 @@ class Maps(Sound):
 
 
 class Forgetful(Sound):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Any) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Any) -> None:
         super().__init__(backbone, data, config)
         self.rotation = torch.randn(backbone.dim, backbone.dim)  # neither a parameter nor a buffer
 
@@ -155,7 +156,7 @@ class Forgetful(Sound):
 
 class OutOfRange(Sound):
     def decode(self, codes: Tensor) -> Tensor:
-        return self.decoder(codes).view(-1, *self.data.shape) + 3
+        return self.decoder(codes).view(-1, *self.data.inputs.shape) + 3
 
 
 class NoSize(Sound):
@@ -170,7 +171,7 @@ class GlobalSamples(Sound):
 
 class OneSample(Sound):
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        return torch.zeros(n, *self.data.shape)
+        return torch.zeros(n, *self.data.inputs.shape)
 
 
 class WrongEnds(Sound):
@@ -226,8 +227,8 @@ def test_a_spoilt_method_fails_its_check(build: type, name: str, message: str) -
 
 
 def test_a_method_that_does_not_apply_is_skipped_with_its_reason(tmp_path: Path) -> None:
-    def build(backbone: Backbone, data: ImageSpec, config: Any) -> nn.Module:
-        if data.size < 16:
+    def build(backbone: Backbone, data: DataSpec[ImageField], config: Any) -> nn.Module:
+        if data.inputs.size < 16:
             raise NotApplicable("images too small")
         return Sound(backbone, data, config)
 
@@ -240,9 +241,9 @@ def test_a_method_that_does_not_apply_is_skipped_with_its_reason(tmp_path: Path)
 class Adversarial(Sound):
     """Two networks in turn."""
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Any) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Any) -> None:
         super().__init__(backbone, data, config)
-        self.critic = nn.Linear(data.channels * data.size**2, 1)
+        self.critic = nn.Linear(data.inputs.channels * data.inputs.size**2, 1)
 
     loss = None  # type: ignore[assignment]
 
@@ -279,8 +280,8 @@ def test_docstring_source_and_config_are_asked_for(tmp_path: Path) -> None:
 # Backbones. -----------------------------------------------------------------------------------------------------------
 
 
-def trunk(data: ImageSpec, *layers: nn.Module) -> nn.Sequential:
-    return nn.Sequential(nn.Flatten(), nn.Linear(data.channels * data.size**2, 7), *layers)
+def trunk(data: DataSpec[ImageField], *layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(data.inputs.channels * data.inputs.size**2, 7), *layers)
 
 
 class OverBatch(nn.Module):
@@ -313,7 +314,7 @@ def test_a_spoilt_backbone_fails_its_check(build: Any, name: str, message: str, 
 def test_a_backbone_must_be_fixed_by_the_seed(tmp_path: Path) -> None:
     drawn = torch.Generator().manual_seed(1)
 
-    def build(data: ImageSpec, config: Any) -> Backbone:
+    def build(data: DataSpec[ImageField], config: Any) -> Backbone:
         layers = trunk(data)
         layers[1].weight.data = torch.randn(layers[1].weight.shape, generator=drawn)
         layers[1].bias.requires_grad_(False)

@@ -8,14 +8,14 @@ import pytest
 import torch
 from findings import checked, plugin
 
-from harness.data.images import RawImages
-from harness.records import ImageSpec
+from harness.contract.kit import check_plugin
+from harness.data.fields import DataSpec, ImageField
+from harness.data.rows import RawData
+from harness.plugin.specs import DatasetSpec
 from harness.registry import Registry
-from harness.specs import DatasetSpec
-from harness.testing import check_plugin
 
 
-def dataset(raw: RawImages, spec: ImageSpec, file: Path) -> DatasetSpec:
+def dataset(raw: RawData, spec: DataSpec[ImageField], file: Path) -> DatasetSpec:
     return DatasetSpec(
         name="d",
         describe=lambda config, root: spec,
@@ -25,20 +25,30 @@ def dataset(raw: RawImages, spec: ImageSpec, file: Path) -> DatasetSpec:
     )
 
 
-GREY = ImageSpec(channels=1, size=8, classes=("a", "b"))
+GREY = DataSpec(inputs=ImageField(channels=1, size=8), classes=("a", "b"))
 IMAGES = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
 LABELS = torch.tensor([0, 1] * 3)
 DATASETS = [
-    (RawImages(images=IMAGES, labels=LABELS), GREY, "", ""),
-    (RawImages(images=IMAGES.float(), labels=LABELS), GREY, "images_are_as_described", "expected torch.uint8"),
-    (RawImages(images=IMAGES[:, :, :4], labels=LABELS), GREY, "images_are_as_described", "expected (1, 1, 8, 8)"),
-    (RawImages(images=IMAGES, labels=LABELS + 1), GREY, "labels_are_in_range", "run from 1 to 2, expected 0 to 1"),
-    (RawImages(images=IMAGES, labels=LABELS[:4]), GREY, "labels_are_in_range", "labels returned (4,), expected (6,)"),
-    (RawImages(images=IMAGES), GREY, "labels_are_in_range", "not a torch.int64 tensor"),
-    (RawImages(images=IMAGES, labels=LABELS), ImageSpec(channels=1, size=8), "labels_are_in_range", "names no classes"),
+    (RawData(inputs=IMAGES, labels=LABELS), GREY, "", ""),
+    (RawData(inputs=IMAGES.float(), labels=LABELS), GREY, "inputs_are_as_described", "expected torch.uint8"),
     (
-        RawImages(images=IMAGES, labels=LABELS),
-        ImageSpec(channels=2, size=8, classes=("a", "a")),
+        RawData(inputs=IMAGES[:, :, :4], labels=LABELS),
+        GREY,
+        "inputs_are_as_described",
+        "expected torch.uint8 (N, 1, 8, 8",
+    ),
+    (RawData(inputs=IMAGES, labels=LABELS + 1), GREY, "labels_are_in_range", "run from 1 to 2, expected 0 to 1"),
+    (RawData(inputs=IMAGES, labels=LABELS[:4]), GREY, "labels_are_in_range", "labels returned (4,), expected (6,)"),
+    (RawData(inputs=IMAGES), GREY, "labels_are_in_range", "not a torch.int64 tensor"),
+    (
+        RawData(inputs=IMAGES, labels=LABELS),
+        DataSpec(inputs=ImageField(channels=1, size=8)),
+        "labels_are_in_range",
+        "names no classes",
+    ),
+    (
+        RawData(inputs=IMAGES, labels=LABELS),
+        DataSpec(inputs=ImageField(channels=2, size=8), classes=("a", "a")),
         "describes_itself",
         "it has 2 channels",
     ),
@@ -46,7 +56,7 @@ DATASETS = [
 
 
 @pytest.mark.parametrize(("raw", "spec", "name", "message"), DATASETS)
-def test_datasets(raw: RawImages, spec: ImageSpec, name: str, message: str, tmp_path: Path) -> None:
+def test_datasets(raw: RawData, spec: DataSpec[ImageField], name: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "images.bin"
     file.write_bytes(b"x")
     failed = checked(dataset(raw, spec, file), "dataset", tmp_path)
@@ -57,9 +67,9 @@ def test_datasets(raw: RawImages, spec: ImageSpec, name: str, message: str, tmp_
 
 
 def test_a_dataset_that_is_not_there_is_skipped(tmp_path: Path) -> None:
-    spec = dataset(RawImages(images=IMAGES, labels=LABELS), GREY, tmp_path / "missing.bin")
+    spec = dataset(RawData(inputs=IMAGES, labels=LABELS), GREY, tmp_path / "missing.bin")
     checks = {check.name: check for check in check_plugin(plugin(spec, "dataset", tmp_path), Registry(), tmp_path)}
     assert checks["describes_itself"].status == "ok"
-    for name in ("files_are_there", "images_are_as_described", "labels_are_in_range"):
+    for name in ("files_are_there", "inputs_are_as_described", "labels_are_in_range"):
         assert checks[name].status == "skipped"
         assert "missing.bin" in checks[name].detail

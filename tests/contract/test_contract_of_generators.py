@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.contract.kit import one_thread, run_check, small_datasets
+from harness.contract.methods import method_checks
 from harness.data.batches import Batch
-from harness.method_contract import method_checks
+from harness.data.fields import DataSpec, ImageField
 from harness.nn.backbone import Backbone
 from harness.nn.conditions import ConditionEncoder
-from harness.records import ImageSpec
+from harness.plugin.specs import MethodSpec, NoConfig
 from harness.registry import Registry
-from harness.specs import MethodSpec, NoConfig
-from harness.testing import one_thread, run_check, small_datasets
 
 USES = ("labels", "counterparts")
 
@@ -26,12 +26,12 @@ class Able(nn.Module):
 
     condition = "labels"
 
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Any) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Any) -> None:
         super().__init__()
         self.data = data
         self.backbone = backbone
         self.asked = ConditionEncoder("labels", data, backbone.dim)
-        self.decoder = nn.Linear(backbone.dim, data.channels * data.size**2)
+        self.decoder = nn.Linear(backbone.dim, data.inputs.channels * data.inputs.size**2)
 
     def loss(self, batch: Batch) -> Tensor:
         assert batch.labels is not None
@@ -54,7 +54,7 @@ class Able(nn.Module):
         return self.backbone(images)
 
     def decode(self, code: Tensor) -> Tensor:
-        return self.decoder(code).sigmoid().view(-1, *self.data.shape)
+        return self.decoder(code).sigmoid().view(-1, *self.data.inputs.shape)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.backbone(images))

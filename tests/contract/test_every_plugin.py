@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.data.catalog import data_root
+from harness.contract.kit import check_plugin
+from harness.loading import data_root
 from harness.registry import PluginInfo, Registry
-from harness.testing import check_plugin
 
 REGISTRY = Registry()
 

@@ -5,18 +5,22 @@ from itertools import islice
 import torch
 
 from harness.data.batches import Batch, Batches
-from harness.data.images import ImageSplit
+from harness.data.columns import InMemory
+from harness.data.fields import DataSpec, ImageField
+from harness.data.rows import Rows
 from harness.seeding import derived_generator
 
+SPEC = DataSpec(inputs=ImageField(channels=1, size=2))
 
-def numbered(n: int, labels: bool = False) -> ImageSplit:
+
+def numbered(n: int, labels: bool = False) -> Rows:
     """Image i has the value i in all its pixels, and the label i."""
     images = torch.arange(n, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2).contiguous()
-    return ImageSplit(images=images, labels=torch.arange(n) if labels else None)
+    return Rows(inputs=InMemory(images), labels=torch.arange(n) if labels else None)
 
 
-def order(split: ImageSplit, batch_size: int, steps: int, seed: int = 0) -> list[list[int]]:
-    batches = Batches(split, batch_size, derived_generator(seed, "order"))
+def order(split: Rows, batch_size: int, steps: int, seed: int = 0) -> list[list[int]]:
+    batches = Batches(split, SPEC, batch_size, derived_generator(seed, "order"))
     return [(batch.inputs[:, 0, 0, 0] * 255).round().long().tolist() for batch in islice(batches, steps)]
 
 
@@ -28,7 +32,7 @@ def test_each_image_comes_once_per_epoch() -> None:
 
 
 def test_last_partial_batch_is_left_out() -> None:
-    batches = Batches(numbered(10), 4, derived_generator(0, "order"))
+    batches = Batches(numbered(10), SPEC, 4, derived_generator(0, "order"))
     assert len(batches) == 2
     epochs = order(numbered(10), 4, 4)
     assert [len(batch) for batch in epochs] == [4, 4, 4, 4]
@@ -41,17 +45,17 @@ def test_order_depends_on_the_seed_alone() -> None:
 
 
 def test_labels_come_with_their_images_or_not_at_all() -> None:
-    batch = next(iter(Batches(numbered(50, labels=True), 8, derived_generator(0, "order"))))
+    batch = next(iter(Batches(numbered(50, labels=True), SPEC, 8, derived_generator(0, "order"))))
     assert torch.equal((batch.inputs[:, 0, 0, 0] * 255).round().long(), batch.labels)
-    bare = next(iter(Batches(numbered(50), 8, derived_generator(0, "order"))))
+    bare = next(iter(Batches(numbered(50), SPEC, 8, derived_generator(0, "order"))))
     assert bare.labels is None
 
 
 def test_inputs_are_floats_in_the_unit_interval_and_the_split_is_not_changed() -> None:
-    split = ImageSplit(images=torch.full((4, 1, 2, 2), 255, dtype=torch.uint8))
-    inputs = next(iter(Batches(split, 4, derived_generator(0, "order")))).inputs
+    split = Rows(inputs=InMemory(torch.full((4, 1, 2, 2), 255, dtype=torch.uint8)))
+    inputs = next(iter(Batches(split, SPEC, 4, derived_generator(0, "order")))).inputs
     assert (inputs.dtype, inputs.shape, inputs.max().item()) == (torch.float32, (4, 1, 2, 2), 1.0)
-    assert split.images.dtype == torch.uint8
+    assert split.values.dtype == torch.uint8
 
 
 def test_batch_is_never_larger_than_the_split() -> None:

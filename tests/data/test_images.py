@@ -6,20 +6,25 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as tv
 
-from harness.data.images import ImageDataset, ImageSplit, channel_statistics, matched, to_float, to_uint8
-from harness.records import ImageSpec
+from harness.data.columns import InMemory
+from harness.data.fields import DataSpec, ImageField
+from harness.data.images import channel_statistics, to_float, to_uint8
+from harness.data.rows import Dataset, Rows, read_as
 
 
 def random_images(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
-def dataset_of(images: torch.Tensor) -> ImageDataset:
+def dataset_of(images: torch.Tensor) -> Dataset:
     channels, size = images.shape[1], images.shape[2]
     labels = torch.arange(len(images)) % 2
-    split = ImageSplit(images=images, labels=labels)
-    spec = ImageSpec(channels=channels, size=size, classes=("a", "b"), mean=(0.5,) * channels, std=(0.5,) * channels)
-    return ImageDataset(name="random", spec=spec, train=split, validation=split, test=split, unlabelled=split)
+    split = Rows(inputs=InMemory(images), labels=labels)
+    spec = DataSpec(
+        inputs=ImageField(channels=channels, size=size, mean=(0.5,) * channels, std=(0.5,) * channels),
+        classes=("a", "b"),
+    )
+    return Dataset(name="random", spec=spec, train=split, validation=split, test=split, unlabelled=split)
 
 
 def test_float_and_back_is_exact_for_every_value() -> None:
@@ -49,20 +54,22 @@ def test_flat_channel_has_std_one() -> None:
 
 def test_matched_leaves_equal_shapes_alone() -> None:
     dataset = dataset_of(random_images(4, 3, 8, 8))
-    assert matched(dataset, ImageSpec(channels=3, size=8)) is dataset
+    alike = read_as(dataset, DataSpec(inputs=ImageField(channels=3, size=8)))
+    assert alike == dataset
+    assert alike.train.inputs is dataset.train.inputs
 
 
 @pytest.mark.parametrize("size", [8, 20, 32])
 def test_matched_resizes_as_torchvision_does(size: int) -> None:
     images = random_images(5, 3, 20, 20)
-    found = matched(dataset_of(images), ImageSpec(channels=3, size=size)).test.images
+    found = read_as(dataset_of(images), DataSpec(inputs=ImageField(channels=3, size=size))).test.values
     expected = tv.resize(images.float(), [size, size], antialias=True).round().clamp(0, 255).to(torch.uint8)
     assert torch.equal(found, expected)
 
 
 def test_matched_grey_is_the_luma_of_pillow() -> None:
     images = random_images(6, 3, 16, 16)
-    found = matched(dataset_of(images), ImageSpec(channels=1, size=16)).train.images
+    found = read_as(dataset_of(images), DataSpec(inputs=ImageField(channels=1, size=16))).train.values
     pillow = [np.asarray(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L")) for image in images]
     difference = found[:, 0].numpy().astype(int) - np.stack(pillow).astype(int)
     assert np.abs(difference).max() <= 1  # Pillow rounds in integers
@@ -71,23 +78,23 @@ def test_matched_grey_is_the_luma_of_pillow() -> None:
 
 def test_matched_colour_from_grey_has_equal_channels() -> None:
     images = random_images(3, 1, 8, 8)
-    found = matched(dataset_of(images), ImageSpec(channels=3, size=8)).validation.images
+    found = read_as(dataset_of(images), DataSpec(inputs=ImageField(channels=3, size=8))).validation.values
     assert torch.equal(found, images.repeat(1, 3, 1, 1))
 
 
 def test_matched_says_what_it_did_and_keeps_labels() -> None:
     dataset = dataset_of(random_images(4, 3, 32, 32))
-    found = matched(dataset, ImageSpec(channels=1, size=8))
+    found = read_as(dataset, DataSpec(inputs=ImageField(channels=1, size=8)))
     assert found.note == "resized from 32x32x3 to 8x8x1"
-    assert found.spec.shape == (1, 8, 8)
-    assert found.spec.mean == ()
+    assert found.spec.inputs.shape == (1, 8, 8)
+    assert found.spec.inputs.mean == ()
     assert torch.equal(found.test.labels, dataset.test.labels)
-    assert found.test.images.dtype == torch.uint8
+    assert found.test.values.dtype == torch.uint8
 
 
 def test_two_channels_cannot_be_matched() -> None:
     with pytest.raises(ValueError, match="cannot turn 2 channels into 3"):
-        matched(dataset_of(random_images(2, 2, 4, 4)), ImageSpec(channels=3, size=4))
+        read_as(dataset_of(random_images(2, 2, 4, 4)), DataSpec(inputs=ImageField(channels=3, size=4)))
 
 
 def test_pretraining_uses_unlabelled_images_only_without_labels() -> None:

@@ -8,25 +8,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data.captions import text_of
-from harness.data.images import ImageDataset, ImageSplit, RawImages
-from harness.data.splits import split_dataset, stratified_holdout
+from harness.data.fields import DataSpec, Factor, ImageField, TextField
+from harness.data.rows import Dataset, RawData, Rows, read_as
+from harness.data.splits import split_dataset
+from harness.data.tokens import UNKNOWN
 from harness.errors import RequestError
-from harness.records import Factor, ImageSpec
+from harness.metrics.holdout import stratified_holdout
 from harness.seeding import derived_generator
 
-SPEC = ImageSpec(channels=1, size=2, classes=("a", "b", "c"))
+SPEC = DataSpec(inputs=ImageField(channels=1, size=2), classes=("a", "b", "c"))
 
 
-def numbered(n: int, labels: bool = True, tests: int = 0) -> RawImages:
+def numbered(n: int, labels: bool = True, tests: int = 0) -> RawData:
     """Images that show their own number in four bytes; the labels have shares of 1/2, 1/3 and 1/6."""
     images = torch.arange(n + tests).view(-1, 1).div(256 ** torch.arange(4), rounding_mode="floor") % 256
     pixels = images.to(torch.uint8).view(-1, 1, 2, 2)
     label = torch.tensor([0, 0, 0, 1, 1, 2]).repeat(n + tests)[: n + tests]
-    return RawImages(
-        images=pixels[:n],
+    return RawData(
+        inputs=pixels[:n],
         labels=label[:n] if labels else None,
-        test=RawImages(images=pixels[n:], labels=label[n:] if labels else None) if tests else None,
+        test=RawData(inputs=pixels[n:], labels=label[n:] if labels else None) if tests else None,
     )
 
 
@@ -34,13 +35,13 @@ def numbers(images: torch.Tensor) -> list[int]:
     return (images.view(-1, 4).long() * 256 ** torch.arange(4)).sum(1).tolist()
 
 
-def split(raw: RawImages, seed: int) -> ImageDataset:
+def split(raw: RawData, seed: int) -> Dataset:
     return split_dataset("numbered", raw, SPEC, seed)
 
 
 def test_every_image_is_in_exactly_one_split() -> None:
     dataset = split(numbered(1000), seed=0)
-    everything = numbers(torch.cat([dataset.train.images, dataset.validation.images, dataset.test.images]))
+    everything = numbers(torch.cat([dataset.train.values, dataset.validation.values, dataset.test.values]))
     assert sorted(everything) == list(range(1000))
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (720, 80, 200)
 
@@ -48,20 +49,20 @@ def test_every_image_is_in_exactly_one_split() -> None:
 def test_labels_stay_with_their_images() -> None:
     raw = numbered(600)
     for part in (split(raw, 3).train, split(raw, 3).validation, split(raw, 3).test):
-        assert torch.equal(part.labels, raw.labels[numbers(part.images)])
+        assert torch.equal(part.labels, raw.labels[numbers(part.values)])
 
 
 def test_test_set_is_the_same_for_every_seed_and_validation_is_not() -> None:
     first, again, other = (split(numbered(1000), seed) for seed in (0, 0, 1))
-    assert torch.equal(first.validation.images, again.validation.images)
-    assert torch.equal(first.test.images, other.test.images)
-    assert numbers(first.validation.images) != numbers(other.validation.images)
+    assert torch.equal(first.validation.values, again.validation.values)
+    assert torch.equal(first.test.values, other.test.values)
+    assert numbers(first.validation.values) != numbers(other.validation.values)
 
 
 def test_official_test_set_is_untouched() -> None:
     raw = numbered(500, tests=70)
     dataset = split(raw, seed=4)
-    assert torch.equal(dataset.test.images, raw.test.images)
+    assert torch.equal(dataset.test.values, raw.test.inputs)
     assert torch.equal(dataset.test.labels, raw.test.labels)
     assert len(dataset.train) + len(dataset.validation) == 500
 
@@ -79,9 +80,9 @@ def test_without_labels_the_shares_are_the_same() -> None:
 
 def test_mean_and_std_are_those_of_the_training_images_alone() -> None:
     dataset = split(numbered(1000), seed=0)
-    values = dataset.train.images.double() / 255
-    assert dataset.spec.mean == pytest.approx([values.mean().item()])
-    assert dataset.spec.std == pytest.approx([values.std(correction=0).item()])
+    values = dataset.train.values.double() / 255
+    assert dataset.spec.inputs.mean == pytest.approx([values.mean().item()])
+    assert dataset.spec.inputs.std == pytest.approx([values.std(correction=0).item()])
 
 
 @given(
@@ -115,19 +116,19 @@ def test_too_few_images_are_an_error(n: int) -> None:
 
 RICH = replace(
     SPEC,
-    captioned=True,
+    captions=TextField(),
     counterpart="negative",
     factors=(Factor(name="remainder", values=tuple("01234")),),
     targets=("n",),
 )
 
 
-def rich(start: int, n: int) -> RawImages:
+def rich(start: int, n: int) -> RawData:
     """Images that show the numbers from `start` on; all that is known of an image follows from its number."""
     number = torch.arange(start, start + n)
     images = (number.view(-1, 1) // 256 ** torch.arange(4) % 256).to(torch.uint8).view(-1, 1, 2, 2)
-    return RawImages(
-        images=images,
+    return RawData(
+        inputs=images,
         labels=number % 3,
         captions=[f"number {value}" for value in number.tolist()],
         counterparts=255 - images,
@@ -136,16 +137,14 @@ def rich(start: int, n: int) -> RawImages:
     )
 
 
-def check_rows(split: ImageSplit, vocabulary: tuple[str, ...]) -> None:
-    """Each row still knows what belongs to its image; a caption where its words are known."""
-    shown = torch.tensor(numbers(split.images))
+def check_rows(split: Rows) -> None:
+    """Each row still knows what belongs to its image."""
+    shown = torch.tensor(numbers(split.values))
     assert torch.equal(split.labels, shown % 3)
-    assert torch.equal(split.counterparts, 255 - split.images)
+    assert torch.equal(split.counterparts.values, 255 - split.values)
     assert torch.equal(split.factors, (shown % 5)[:, None])
     assert torch.equal(split.targets, shown.float()[:, None])
-    for tokens, value in zip(split.captions, shown.tolist(), strict=True):
-        word = str(value) if str(value) in vocabulary else "?"
-        assert text_of(tokens, vocabulary) == f"number {word}"
+    assert split.captions.strings == tuple(f"number {value}" for value in shown.tolist())
 
 
 @pytest.mark.parametrize("official", [False, True])
@@ -154,18 +153,19 @@ def test_all_that_is_known_of_an_image_stays_with_it(official: bool) -> None:
     dataset = split_dataset("rich", raw, RICH, 0)
     assert len(dataset.test) == (60 if official else 100)
     for part in (dataset.train, dataset.validation, dataset.test, dataset.unseen):
-        check_rows(part, dataset.spec.vocabulary)
-    assert numbers(dataset.unseen.images) == list(range(600, 640))
+        check_rows(part)
+    assert numbers(dataset.unseen.values) == list(range(600, 640))
     assert dataset.read_factors is None
 
 
 def test_vocabulary_is_that_of_the_training_captions_alone() -> None:
     dataset = split_dataset("rich", replace(rich(0, 500), unseen=rich(600, 40)), RICH, 0)
-    expected = sorted({"number", *map(str, numbers(dataset.train.images))})
-    assert dataset.spec.vocabulary == ("", "?", *expected)
-    assert dataset.spec.caption_words == 2
-    assert (dataset.test.captions[:, 1] == 1).all()  # held-out numbers are unknown words
-    assert (dataset.train.captions > 1).all()
+    expected = sorted({"number", *map(str, numbers(dataset.train.values))})
+    assert dataset.spec.captions.vocabulary == ("", "?", *expected)
+    assert dataset.spec.captions.length == 2
+    read = read_as(dataset, dataset.spec)
+    assert (read.test.captions.values[:, 1] == UNKNOWN).all()  # held-out numbers are unknown words
+    assert (read.train.captions.values > UNKNOWN).all()
 
 
 def test_reader_of_factors_goes_with_the_dataset() -> None:
@@ -173,7 +173,7 @@ def test_reader_of_factors_goes_with_the_dataset() -> None:
         return torch.tensor(numbers(images))[:, None] % 5
 
     dataset = split_dataset("rich", rich(0, 100), RICH, 0, reader)
-    assert torch.equal(dataset.read_factors(dataset.test.images), dataset.test.factors)
+    assert torch.equal(dataset.read_factors(dataset.test.values), dataset.test.factors)
 
 
 def test_without_more_than_images_nothing_is_made_up() -> None:
@@ -184,12 +184,12 @@ def test_without_more_than_images_nothing_is_made_up() -> None:
 def test_learning_unpaired_keeps_all_counterparts_but_no_pairs() -> None:
     dataset = split_dataset("rich", rich(0, 1500), RICH, 0)
     seen = dataset.pretraining(("unpaired",))
-    assert torch.equal(seen.images, dataset.train.images)
-    assert sorted(numbers(255 - seen.counterparts)) == sorted(numbers(dataset.train.images))
-    kept = (seen.counterparts == 255 - seen.images).flatten(1).all(1).sum()
+    assert torch.equal(seen.values, dataset.train.values)
+    assert sorted(numbers(255 - seen.counterparts.values)) == sorted(numbers(dataset.train.values))
+    kept = (seen.counterparts.values == 255 - seen.values).flatten(1).all(1).sum()
     assert kept <= 6  # of a random order, one on average: more than six in one of 12,000
     again = split_dataset("rich", rich(0, 1500), RICH, 0).pretraining(("unpaired",))
-    assert torch.equal(seen.counterparts, again.counterparts)
+    assert torch.equal(seen.counterparts.values, again.counterparts.values)
 
 
 def test_pretraining_gives_what_was_asked_for_and_nothing_else() -> None:
@@ -200,4 +200,4 @@ def test_pretraining_gives_what_was_asked_for_and_nothing_else() -> None:
         expected = {"counterparts" if name == "unpaired" else name for name in uses}
         assert {name for name in known if getattr(seen, name) is not None} == expected
     paired = dataset.pretraining(("counterparts",))
-    assert torch.equal(paired.counterparts, 255 - paired.images)
+    assert torch.equal(paired.counterparts.values, 255 - paired.values)

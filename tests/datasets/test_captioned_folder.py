@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.config import resolve
-from harness.data import catalog
-from harness.data.captions import text_of, words_of
+from harness import loading
 from harness.data.folder import decode_image
+from harness.data.rows import read_as
+from harness.data.texts import words_of
 from harness.errors import DatasetMissing, RequestError
-from harness.specs import DatasetSpec
+from harness.plugin.specs import DatasetSpec
+from harness.registry.config import resolve
 from harness_plugins.datasets import captioned_folder
 
 SPEC: DatasetSpec = captioned_folder.harness_dataset()
@@ -51,7 +52,7 @@ def configured(path: Path, **params: object) -> captioned_folder.Config:
 
 def problem(folder: Path) -> str:
     with pytest.raises((RequestError, DatasetMissing)) as error:
-        catalog.load(SPEC, configured(folder), ROOT, seed=0)
+        loading.load(SPEC, configured(folder), ROOT, seed=0)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -62,9 +63,9 @@ def test_each_image_has_the_caption_of_its_row(name: str, tmp_path: Path) -> Non
     raw = SPEC.load(config, ROOT)
     assert raw.captions == [row["caption"] for row in rows()]
     assert (raw.labels, raw.test) == (None, None)
-    for image, row in zip(raw.images, rows(), strict=True):
+    for image, row in zip(raw.inputs, rows(), strict=True):
         np.testing.assert_array_equal(image.numpy(), decode_image(tmp_path / row["file"], 8, 3))
-    assert SPEC.describe(config, ROOT).captioned
+    assert SPEC.describe(config, ROOT).captions
 
 
 def test_order_of_the_rows_does_not_confuse_what_is_kept_decoded(tmp_path: Path) -> None:
@@ -74,18 +75,19 @@ def test_order_of_the_rows_does_not_confuse_what_is_kept_decoded(tmp_path: Path)
     (tmp_path / "captions.csv").write_text("\n".join([table[0], *reversed(table[1:])]))
     again = SPEC.load(configured(tmp_path), ROOT)
     assert again.captions == first.captions[::-1]
-    assert again.images.equal(first.images.flip(0))
+    assert again.inputs.equal(first.inputs.flip(0))
 
 
 def test_captions_become_tokens_of_the_training_words(tmp_path: Path) -> None:
-    dataset = catalog.load(SPEC, configured(write(tmp_path, rows())), ROOT, seed=0)
+    dataset = loading.load(SPEC, configured(write(tmp_path, rows())), ROOT, seed=0)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (14, 2, 4)
-    assert dataset.spec.caption_words == 5
-    assert {"a", "red", "blue", "kite", "number"} < set(dataset.spec.vocabulary)
+    assert dataset.spec.captions.length == 5
+    assert {"a", "red", "blue", "kite", "number"} < set(dataset.spec.captions.vocabulary)
     raw = SPEC.load(configured(tmp_path), ROOT)
-    for image, tokens in zip(dataset.train.images, dataset.train.captions, strict=True):
-        row = int((raw.images == image).flatten(1).all(1).nonzero())
-        assert text_of(tokens, dataset.spec.vocabulary).split() == words_of(raw.captions[row])
+    tokens_of_training = read_as(dataset, dataset.spec).train.captions.values
+    for image, tokens in zip(dataset.train.values, tokens_of_training, strict=True):
+        row = int((raw.inputs == image).flatten(1).all(1).nonzero())
+        assert dataset.spec.captions.text(tokens).split() == words_of(raw.captions[row])
 
 
 def test_label_column_gives_sorted_classes(tmp_path: Path) -> None:
@@ -98,18 +100,18 @@ def test_label_column_gives_sorted_classes(tmp_path: Path) -> None:
 def test_split_column_gives_the_official_test_set(tmp_path: Path) -> None:
     table = [row | {"split": "test" if "blue" in row["caption"] else "train"} for row in rows()]
     raw = SPEC.load(configured(write(tmp_path, table)), ROOT)
-    assert len(raw.images) == len(raw.test.images) == 10
+    assert len(raw.inputs) == len(raw.test.inputs) == 10
     assert all("red" in caption for caption in raw.captions)
     assert all("blue" in caption for caption in raw.test.captions)
     first = next(row["file"] for row in table if row["split"] == "test")
-    np.testing.assert_array_equal(raw.test.images[0].numpy(), decode_image(tmp_path / first, 8, 3))
+    np.testing.assert_array_equal(raw.test.inputs[0].numpy(), decode_image(tmp_path / first, 8, 3))
 
 
 def test_train_and_test_folders_are_an_official_split(tmp_path: Path) -> None:
     write(tmp_path / "train", rows())
     write(tmp_path / "test", rows(6), "captions.jsonl")
     raw = SPEC.load(configured(tmp_path), ROOT)
-    assert (len(raw.images), len(raw.test.images)) == (20, 6)
+    assert (len(raw.inputs), len(raw.test.inputs)) == (20, 6)
     assert raw.test.captions == [row["caption"] for row in rows(6)]
 
 
@@ -219,9 +221,9 @@ def _empty(folder: Path, name: str, text: str) -> Path:
 
 def test_fingerprint_knows_images_and_captions_but_not_the_place(tmp_path: Path) -> None:
     write(tmp_path / "one", rows())
-    before = catalog.fingerprint(SPEC, configured(tmp_path / "one"), ROOT)
+    before = loading.fingerprint(SPEC, configured(tmp_path / "one"), ROOT)
     moved = (tmp_path / "one").rename(tmp_path / "two")
-    assert catalog.fingerprint(SPEC, configured(moved), ROOT) == before
+    assert loading.fingerprint(SPEC, configured(moved), ROOT) == before
     text = (moved / "captions.csv").read_text()
     (moved / "captions.csv").write_text(text.replace("red", "green"))
-    assert catalog.fingerprint(SPEC, configured(moved), ROOT) != before
+    assert loading.fingerprint(SPEC, configured(moved), ROOT) != before

@@ -18,8 +18,8 @@ import torchvision
 from rich.console import Console
 from typer.testing import CliRunner
 
+from harness import loading
 from harness.cli.datasets import app, find, prepare, rows
-from harness.data import catalog
 from harness.errors import DatasetMissing, RequestError
 from harness.registry import Registry
 from harness_plugins.datasets import digits, mnist
@@ -69,7 +69,7 @@ def prepared(root: Path) -> str:
 
 def test_list_says_what_is_there_and_what_is_missing(tmp_path: Path) -> None:
     found = {row.name: row for row in rows(Registry(), tmp_path)}
-    assert (found["digits"].size, found["digits"].channels, found["digits"].classes) == ("8x8", "1", "10")
+    assert (found["digits"].inputs, found["digits"].classes) == ("images of 8x8x1", "10")
     assert found["digits"].state == "present"
     assert found["stl10"].state == "missing: stl10_binary/train_X.bin"
     assert found["cifar100"].classes == "100"
@@ -95,7 +95,7 @@ def test_show_gives_source_classes_splits_and_fingerprint(tmp_path: Path) -> Non
     output = run("show", "digits", "--data-dir", tmp_path)
     lines = [line.split() for line in output.splitlines()]
     assert "CC BY 4.0" in output
-    assert ["fingerprint", catalog.fingerprint(digits.harness_dataset(), digits.Config(), tmp_path)] in lines
+    assert ["fingerprint", loading.fingerprint(digits.harness_dataset(), digits.Config(), tmp_path)] in lines
     assert ["all", "images", "1,294", "144", "359"] in lines
     assert ["3", "131", "15", "37"] in lines
 
@@ -113,7 +113,7 @@ def test_prepare_leaves_what_is_there(tmp_path: Path) -> None:
 def test_prepare_downloads_once_in_torchvisions_layout(mirror: Path, tmp_path: Path) -> None:
     root = tmp_path / "data"
     assert f"mnist: now in {root}" in prepared(root)
-    assert len(catalog.load(MNIST, mnist.Config(), root, seed=0).test) == 10
+    assert len(loading.load(MNIST, mnist.Config(), root, seed=0).test) == 10
     assert len(torchvision.datasets.MNIST(root, train=True)) == 40
     assert sorted(path.name for path in root.rglob("*") if path.is_file()) == [
         "t10k-images-idx3-ubyte",

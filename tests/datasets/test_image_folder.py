@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from harness.config import resolve
-from harness.data import catalog
+from harness import loading
 from harness.data.cache import cache_root
 from harness.data.folder import decode_image, list_images
 from harness.errors import DatasetMissing, RequestError
-from harness.specs import DatasetSpec
+from harness.plugin.specs import DatasetSpec
+from harness.registry.config import resolve
 from harness_plugins.datasets import image_folder
 
 SPEC: DatasetSpec = image_folder.harness_dataset()
@@ -50,16 +50,16 @@ def test_folders_are_classes_and_files_are_read_in_order(photos: Path) -> None:
     raw = SPEC.load(config, ROOT)
     assert SPEC.describe(config, ROOT).classes == ("cat", "dog")
     assert raw.labels.tolist() == [0] * 12 + [1] * 8
-    assert raw.images.shape == (20, 3, 20, 20)
+    assert raw.inputs.shape == (20, 3, 20, 20)
     assert raw.test is None
     expected = decode_image(photos / "cat" / "03.png", 20, 3)
-    np.testing.assert_array_equal(raw.images[3].numpy(), expected)
+    np.testing.assert_array_equal(raw.inputs[3].numpy(), expected)
 
 
 def test_it_loads_into_three_splits(photos: Path) -> None:
-    dataset = catalog.load(SPEC, configured(photos), ROOT, seed=0)
+    dataset = loading.load(SPEC, configured(photos), ROOT, seed=0)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (14, 2, 4)
-    assert dataset.spec.shape == (3, 32, 32)
+    assert dataset.spec.inputs.shape == (3, 32, 32)
 
 
 def test_train_and_test_folders_are_an_official_split(tmp_path: Path) -> None:
@@ -67,10 +67,10 @@ def test_train_and_test_folders_are_an_official_split(tmp_path: Path) -> None:
         for number in range(2 * n):
             picture(tmp_path / part / "ab"[number % 2] / f"{number}.png", seed=number + 50 * n)
     raw = SPEC.load(configured(tmp_path), ROOT)
-    assert (len(raw.images), raw.labels.tolist()) == (12, [0] * 6 + [1] * 6)
-    assert (len(raw.test.images), raw.test.labels.tolist()) == (6, [0] * 3 + [1] * 3)
+    assert (len(raw.inputs), raw.labels.tolist()) == (12, [0] * 6 + [1] * 6)
+    assert (len(raw.test.inputs), raw.test.labels.tolist()) == (6, [0] * 3 + [1] * 3)
     expected = decode_image(tmp_path / "test" / "a" / "0.png", 32, 3)
-    np.testing.assert_array_equal(raw.test.images[0].numpy(), expected)
+    np.testing.assert_array_equal(raw.test.inputs[0].numpy(), expected)
 
 
 @pytest.mark.parametrize("size", [(40, 30), (31, 57), (16, 16), (9, 200), (33, 32)])
@@ -109,7 +109,7 @@ def test_files_that_cannot_be_decoded_are_reported_together(photos: Path) -> Non
     (photos / "cat" / "02.png").write_bytes(b"")
     Image.fromarray(np.zeros((9, 9), dtype=np.uint16)).save(photos / "cat" / "03.png")
     with pytest.raises(RequestError) as error:
-        catalog.load(SPEC, configured(photos), ROOT, seed=0)
+        loading.load(SPEC, configured(photos), ROOT, seed=0)
     message = str(error.value)
     assert message.startswith("image-folder: 4 of 20 images cannot be decoded: remove or replace ")
     assert f"{photos / 'cat' / '00.png'} (not an image)" in message
@@ -132,21 +132,21 @@ def test_images_are_decoded_once_for_the_same_content(photos: Path, monkeypatch:
     marked = np.load(kept)
     marked[0] = 7
     np.save(kept, marked)
-    assert SPEC.load(config, ROOT).images[0].unique().tolist() == [7]  # it was read, not decoded
+    assert SPEC.load(config, ROOT).inputs[0].unique().tolist() == [7]  # it was read, not decoded
     picture(photos / "cat" / "00.png", seed=999)
     again = SPEC.load(config, ROOT)
-    assert torch.equal(again.images[1:], first.images[1:])
-    np.testing.assert_array_equal(again.images[0].numpy(), decode_image(photos / "cat" / "00.png", 32, 3))
+    assert torch.equal(again.inputs[1:], first.inputs[1:])
+    np.testing.assert_array_equal(again.inputs[0].numpy(), decode_image(photos / "cat" / "00.png", 32, 3))
 
 
 def test_fingerprint_depends_on_images_and_shape_but_not_on_the_place(photos: Path, tmp_path: Path) -> None:
-    before = catalog.fingerprint(SPEC, configured(photos), ROOT)
-    assert catalog.fingerprint(SPEC, configured(photos, size=64), ROOT) != before
-    assert catalog.fingerprint(SPEC, configured(photos, channels=1), ROOT) != before
+    before = loading.fingerprint(SPEC, configured(photos), ROOT)
+    assert loading.fingerprint(SPEC, configured(photos, size=64), ROOT) != before
+    assert loading.fingerprint(SPEC, configured(photos, channels=1), ROOT) != before
     moved = photos.rename(tmp_path / "moved")
-    assert catalog.fingerprint(SPEC, configured(moved), ROOT) == before
+    assert loading.fingerprint(SPEC, configured(moved), ROOT) == before
     picture(moved / "cat" / "00.png", seed=999)
-    assert catalog.fingerprint(SPEC, configured(moved), ROOT) != before
+    assert loading.fingerprint(SPEC, configured(moved), ROOT) != before
 
 
 def test_path_is_seen_from_the_working_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_path_is_seen_from_the_working_folder(photos: Path, monkeypatch: pytest.
 
 def test_missing_folder_is_an_error_that_says_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(DatasetMissing, match=r"no folder .*none: name a folder with one sub-folder per class"):
-        catalog.load(SPEC, configured(tmp_path / "none"), ROOT, seed=0)
+        loading.load(SPEC, configured(tmp_path / "none"), ROOT, seed=0)
 
 
 def test_folder_without_class_folders_is_an_error(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.config import resolve
-from harness.data import catalog
+from harness import loading
 from harness.data.folder import decode_image
 from harness.errors import DatasetMissing, RequestError
-from harness.specs import DatasetSpec
+from harness.plugin.specs import DatasetSpec
+from harness.registry.config import resolve
 from harness_plugins.datasets import paired_folder
 
 SPEC: DatasetSpec = paired_folder.harness_dataset()
@@ -46,33 +46,33 @@ def test_images_are_those_of_b_and_counterparts_the_same_names_of_a(shoes: Path)
     assert raw.test is None
     for row in range(20):
         name = f"{row:02}.png"
-        np.testing.assert_array_equal(raw.images[row].numpy(), decode_image(shoes / "B" / name, 8, 3))
+        np.testing.assert_array_equal(raw.inputs[row].numpy(), decode_image(shoes / "B" / name, 8, 3))
         np.testing.assert_array_equal(raw.counterparts[row].numpy(), decode_image(shoes / "A" / name, 8, 3))
 
 
 def test_the_other_direction_swaps_images_and_counterparts(shoes: Path) -> None:
     there, back = SPEC.load(configured(shoes), ROOT), SPEC.load(configured(shoes, direction="b-to-a"), ROOT)
     assert SPEC.describe(configured(shoes, direction="b-to-a"), ROOT).counterpart == "B"
-    assert torch.equal(there.images, back.counterparts)
-    assert torch.equal(there.counterparts, back.images)
+    assert torch.equal(there.inputs, back.counterparts)
+    assert torch.equal(there.counterparts, back.inputs)
 
 
 def test_train_and_test_inside_of_both_are_an_official_split(tmp_path: Path) -> None:
     pairs(tmp_path, [f"train/{number}.png" for number in range(12)])
     pairs(tmp_path, [f"test/{number}.png" for number in range(5)], seed=100)
     raw = SPEC.load(configured(tmp_path), ROOT)
-    assert (len(raw.images), len(raw.test.images)) == (12, 5)
-    np.testing.assert_array_equal(raw.test.images[3].numpy(), decode_image(tmp_path / "B" / "test" / "3.png", 8, 3))
+    assert (len(raw.inputs), len(raw.test.inputs)) == (12, 5)
+    np.testing.assert_array_equal(raw.test.inputs[3].numpy(), decode_image(tmp_path / "B" / "test" / "3.png", 8, 3))
     expected = decode_image(tmp_path / "A" / "test" / "3.png", 8, 3)
     np.testing.assert_array_equal(raw.test.counterparts[3].numpy(), expected)
 
 
 def test_it_loads_into_splits_whose_rows_are_still_pairs(shoes: Path) -> None:
-    dataset = catalog.load(SPEC, configured(shoes), ROOT, seed=0)
+    dataset = loading.load(SPEC, configured(shoes), ROOT, seed=0)
     raw = SPEC.load(configured(shoes), ROOT)
     for part in (dataset.train, dataset.validation, dataset.test):
-        rows = [int((raw.images == image).flatten(1).all(1).nonzero()) for image in part.images]
-        assert torch.equal(part.counterparts, raw.counterparts[rows])
+        rows = [int((raw.inputs == image).flatten(1).all(1).nonzero()) for image in part.values]
+        assert torch.equal(part.counterparts.values, raw.counterparts[rows])
 
 
 def test_files_without_a_partner_are_counted_and_named(shoes: Path) -> None:
@@ -110,10 +110,10 @@ def test_empty_domains_are_an_error(tmp_path: Path) -> None:
 
 
 def test_fingerprint_knows_both_domains_and_the_direction(shoes: Path) -> None:
-    before = catalog.fingerprint(SPEC, configured(shoes), ROOT)
-    assert catalog.fingerprint(SPEC, configured(shoes, direction="b-to-a"), ROOT) != before
+    before = loading.fingerprint(SPEC, configured(shoes), ROOT)
+    assert loading.fingerprint(SPEC, configured(shoes, direction="b-to-a"), ROOT) != before
     picture(shoes / "A" / "00.png", 999)
-    assert catalog.fingerprint(SPEC, configured(shoes), ROOT) != before
+    assert loading.fingerprint(SPEC, configured(shoes), ROOT) != before
 
 
 def test_bad_direction_is_an_error() -> None:

@@ -12,11 +12,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from harness.config import resolve
-from harness.data import catalog
-from harness.data.captions import words_of
-from harness.data.images import RawImages
+from harness import loading
+from harness.data.rows import RawData, read_as
+from harness.data.texts import words_of
+from harness.data.tokens import UNKNOWN
 from harness.errors import RequestError
+from harness.registry.config import resolve
 from harness_plugins.datasets import shapes
 from harness_plugins.datasets.shapes import Config
 
@@ -28,11 +29,11 @@ TURNED = [replace(config, orientation=True) for config in VARIANTS]
 
 
 @cache
-def made(config: Config) -> RawImages:
+def made(config: Config) -> RawData:
     return SPEC.load(config, ROOT)
 
 
-def parts(config: Config) -> list[RawImages]:
+def parts(config: Config) -> list[RawData]:
     raw = made(config)
     return [raw, raw.test, raw.unseen]
 
@@ -53,13 +54,13 @@ def written(values: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("config", [*VARIANTS, *TURNED], ids=str)
 def test_every_factor_is_read_back_exactly(config: Config) -> None:
     for part in parts(config):
-        assert torch.equal(read(config, part.images), part.factors)
+        assert torch.equal(read(config, part.inputs), part.factors)
 
 
 @pytest.mark.parametrize("config", VARIANTS, ids=str)
 def test_reading_survives_noise_and_blur(config: Config) -> None:
     raw = made(config).test
-    images = raw.images.float() / 255
+    images = raw.inputs.float() / 255
     noise = 0.05 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     blurred = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     assert share(read(config, written(images + noise)), raw.factors) > 0.98
@@ -84,13 +85,13 @@ def test_two_shapes_far_apart_are_almost_never_read_as_one() -> None:
     config = Config(n=1000, test=500)
     raw = made(config)
     left, right = ((raw.factors[:, 3] == column).nonzero().flatten()[:100] for column in (0, 2))
-    both = torch.cat([raw.images[left][..., :16], raw.images[right][..., 16:]], dim=3)
+    both = torch.cat([raw.inputs[left][..., :16], raw.inputs[right][..., 16:]], dim=3)
     assert (read(config, both) == -1).all(1).double().mean() >= 0.93
 
 
 def test_reading_an_image_does_not_depend_on_the_others() -> None:
     config = VARIANTS[0]
-    images = made(config).images[:300]
+    images = made(config).inputs[:300]
     assert torch.equal(read(config, images)[290:], read(config, images[290:]))
     assert read(config, images[:0]).shape == (0, 5)
 
@@ -103,7 +104,7 @@ def test_held_out_pairs_are_unseen_and_every_shape_and_colour_is_seen() -> None:
     assert {shape for shape, _ in pairs[2]} == {0, 1, 2, 3} == {shape for shape, _ in pairs[0]}
     assert len({colour for _, colour in pairs[2]}) == 4
     assert {colour for _, colour in pairs[0]} == {0, 1, 2, 3, 4, 5}
-    assert len(unseen.images) == 500
+    assert len(unseen.inputs) == 500
 
 
 def test_factors_are_balanced_and_independent_of_each_other() -> None:
@@ -120,7 +121,7 @@ def test_factors_are_balanced_and_independent_of_each_other() -> None:
 
 def test_no_two_images_are_equal() -> None:
     raw, test, unseen = parts(Config(n=10_000, test=2000, size=16))
-    images = torch.cat([raw.images, test.images, unseen.images]).numpy()
+    images = torch.cat([raw.inputs, test.inputs, unseen.inputs]).numpy()
     assert len({image.tobytes() for image in images}) == 12_500
 
 
@@ -149,8 +150,8 @@ def test_caption_reads_like_a_sentence() -> None:
 @pytest.mark.parametrize("size", [16, 32])
 def test_targets_are_where_the_pixels_are(size: int) -> None:
     raw = made(Config(n=1000, test=500, size=size))
-    ground = raw.images[:, :, :1, :1].float()
-    strength = (raw.images.float() - ground).abs().sum(1)  # (N,H,W)
+    ground = raw.inputs[:, :, :1, :1].float()
+    strength = (raw.inputs.float() - ground).abs().sum(1)  # (N,H,W)
     strength = strength / strength.amax((1, 2), keepdim=True)
     area = strength.sum((1, 2))
     middles = torch.arange(size) + 0.5
@@ -166,39 +167,40 @@ def test_counterparts_show_the_same_scene() -> None:
     filled, night = made(VARIANTS[4]), made(VARIANTS[5])
     assert (VARIANTS[4].size, VARIANTS[5].translation) == (32, "day-to-night")
     assert torch.equal(filled.factors, night.factors)
-    assert torch.equal(night.counterparts, filled.images)  # the day of a night scene is the filled shape by day
-    assert (night.images.float().mean((1, 2, 3)) < 60).all()
-    ink = (filled.images != filled.images[:, :, :1, :1]).any(1)  # (N,H,W)
+    assert torch.equal(night.counterparts, filled.inputs)  # the day of a night scene is the filled shape by day
+    assert (night.inputs.float().mean((1, 2, 3)) < 60).all()
+    ink = (filled.inputs != filled.inputs[:, :, :1, :1]).any(1)  # (N,H,W)
     line = (filled.counterparts != filled.counterparts[:, :, :1, :1]).any(1)
     assert not (line & ~ink).any()
     assert (line.sum((1, 2)) < 0.95 * ink.sum((1, 2))).double().mean() > 0.7  # small crosses are all line
-    assert torch.equal(filled.images[:, :, 0, 0], filled.counterparts[:, :, 0, 0])
+    assert torch.equal(filled.inputs[:, :, 0, 0], filled.counterparts[:, :, 0, 0])
 
 
 def test_same_config_gives_the_same_bytes_on_every_machine() -> None:
     """If this changes with harness.data.drawing, raise DRAWING in the plugin: fingerprints know that file alone."""
     raw = SPEC.load(Config(n=200, test=20, size=16, orientation=True), ROOT)
-    digest = hashlib.sha256(raw.images.numpy().tobytes() + raw.counterparts.numpy().tobytes()).hexdigest()
+    digest = hashlib.sha256(raw.inputs.numpy().tobytes() + raw.counterparts.numpy().tobytes()).hexdigest()
     assert digest[:16] == "cdc67b9d2f841784"
 
 
 def test_seed_changes_the_scenes_and_n_does_not_change_the_test_set() -> None:
     one, other = made(Config(n=1000, test=500, size=16)), SPEC.load(Config(n=1000, test=500, size=16, seed=1), ROOT)
-    assert not torch.equal(one.images, other.images)
+    assert not torch.equal(one.inputs, other.inputs)
     more = SPEC.load(Config(n=1200, test=500, size=16), ROOT)
-    assert torch.equal(one.test.images, more.test.images)
+    assert torch.equal(one.test.inputs, more.test.inputs)
 
 
 def test_it_loads_into_splits_without_a_data_folder(tmp_path: Path) -> None:
     config = Config(n=500, test=100, size=16)
-    dataset = catalog.load(SPEC, config, tmp_path / "none", seed=0)
+    dataset = loading.load(SPEC, config, tmp_path / "none", seed=0)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test), len(dataset.unseen)) == (450, 50, 100, 500)
-    assert dataset.spec.caption_words == 8
-    assert "?" not in {dataset.spec.vocabulary[token] for token in dataset.unseen.captions.unique()}
+    assert dataset.spec.captions.length == 8
+    read = read_as(dataset, dataset.spec)
+    assert UNKNOWN not in read.unseen.captions.values.unique().tolist()
     assert dataset.read_factors is not None
-    assert torch.equal(dataset.read_factors(dataset.validation.images), dataset.validation.factors)
-    before = catalog.fingerprint(SPEC, config, tmp_path)
-    assert catalog.fingerprint(SPEC, replace(config, seed=1), tmp_path) != before
+    assert torch.equal(dataset.read_factors(dataset.validation.values), dataset.validation.factors)
+    before = loading.fingerprint(SPEC, config, tmp_path)
+    assert loading.fingerprint(SPEC, replace(config, seed=1), tmp_path) != before
 
 
 @pytest.mark.parametrize(

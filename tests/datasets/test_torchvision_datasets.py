@@ -17,11 +17,11 @@ import pytest
 import torchvision
 from scipy.io import savemat
 
-from harness.data import catalog
+from harness import loading
+from harness.data.fields import DataSpec, ImageField
 from harness.data.torchvision_files import read_idx
 from harness.errors import DatasetMissing, RequestError
-from harness.records import ImageSpec
-from harness.specs import DatasetSpec
+from harness.plugin.specs import DatasetSpec
 from harness_plugins.datasets import cifar10, cifar100, fashion_mnist, mnist, stl10, svhn
 
 TRAIN, TEST = 60, 20
@@ -134,7 +134,7 @@ def test_same_images_labels_and_classes_as_torchvision(name: str, tmp_path: Path
     WRITERS[name](tmp_path / "data")
     raw = SPECS[name].load(SPECS[name].config(), tmp_path / "data")
     class_name, *choices = REFERENCES[name]
-    parts = [(raw.images, raw.labels), (raw.test.images, raw.test.labels)]
+    parts = [(raw.inputs, raw.labels), (raw.test.inputs, raw.test.labels)]
     for choice, (images, found) in zip(choices, parts, strict=True):
         reference = getattr(torchvision.datasets, class_name)(tmp_path / "data", **choice)
         assert len(images) == len(reference)
@@ -150,17 +150,17 @@ def test_same_images_labels_and_classes_as_torchvision(name: str, tmp_path: Path
 @pytest.mark.parametrize("name", SPECS)
 def test_it_is_cut_into_splits_with_its_official_test_set(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path / "data")
-    dataset = catalog.load(SPECS[name], SPECS[name].config(), tmp_path / "data", seed=0)
+    dataset = loading.load(SPECS[name], SPECS[name].config(), tmp_path / "data", seed=0)
     raw = SPECS[name].load(SPECS[name].config(), tmp_path / "data")
-    assert dataset.test.images.equal(raw.test.images)
-    assert len(dataset.train) + len(dataset.validation) == len(raw.images)
-    assert dataset.train.images.shape[1:] == SPECS[name].describe(SPECS[name].config(), tmp_path).shape
+    assert dataset.test.values.equal(raw.test.inputs)
+    assert len(dataset.train) + len(dataset.validation) == len(raw.inputs)
+    assert dataset.train.values.shape[1:] == SPECS[name].describe(SPECS[name].config(), tmp_path).inputs.shape
 
 
 def test_stl10_has_its_unlabelled_images(tmp_path: Path) -> None:
     write_stl10(tmp_path)
-    dataset = catalog.load(SPECS["stl10"], SPECS["stl10"].config(), tmp_path, seed=0)
-    np.testing.assert_array_equal(dataset.unlabelled.images.numpy(), pixels(2, 7, 3, 96, 96).transpose(0, 1, 3, 2))
+    dataset = loading.load(SPECS["stl10"], SPECS["stl10"].config(), tmp_path, seed=0)
+    np.testing.assert_array_equal(dataset.unlabelled.values.numpy(), pixels(2, 7, 3, 96, 96).transpose(0, 1, 3, 2))
     assert dataset.unlabelled.labels is None
     assert len(dataset.pretraining(())) == len(dataset.train) + 7
 
@@ -168,7 +168,7 @@ def test_stl10_has_its_unlabelled_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_missing_dataset_names_the_command(name: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetMissing, match=f"harness datasets prepare {name} --data-dir {tmp_path}"):
-        catalog.load(SPECS[name], SPECS[name].config(), tmp_path, seed=0)
+        loading.load(SPECS[name], SPECS[name].config(), tmp_path, seed=0)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -179,7 +179,7 @@ def test_file_that_was_cut_off_is_an_error_that_says_which(name: str, kept: floa
     content = file.read_bytes()
     file.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(RequestError, match=rf"damaged, .*{file.name}.*harness datasets prepare {name}") as error:
-        catalog.load(SPECS[name], SPECS[name].config(), tmp_path / "data", seed=0)
+        loading.load(SPECS[name], SPECS[name].config(), tmp_path / "data", seed=0)
     assert "\n" not in str(error.value)
 
 
@@ -197,13 +197,13 @@ def test_pickle_that_calls_something_is_refused(tmp_path: Path) -> None:
     write_cifar(tmp_path, "cifar-100-python", {"train": 200, "test": 100}, "fine_labels", 100)
     (tmp_path / "cifar-100-python" / "train").write_bytes(pickle.dumps({"data": _Evil()}))
     with pytest.raises(RequestError, match="exec, which no dataset needs"):
-        catalog.load(SPECS["cifar100"], SPECS["cifar100"].config(), tmp_path, seed=0)
+        loading.load(SPECS["cifar100"], SPECS["cifar100"].config(), tmp_path, seed=0)
 
 
 def test_pickle_without_images_is_refused(tmp_path: Path) -> None:
     write_cifar(tmp_path, "cifar-100-python", {"train": 200, "test": 100}, "labels", 100)
     with pytest.raises(RequestError, match="without 'data' and 'fine_labels'"):
-        catalog.load(SPECS["cifar100"], SPECS["cifar100"].config(), tmp_path, seed=0)
+        loading.load(SPECS["cifar100"], SPECS["cifar100"].config(), tmp_path, seed=0)
 
 
 def test_compressed_idx_is_no_idx(tmp_path: Path) -> None:
@@ -213,12 +213,13 @@ def test_compressed_idx_is_no_idx(tmp_path: Path) -> None:
 
 
 def test_real_fashion_mnist_where_it_is(fashion_root: Path) -> None:
-    dataset = catalog.load(SPECS["fashion-mnist"], fashion_mnist.Config(), fashion_root, seed=0)
+    dataset = loading.load(SPECS["fashion-mnist"], fashion_mnist.Config(), fashion_root, seed=0)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (54_000, 6_000, 10_000)
     assert dataset.test.labels.bincount().tolist() == [1000] * 10
     assert dataset.train.labels.bincount().tolist() == [5400] * 10
-    assert dataset.spec.mean == pytest.approx([0.2860], abs=0.001)  # the figures that everybody normalises with
-    assert dataset.spec.std == pytest.approx([0.3530], abs=0.001)
-    assert dataset.spec == ImageSpec(
-        channels=1, size=28, classes=fashion_mnist.CLASSES, mean=dataset.spec.mean, std=dataset.spec.std
+    assert dataset.spec.inputs.mean == pytest.approx([0.2860], abs=0.001)  # the figures that everybody normalises with
+    assert dataset.spec.inputs.std == pytest.approx([0.3530], abs=0.001)
+    assert dataset.spec == DataSpec(
+        inputs=ImageField(channels=1, size=28, mean=dataset.spec.inputs.mean, std=dataset.spec.inputs.std),
+        classes=fashion_mnist.CLASSES,
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from harness.data.captions import text_of
-from harness.data.images import ImageDataset, RawImages
+from harness.data.fields import DataSpec, Factor, ImageField, TextField
+from harness.data.rows import Dataset, RawData
 from harness.data.splits import split_dataset
-from harness.records import Factor, ImageSpec
 
 COLOURS = ("red", "green", "blue")
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
@@ -19,7 +18,13 @@ FACTORS = (
     Factor(name="shade", values=SHADES, in_caption=False),
 )
 HELD_OUT = (2, 3)  # a blue bottom right is never trained on
-SPEC = ImageSpec(channels=3, size=8, classes=COLOURS, captioned=True, counterpart="silhouette", factors=FACTORS)
+SPEC = DataSpec(
+    inputs=ImageField(channels=3, size=8),
+    classes=COLOURS,
+    counterpart="silhouette",
+    factors=FACTORS,
+    captions=TextField(),
+)
 
 
 def drawn(factors: Tensor) -> Tensor:
@@ -44,7 +49,7 @@ def read(images: Tensor) -> Tensor:
     return torch.where((level > 60)[:, None], factors, -1)
 
 
-def scenes(n: int = 600, *, seed: int = 0) -> ImageDataset:
+def scenes(n: int = 600, *, seed: int = 0) -> Dataset:
     """n scenes without the held-out combination, cut by seed 0, and all of that combination as `unseen`."""
     generator = torch.Generator().manual_seed(seed)
     factors = torch.stack([torch.randint(len(f.values), (n,), generator=generator) for f in FACTORS], dim=1)
@@ -52,11 +57,11 @@ def scenes(n: int = 600, *, seed: int = 0) -> ImageDataset:
     return split_dataset("scenes", _raw(factors[~held_out], _raw(factors[held_out])), SPEC, 0, read)
 
 
-def _raw(factors: Tensor, unseen: RawImages | None = None) -> RawImages:
+def _raw(factors: Tensor, unseen: RawData | None = None) -> RawData:
     images = drawn(factors)
     captions = [f"a {COLOURS[colour]} quadrant, {CORNERS[corner]}" for colour, corner, _ in factors.tolist()]
-    return RawImages(
-        images=images,
+    return RawData(
+        inputs=images,
         labels=factors[:, 0],
         captions=captions,
         counterparts=silhouettes(images),
@@ -68,9 +73,9 @@ def _raw(factors: Tensor, unseen: RawImages | None = None) -> RawImages:
 class Draughtsman(nn.Module):
     """Draws what a caption or a label asks for; `wrong` says what it makes of the factors instead."""
 
-    def __init__(self, condition: str, wrong=lambda factors: factors, vocabulary: tuple[str, ...] = ()) -> None:
+    def __init__(self, condition: str, wrong=lambda factors: factors, words: TextField | None = None) -> None:
         super().__init__()
-        self.condition, self.wrong, self.vocabulary = condition, wrong, vocabulary
+        self.condition, self.wrong, self.words = condition, wrong, words
 
     def encode(self, images: Tensor) -> Tensor:
         return images.flatten(1)
@@ -81,7 +86,7 @@ class Draughtsman(nn.Module):
         if self.condition == "labels":
             colour, corner = condition, torch.randint(3, (n,), generator=generator)  # none held out
         else:
-            texts = [text_of(tokens, self.vocabulary) for tokens in condition]
+            texts = [self.words.text(tokens) for tokens in condition]
             colour = torch.tensor([next(i for i, word in enumerate(COLOURS) if word in text) for text in texts])
             corner = torch.tensor([next(i for i, word in enumerate(CORNERS) if word in text) for text in texts])
         return drawn(self.wrong(torch.stack([colour, corner, shade], dim=1))).float() / 255

@@ -8,14 +8,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from harness.data.images import ImageDataset
+from harness.data.fields import DataSpec, ImageField
+from harness.data.rows import Dataset, read_as
 from harness.data.splits import split_dataset
-from harness.records import Budget, Cell, ImageSpec, Information, PluginRef, TrainConfig
-from harness.subject import Subject
+from harness.judging.subject import Subject
+from harness.records import Budget, Cell, Information, PluginRef, TrainConfig
 from harness_plugins.datasets import digits
 
 
-def digits_dataset(seed: int = 0) -> ImageDataset:
+def digits_dataset(seed: int = 0) -> Dataset:
     """The 1,797 digits, cut by `seed`."""
     raw = digits.load(digits.Config(), Path())
     return split_dataset("digits", raw, digits.describe(digits.Config(), Path()), seed)
@@ -23,15 +24,16 @@ def digits_dataset(seed: int = 0) -> ImageDataset:
 
 def example_subject(
     method: nn.Module,
-    data: ImageDataset,
+    data: Dataset,
     folder: Path,
     *,
     seed: int = 0,
     precision: str = "fp32",
-    spec: ImageSpec | None = None,
+    spec: DataSpec[ImageField] | None = None,
     uses: tuple[Information, ...] = (),
 ) -> Subject:
     """`method` on `data`, with pictures and extractors below `folder`."""
+    data = read_as(data, data.spec)
     cell = Cell(
         method=PluginRef(name="example"),
         kind="model",

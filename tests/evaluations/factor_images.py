@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from harness.data.images import ImageDataset, RawImages
+from harness.data.fields import DataSpec, Factor, ImageField
+from harness.data.rows import Dataset, RawData
 from harness.data.splits import split_dataset
-from harness.records import Factor, ImageSpec
 
 PLACES = ("first", "second", "third")
-SPEC = ImageSpec(
-    channels=1,
-    size=8,
+SPEC = DataSpec(
+    inputs=ImageField(channels=1, size=8),
     factors=(
         Factor(name="column", values=PLACES),
         Factor(name="row", values=PLACES),
@@ -21,7 +20,7 @@ SPEC = ImageSpec(
 )
 
 
-def squares(n: int = 600, *, seed: int = 0) -> ImageDataset:
+def squares(n: int = 600, *, seed: int = 0) -> Dataset:
     """Squares of 2x2 pixels, 3 pixels apart; targets are the factors' places in pixels."""
     generator = torch.Generator().manual_seed(seed)
     factors = torch.stack([torch.randint(count, (n,), generator=generator) for count in (3, 3, 2)], 1)
@@ -30,7 +29,7 @@ def squares(n: int = 600, *, seed: int = 0) -> ImageDataset:
     images = torch.zeros(n, 1, 8, 8, dtype=torch.uint8)
     for row in range(n):
         images[row, 0, top[row] : top[row] + 2, left[row] : left[row] + 2] = int(shade[row])
-    raw = RawImages(images=images, factors=factors, targets=torch.stack([left, top], 1).float())
+    raw = RawData(inputs=images, factors=factors, targets=torch.stack([left, top], 1).float())
     return split_dataset("squares", raw, SPEC, 0, read_squares)
 
 

@@ -13,9 +13,10 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor, nn
 
-from harness.data.images import ImageSplit
+from harness.data.columns import InMemory
+from harness.data.rows import Rows
 from harness.errors import NotApplicable
-from harness.features import normalised
+from harness.metrics.features import normalised
 from harness_plugins.evaluations.clustering import Config, clusters, matched_accuracy, run
 
 
@@ -33,11 +34,11 @@ class Oracle(nn.Module):
         return torch.eye(10)[(images[:, 0, 0, 0] * 255).round().long()]
 
 
-def labelled(split: ImageSplit, labels: Tensor) -> ImageSplit:
+def labelled(split: Rows, labels: Tensor) -> Rows:
     """The split with those labels, written into the first pixel too."""
-    images = split.images.clone()
+    images = split.values.clone()
     images[:, 0, 0, 0] = labels.to(torch.uint8)
-    return ImageSplit(images=images, labels=labels)
+    return Rows(inputs=InMemory(images), labels=labels)
 
 
 def test_matched_accuracy_is_the_best_of_all_namings() -> None:

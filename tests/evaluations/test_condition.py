@@ -13,16 +13,16 @@ from example_scenes import COLOURS, HELD_OUT, Draughtsman, scenes
 from example_subject import example_subject
 from PIL import Image
 
-from harness import extractor
-from harness.data.images import ImageDataset
+from harness.data.rows import Dataset
 from harness.errors import NotApplicable
+from harness.judging import in_domain
 from harness_plugins.evaluations import condition
 
 CONFIG = condition.Config(n=240, shown=6)
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageDataset:
+def data() -> Dataset:
     return scenes()
 
 
@@ -30,8 +30,8 @@ def data() -> ImageDataset:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One folder for all, so that the classifier is trained once, and briefly: scenes are easy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extractor, "FEWEST", 4000)
-        patch.setattr(extractor, "MOST", 4000)
+        patch.setattr(in_domain, "FEWEST", 4000)
+        patch.setattr(in_domain, "MOST", 4000)
         yield tmp_path_factory.mktemp("condition")
 
 
@@ -39,8 +39,8 @@ def never_blue(factors: torch.Tensor) -> torch.Tensor:
     return factors.clamp(max=torch.tensor([1, 3, 1]))
 
 
-def test_captions_that_are_drawn_as_told_are_satisfied(data: ImageDataset, tmp_path: Path) -> None:
-    subject = example_subject(Draughtsman("captions", vocabulary=data.spec.vocabulary), data, tmp_path)
+def test_captions_that_are_drawn_as_told_are_satisfied(data: Dataset, tmp_path: Path) -> None:
+    subject = example_subject(Draughtsman("captions", words=data.spec.captions), data, tmp_path)
     scores = condition.run(subject, CONFIG)
     for name in ("satisfied", "attributes", "worst_attribute", "ceiling"):
         assert scores[name].value == 1.0
@@ -54,8 +54,8 @@ def test_captions_that_are_drawn_as_told_are_satisfied(data: ImageDataset, tmp_p
     assert scores["satisfied"].note == "colour 1.000, corner 1.000"
 
 
-def test_what_is_wrong_counts_as_often_as_it_was_asked_for(data: ImageDataset, tmp_path: Path) -> None:
-    method = Draughtsman("captions", never_blue, data.spec.vocabulary)
+def test_what_is_wrong_counts_as_often_as_it_was_asked_for(data: Dataset, tmp_path: Path) -> None:
+    method = Draughtsman("captions", never_blue, data.spec.captions)
     scores = condition.run(example_subject(method, data, tmp_path), CONFIG)
     assert data.test.factors is not None
     blue = float((data.test.factors[:, 0] == 2).double().mean())
@@ -67,8 +67,8 @@ def test_what_is_wrong_counts_as_often_as_it_was_asked_for(data: ImageDataset, t
     assert scores["unseen_attributes"].value == 0.5
 
 
-def test_pictures_say_what_was_asked_and_what_came(data: ImageDataset, tmp_path: Path) -> None:
-    method = Draughtsman("captions", never_blue, data.spec.vocabulary)
+def test_pictures_say_what_was_asked_and_what_came(data: Dataset, tmp_path: Path) -> None:
+    method = Draughtsman("captions", never_blue, data.spec.captions)
     subject = example_subject(method, data, tmp_path)
     condition.run(subject, CONFIG)
     seen, unseen = subject.pictures
@@ -86,7 +86,7 @@ class Blank(Draughtsman):
         return torch.zeros(len(condition), 3, 8, 8)
 
 
-def test_blank_samples_are_unreadable_and_wrong(data: ImageDataset, tmp_path: Path) -> None:
+def test_blank_samples_are_unreadable_and_wrong(data: Dataset, tmp_path: Path) -> None:
     subject = example_subject(Blank("captions"), data, tmp_path)
     scores = condition.run(subject, CONFIG)
     assert scores["unreadable"].value == 1.0
@@ -94,7 +94,7 @@ def test_blank_samples_are_unreadable_and_wrong(data: ImageDataset, tmp_path: Pa
     assert subject.pictures[0].texts[0].endswith("\n✗ unreadable")
 
 
-def test_labels_are_judged_by_the_classifier(data: ImageDataset, kept: Path) -> None:
+def test_labels_are_judged_by_the_classifier(data: Dataset, kept: Path) -> None:
     subject = example_subject(Draughtsman("labels"), data, kept)
     scores = condition.run(subject, CONFIG)
     assert scores["satisfied"].value > 0.98
@@ -109,7 +109,7 @@ def test_labels_are_judged_by_the_classifier(data: ImageDataset, kept: Path) -> 
         assert image.size == (12 * 9 - 1, 3 * 9 - 1)
 
 
-def test_one_class_that_is_never_drawn_is_the_worst_one(data: ImageDataset, kept: Path) -> None:
+def test_one_class_that_is_never_drawn_is_the_worst_one(data: Dataset, kept: Path) -> None:
     scores = condition.run(example_subject(Draughtsman("labels", never_blue), data, kept), CONFIG)
     assert scores["satisfied"].value == pytest.approx(2 / 3, abs=0.02)
     assert scores["worst_class"].value < 0.05
@@ -119,8 +119,8 @@ def test_one_class_that_is_never_drawn_is_the_worst_one(data: ImageDataset, kept
     assert scores["class_entropy"].value == pytest.approx(expected, abs=0.05)
 
 
-def test_captions_without_a_reader_are_judged_by_class(data: ImageDataset, kept: Path, tmp_path: Path) -> None:
-    method = Draughtsman("captions", never_blue, data.spec.vocabulary)
+def test_captions_without_a_reader_are_judged_by_class(data: Dataset, kept: Path, tmp_path: Path) -> None:
+    method = Draughtsman("captions", never_blue, data.spec.captions)
     blind = replace(data, read_factors=None)
     scores = condition.run(example_subject(method, blind, kept), CONFIG)
     assert scores["worst_class"].note == "class blue"
@@ -130,16 +130,16 @@ def test_captions_without_a_reader_are_judged_by_class(data: ImageDataset, kept:
         condition.run(example_subject(method, unlabelled, tmp_path), CONFIG)
 
 
-def test_nothing_is_asked_of_another_dataset(data: ImageDataset, tmp_path: Path) -> None:
+def test_nothing_is_asked_of_another_dataset(data: Dataset, tmp_path: Path) -> None:
     subject = example_subject(Draughtsman("labels"), data, tmp_path)
     subject.target = replace(data, name="digits")
     with pytest.raises(NotApplicable, match="example can be asked for what is in scenes, not digits"):
         condition.run(subject, CONFIG)
 
 
-def test_the_same_samples_come_again(data: ImageDataset, tmp_path: Path) -> None:
+def test_the_same_samples_come_again(data: Dataset, tmp_path: Path) -> None:
     def pixels() -> bytes:
-        subject = example_subject(Draughtsman("captions", vocabulary=data.spec.vocabulary), data, tmp_path)
+        subject = example_subject(Draughtsman("captions", words=data.spec.captions), data, tmp_path)
         condition.run(subject, CONFIG)
         return Path(subject.pictures[0].file).read_bytes()
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from example_subject import LinearCode, digits_dataset, example_subject
 
-from harness.data.images import ImageDataset
+from harness.data.rows import Dataset
 from harness.errors import NotApplicable, TrainingFailed
 from harness_plugins.evaluations import coverage
 from harness_plugins.evaluations.coverage import manifold_scores
@@ -42,7 +42,7 @@ def by_definition(samples: np.ndarray, real: np.ndarray, k: int) -> dict[str, fl
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageDataset:
+def data() -> Dataset:
     return digits_dataset()
 
 
@@ -99,9 +99,9 @@ def test_equal_images_are_near_each_other() -> None:
     assert same["density"] == pytest.approx(by_definition(real.numpy(), real.numpy(), 3)["density"])
 
 
-def test_evaluation_ranks_generators_beside_real_images(data: ImageDataset, folder: Path) -> None:
-    good = coverage.run(example_subject(LinearCode(data.train.images, 30), data, folder), coverage.Config())
-    poor = coverage.run(example_subject(LinearCode(data.train.images, 2), data, folder), coverage.Config())
+def test_evaluation_ranks_generators_beside_real_images(data: Dataset, folder: Path) -> None:
+    good = coverage.run(example_subject(LinearCode(data.train.values, 30), data, folder), coverage.Config())
+    poor = coverage.run(example_subject(LinearCode(data.train.values, 2), data, folder), coverage.Config())
     assert set(good) == {score.name for score in coverage.harness_evaluation().scores}
     for name in ("coverage", "recall"):
         assert poor[name].value < good[name].value < good[f"real_{name}"].value
@@ -111,12 +111,12 @@ def test_evaluation_ranks_generators_beside_real_images(data: ImageDataset, fold
     value, best = good["coverage"].value, good["real_coverage"].value
     assert good["coverage"].note.startswith("in-domain classifier ")
     assert good["coverage"].note.endswith(f"; k=5; real training images {best:.3g}, {value / best:.3g} of that")
-    again = coverage.run(example_subject(LinearCode(data.train.images, 30), data, folder), coverage.Config())
+    again = coverage.run(example_subject(LinearCode(data.train.values, 30), data, folder), coverage.Config())
     assert again == good
 
 
-def test_what_cannot_be_judged_says_why(data: ImageDataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = LinearCode(data.train.images, 4)
+def test_what_cannot_be_judged_says_why(data: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = LinearCode(data.train.values, 4)
     with pytest.raises(NotApplicable, match=f"{len(data.test)} images have no 400-th nearest .* set a smaller k"):
         coverage.run(example_subject(method, data, folder), coverage.Config(k=400))
     with pytest.raises(ValueError, match="n must exceed k"):

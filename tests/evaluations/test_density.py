@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal
 
 from harness.errors import TrainingFailed
-from harness.features import drawn_rows
+from harness.metrics.features import drawn_rows
 from harness_plugins.evaluations import density
 from harness_plugins.evaluations.density import Config, evidence_bound, importance_bound, run
 
@@ -60,8 +60,8 @@ DATA = digits_dataset()
 
 
 def test_with_the_posterior_itself_every_bound_is_exact(tmp_path: Path) -> None:
-    model = LinearGaussian(DATA.train.images)
-    exact = float(model.exact(DATA.test.images).mean())
+    model = LinearGaussian(DATA.train.values)
+    exact = float(model.exact(DATA.test.values).mean())
     scores = run(example_subject(model, DATA, tmp_path), Config(samples=3))
     assert scores["elbo"].value == pytest.approx(exact, abs=1e-6)
     assert scores["log_likelihood"].value == pytest.approx(exact, abs=1e-6)
@@ -70,9 +70,9 @@ def test_with_the_posterior_itself_every_bound_is_exact(tmp_path: Path) -> None:
 
 
 def test_more_samples_come_nearer_to_the_likelihood_from_below(tmp_path: Path) -> None:
-    model = LinearGaussian(DATA.train.images, wider=2.0)
+    model = LinearGaussian(DATA.train.values, wider=2.0)
     rows = example_subject(model, DATA, tmp_path).generator("density rows")
-    exact = float(model.exact(DATA.test.images[drawn_rows(len(DATA.test), 120, rows, DATA.test.labels)]).mean())
+    exact = float(model.exact(DATA.test.values[drawn_rows(len(DATA.test), 120, rows, DATA.test.labels)]).mean())
     runs = [run(example_subject(model, DATA, tmp_path), Config(samples=samples, limit=120)) for samples in (1, 10, 400)]
     bounds = [scores["log_likelihood"].value for scores in runs]
     assert bounds == sorted(bounds)
@@ -86,11 +86,11 @@ def test_more_samples_come_nearer_to_the_likelihood_from_below(tmp_path: Path) -
 def test_parts_combine_to_the_bound_of_all_samples_in_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = LinearGaussian(DATA.train.images, wider=1.5)
+    model = LinearGaussian(DATA.train.values, wider=1.5)
     subject = example_subject(model, DATA, tmp_path)
     monkeypatch.setattr(density, "AT_ONCE", 30)
     monkeypatch.setattr(density, "SAMPLES_AT_ONCE", 7)
-    images = DATA.test.images[:20]
+    images = DATA.test.values[:20]
     torch.manual_seed(0)
     values = torch.stack([importance_bound(subject, images, 40) for _ in range(10)])
     assert model.most <= 30
@@ -101,7 +101,7 @@ def test_parts_combine_to_the_bound_of_all_samples_in_bounded_memory(
 
 
 def test_the_same_seed_gives_the_same_bits_and_no_more_than_the_limit_is_used(tmp_path: Path) -> None:
-    model, state = LinearGaussian(DATA.train.images, wider=2.0), torch.get_rng_state()
+    model, state = LinearGaussian(DATA.train.values, wider=2.0), torch.get_rng_state()
     first, second = (run(example_subject(model, DATA, tmp_path), Config(samples=5, limit=60)) for _ in range(2))
     assert first == second
     assert first["elbo"].n == 60
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_bits_and_no_more_than_the_limit_is_used(tm
 )
 def test_what_is_no_bound_fails_with_a_reason(tmp_path: Path, answer: object, reason: str) -> None:
     with pytest.raises(TrainingFailed, match=reason):
-        run(example_subject(Fails(DATA.train.images, answer), DATA, tmp_path), Config(samples=2))
+        run(example_subject(Fails(DATA.train.values, answer), DATA, tmp_path), Config(samples=2))
 
 
 def test_a_config_is_checked() -> None:

@@ -11,13 +11,13 @@ import torch
 from example_subject import LinearCode, digits_dataset, example_subject
 from PIL import Image
 
-from harness.data.images import ImageDataset
+from harness.data.rows import Dataset
 from harness.errors import NotApplicable, TrainingFailed
 from harness_plugins.evaluations import fid
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageDataset:
+def data() -> Dataset:
     return digits_dataset()
 
 
@@ -38,11 +38,11 @@ class Replay(LinearCode):
         return self.images[torch.randperm(len(self.images), generator=generator)[:n]]
 
 
-def test_evaluation_ranks_generators_and_names_its_extractor(data: ImageDataset, folder: Path) -> None:
+def test_evaluation_ranks_generators_and_names_its_extractor(data: Dataset, folder: Path) -> None:
     config = fid.Config()
-    real = fid.run(example_subject(Replay(data.train.images), data, folder), config)
-    good = fid.run(example_subject(LinearCode(data.train.images, 30), data, folder), config)
-    poor = fid.run(example_subject(LinearCode(data.train.images, 2), data, folder), config)
+    real = fid.run(example_subject(Replay(data.train.values), data, folder), config)
+    good = fid.run(example_subject(LinearCode(data.train.values, 30), data, folder), config)
+    poor = fid.run(example_subject(LinearCode(data.train.values, 2), data, folder), config)
     assert set(good) == {score.name for score in fid.harness_evaluation().scores}
     for name in good:
         if name.endswith("_distance"):
@@ -61,8 +61,8 @@ def test_evaluation_ranks_generators_and_names_its_extractor(data: ImageDataset,
     assert note.endswith(f"floor {good['frechet_floor'].value:.3g} at n={len(data.test)}")
 
 
-def test_evaluation_is_deterministic_and_shows_samples(data: ImageDataset, folder: Path) -> None:
-    method = LinearCode(data.train.images, 10)
+def test_evaluation_is_deterministic_and_shows_samples(data: Dataset, folder: Path) -> None:
+    method = LinearCode(data.train.values, 10)
     subject = example_subject(method, data, folder)
     first = fid.run(subject, fid.Config(n=100))
     torch.rand(3)  # the global generator is no matter
@@ -75,8 +75,8 @@ def test_evaluation_is_deterministic_and_shows_samples(data: ImageDataset, folde
         assert picture.size == (8 * 9 - 1, 8 * 9 - 1)
 
 
-def test_too_few_images_have_no_debiased_distance(data: ImageDataset, folder: Path) -> None:
-    method = LinearCode(data.train.images, 10)
+def test_too_few_images_have_no_debiased_distance(data: Dataset, folder: Path) -> None:
+    method = LinearCode(data.train.values, 10)
     few = fid.run(example_subject(method, data, folder), fid.Config(n=71))  # 64 features, and 63.9 images at 0.9 n
     enough = fid.run(example_subject(method, data, folder), fid.Config(n=72))
     assert set(enough) - set(few) == {"debiased_frechet_distance", "debiased_frechet_floor"}
@@ -94,8 +94,8 @@ class Noising(LinearCode):
         return self.forward_process(self.sample(n, generator), steps, generator).flip(1)
 
 
-def test_processes_are_shown_from_end_to_end(data: ImageDataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = Noising(data.train.images, 10)
+def test_processes_are_shown_from_end_to_end(data: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = Noising(data.train.values, 10)
     subject = example_subject(method, data, folder)
     fid.run(subject, fid.Config(n=100))
     names = [picture.name for picture in subject.pictures]
@@ -103,7 +103,7 @@ def test_processes_are_shown_from_end_to_end(data: ImageDataset, folder: Path, m
     with Image.open(subject.pictures[2].file) as picture:
         assert picture.size == (9 * 9 - 1, 8 * 9 - 1)  # nine steps, eight rows
         first = torch.from_numpy(np.array(picture))[:8, :8]
-    assert (first == data.test.images[:, 0]).flatten(1).all(1).any()  # a row starts with a test image
+    assert (first == data.test.values[:, 0]).flatten(1).all(1).any()  # a row starts with a test image
     monkeypatch.setattr(method, "reverse_process", lambda n, steps, generator: torch.zeros(n, 2, 1, 8, 8))
     with pytest.raises(TrainingFailed, match=r"reverse_process\(\) gave \(8, 2, 1, 8, 8\), expected \(8, 9, 1, 8, 8\)"):
         fid.run(subject, fid.Config(n=100))
@@ -113,9 +113,9 @@ def test_processes_are_shown_from_end_to_end(data: ImageDataset, folder: Path, m
 
 
 def test_what_cannot_be_judged_says_why(
-    data: ImageDataset, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Dataset, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    method = LinearCode(data.train.images, 4)
+    method = LinearCode(data.train.values, 4)
     bare = replace(
         data,
         spec=replace(data.spec, classes=()),
@@ -132,8 +132,8 @@ def test_what_cannot_be_judged_says_why(
         fid.Config(n=1)
 
 
-def test_unusable_samples_are_failures(data: ImageDataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = LinearCode(data.train.images, 4)
+def test_unusable_samples_are_failures(data: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = LinearCode(data.train.values, 4)
     subject = example_subject(method, data, folder)
     monkeypatch.setattr(method, "sample", lambda n, generator: torch.zeros(n, 3, 8, 8))
     with pytest.raises(TrainingFailed, match=r"sample\(\) gave \(256, 3, 8, 8\), expected \(256, 1, 8, 8\)"):

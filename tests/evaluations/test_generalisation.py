@@ -36,7 +36,7 @@ def test_rote_learning_has_the_largest_gap(tmp_path: Path) -> None:
     data = digits_dataset()
     assert data.train.labels is not None
     assert data.test.labels is not None
-    scores = run(example_subject(Rote(data.train.images, data.train.labels), data, tmp_path), Config())
+    scores = run(example_subject(Rote(data.train.values, data.train.labels), data, tmp_path), Config())
     zeros = float((data.test.labels == 0).double().mean())
     assert scores["train_accuracy"].value == 1.0
     assert scores["test_accuracy"].value == pytest.approx(zeros)
@@ -55,4 +55,4 @@ def test_who_learned_nothing_has_no_gap(tmp_path: Path) -> None:
 def test_too_few_classes_are_a_failure(tmp_path: Path) -> None:
     data = digits_dataset()
     with pytest.raises(TrainingFailed, match=r"predict\(\) knows 5 classes, but digits has more"):
-        run(example_subject(Rote(data.train.images[:1], torch.tensor([1]), classes=5), data, tmp_path), Config())
+        run(example_subject(Rote(data.train.values[:1], torch.tensor([1]), classes=5), data, tmp_path), Config())

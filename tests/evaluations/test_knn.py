@@ -13,9 +13,10 @@ from example_subject import digits_dataset, example_subject
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 
-from harness.data.images import ImageSplit
+from harness.data.columns import InMemory
+from harness.data.rows import Rows
 from harness.errors import NotApplicable
-from harness.features import normalised
+from harness.metrics.features import normalised
 from harness_plugins.evaluations.knn import Config, choose, nearest, run, votes
 
 
@@ -98,8 +99,8 @@ def test_a_bank_and_a_validation_split_of_two(tmp_path: Path) -> None:
     pair = torch.tensor([int((data.train.labels == label).nonzero()[0]) for label in (0, 1)])
     small = replace(
         data,
-        train=ImageSplit(images=data.train.images[pair], labels=data.train.labels[pair]),
-        validation=ImageSplit(images=data.validation.images[:2], labels=data.validation.labels[:2]),
+        train=Rows(inputs=InMemory(data.train.values[pair]), labels=data.train.labels[pair]),
+        validation=Rows(inputs=InMemory(data.validation.values[:2]), labels=data.validation.labels[:2]),
     )
     score = run(example_subject(Flat(), small, tmp_path), Config())["accuracy"]
     assert score.note == "k=1, T=0.03"
@@ -109,6 +110,6 @@ def test_a_bank_and_a_validation_split_of_two(tmp_path: Path) -> None:
 def test_needs_labels(tmp_path: Path) -> None:
     data = digits_dataset()
     with pytest.raises(NotApplicable, match="has no labels"):
-        run(example_subject(Flat(), replace(data, train=ImageSplit(images=data.train.images)), tmp_path), Config())
+        run(example_subject(Flat(), replace(data, train=Rows(inputs=InMemory(data.train.values))), tmp_path), Config())
     with pytest.raises(ValueError, match="bank_limit must be at least 1"):
         Config(bank_limit=0)

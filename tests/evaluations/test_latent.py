@@ -12,11 +12,11 @@ from factor_images import read_squares, squares
 from PIL import Image
 from torch import Tensor, nn
 
-from harness.attribute_arithmetic import edited_codes, other_values, value_means
-from harness.codes import codes_of, decoded
 from harness.errors import TrainingFailed
-from harness.interpolation import share_in_reach, step_evenness
-from harness.neighbours import squared_radii
+from harness.judging.codes import codes_of, decoded
+from harness.metrics.attribute_arithmetic import edited_codes, other_values, value_means
+from harness.metrics.neighbours import squared_radii
+from harness.metrics.paths import share_in_reach, step_evenness
 from harness_plugins.evaluations.latent import SCORES, Config, quantiles, run
 
 SMALL = Config(pairs=40, steps=8)
@@ -87,7 +87,7 @@ def test_what_is_in_reach_is_found_by_comparing_all_pairs() -> None:
 def test_midpoints_of_principal_components_are_cross_fades(tmp_path: Path) -> None:
     data = digits_dataset()
     unlabelled = replace(data, train=replace(data.train, labels=None))
-    subject = example_subject(LinearCode(data.train.images, 20), unlabelled, tmp_path)
+    subject = example_subject(LinearCode(data.train.values, 20), unlabelled, tmp_path)
     scores = run(subject, SMALL)
     for name in ("midpoint_distance", "midpoint_cost"):
         assert scores[name].value == pytest.approx(scores[name].chance, rel=0.02)  # both rounded to 256 levels
@@ -129,7 +129,7 @@ def test_a_decoder_that_jumps_has_larger_steps_and_midpoints_nearer_to_the_data(
 
 def test_a_mixed_linear_code_is_edited_less_well_and_is_not_disentangled(tmp_path: Path) -> None:
     data = squares()
-    scores = run(example_subject(LinearCode(data.train.images, 6), data, tmp_path), SMALL)
+    scores = run(example_subject(LinearCode(data.train.values, 6), data, tmp_path), SMALL)
     assert scores["attribute_changed_alone"].value < 0.5
     assert scores["mig"].value < 0.5
 
@@ -154,10 +154,10 @@ def test_unusable_codes_and_images_fail_with_a_reason(tmp_path: Path) -> None:
         decoded(example_subject(SquareCode(), data, tmp_path), torch.full((2, 3), torch.nan))
     broken.method.code = lambda images: images
     with pytest.raises(TrainingFailed, match=r"code\(\) gave .* flatten"):
-        codes_of(broken, data.test.images)
+        codes_of(broken, data.test.values)
     broken.method.code = lambda images: images.flatten(1) / 0
     with pytest.raises(TrainingFailed, match="not finite"):
-        codes_of(broken, data.test.images)
+        codes_of(broken, data.test.values)
 
 
 def test_codes_move_by_the_difference_of_means() -> None:
@@ -180,7 +180,7 @@ def test_quantiles_are_values_of_the_codes() -> None:
 
 def test_the_reader_of_the_example_reads_its_images_and_nothing_else() -> None:
     data = squares(100)
-    assert torch.equal(read_squares(data.test.images), data.test.factors)
+    assert torch.equal(read_squares(data.test.values), data.test.factors)
     assert (read_squares(torch.full((1, 1, 8, 8), 255, dtype=torch.uint8)) == -1).all()
 
 

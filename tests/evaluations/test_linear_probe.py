@@ -14,7 +14,8 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from harness.data.images import ImageSplit
+from harness.data.columns import InMemory
+from harness.data.rows import Rows
 from harness.errors import NotApplicable
 from harness_plugins.evaluations.linear_probe import SCORES, Config, fit_and_choose, harness_evaluation, run
 
@@ -81,7 +82,9 @@ def test_one_feature_and_more_features_than_images(dim: int) -> None:
 
 def test_flat_features_and_a_tiny_validation_split_do_no_harm(tmp_path: Path) -> None:
     data = digits_dataset()
-    tiny = replace(data, validation=ImageSplit(images=data.validation.images[:2], labels=data.validation.labels[:2]))
+    tiny = replace(
+        data, validation=Rows(inputs=InMemory(data.validation.values[:2]), labels=data.validation.labels[:2])
+    )
     scores = run(example_subject(Flat(), tiny, tmp_path), Config())
     assert scores["accuracy"].value > 0.85
     assert math.isfinite(scores["nll"].value)
@@ -94,10 +97,10 @@ def test_a_limit_is_noted(tmp_path: Path) -> None:
 
 def test_what_it_does_not_apply_to(tmp_path: Path) -> None:
     data = digits_dataset()
-    bare = replace(data, train=ImageSplit(images=data.train.images))
+    bare = replace(data, train=Rows(inputs=InMemory(data.train.values)))
     with pytest.raises(NotApplicable, match="digits has no labels"):
         run(example_subject(Flat(), bare, tmp_path), Config())
-    one = replace(data, train=ImageSplit(images=data.train.images, labels=torch.zeros(1294, dtype=torch.int64)))
+    one = replace(data, train=Rows(inputs=InMemory(data.train.values), labels=torch.zeros(1294, dtype=torch.int64)))
     with pytest.raises(NotApplicable, match="fewer than two classes"):
         run(example_subject(Flat(), one, tmp_path), Config())
     assert "labels" in harness_evaluation().needs

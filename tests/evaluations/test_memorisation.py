@@ -13,7 +13,7 @@ from example_subject import LinearCode, digits_dataset, example_subject
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from harness.data.images import ImageDataset
+from harness.data.rows import Dataset
 from harness.errors import NotApplicable
 from harness.records import ScoreValue
 from harness_plugins.evaluations import memorisation
@@ -36,7 +36,7 @@ class Replay(LinearCode):
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageDataset:
+def data() -> Dataset:
     return digits_dataset()
 
 
@@ -46,33 +46,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.getbasetemp() / "digits"
 
 
-def judged(method: LinearCode, data: ImageDataset, folder: Path, space: Literal["pixels", "features"]) -> Scores:
+def judged(method: LinearCode, data: Dataset, folder: Path, space: Literal["pixels", "features"]) -> Scores:
     return memorisation.run(example_subject(method, data, folder), memorisation.Config(space=space))
 
 
 @pytest.mark.parametrize("space", ["pixels", "features"])
-def test_planted_copies_are_caught(data: ImageDataset, folder: Path, space: Literal["pixels", "features"]) -> None:
-    exact = judged(Replay(data.train.images), data, folder, space)
+def test_planted_copies_are_caught(data: Dataset, folder: Path, space: Literal["pixels", "features"]) -> None:
+    exact = judged(Replay(data.train.values), data, folder, space)
     assert exact["copies"].value == 1.0
     assert exact["nearest_ratio"].value == pytest.approx(0, abs=1e-6)
     assert exact["authenticity_gap"].value < -0.4
-    noisy = judged(Replay(data.train.images, noise=0.03), data, folder, space)
+    noisy = judged(Replay(data.train.values, noise=0.03), data, folder, space)
     assert noisy["copies"].value > 0.9
     assert noisy["nearest_ratio"].value < 0.4
     assert noisy["authenticity_gap"].value < -0.4
-    half = torch.cat([data.train.images[:200], data.validation.images[:200].flip(-1)])
+    half = torch.cat([data.train.values[:200], data.validation.values[:200].flip(-1)])
     assert judged(Replay(half), data, folder, space)["copies"].value == pytest.approx(0.5, abs=0.1)
     assert exact["copies"].note.startswith("pixels; within" if space == "pixels" else "in-domain classifier ")
 
 
 @pytest.mark.parametrize("space", ["pixels", "features"])
-def test_held_out_images_are_no_copies(data: ImageDataset, folder: Path, space: Literal["pixels", "features"]) -> None:
-    for images in (data.validation.images, data.test.images):  # neither was trained on
+def test_held_out_images_are_no_copies(data: Dataset, folder: Path, space: Literal["pixels", "features"]) -> None:
+    for images in (data.validation.values, data.test.values):  # neither was trained on
         unseen = judged(Replay(images), data, folder, space)
         assert unseen["copies"].value < 0.06
         assert unseen["nearest_ratio"].value == pytest.approx(1, abs=0.15)
         assert abs(unseen["authenticity_gap"].value) < 0.12
-    assert judged(LinearCode(data.train.images, 30), data, folder, space)["copies"].value == 0.0  # like no image
+    assert judged(LinearCode(data.train.values, 30), data, folder, space)["copies"].value == 0.0  # like no image
 
 
 def test_scores_are_the_definitions() -> None:
@@ -118,9 +118,9 @@ def test_pixels_are_averaged_down() -> None:
     assert torch.equal(pixels(CPU)(small), small.flatten(1) / 255)
 
 
-def test_the_nearest_samples_are_shown_with_their_neighbours(data: ImageDataset, folder: Path) -> None:
-    planted = data.train.images[:100]
-    subject = example_subject(Replay(torch.cat([planted, 255 - data.train.images])), data, folder)
+def test_the_nearest_samples_are_shown_with_their_neighbours(data: Dataset, folder: Path) -> None:
+    planted = data.train.values[:100]
+    subject = example_subject(Replay(torch.cat([planted, 255 - data.train.values])), data, folder)
     memorisation.run(subject, memorisation.Config())
     (shown,) = subject.pictures
     assert shown.name == "nearest_training"
@@ -130,7 +130,7 @@ def test_the_nearest_samples_are_shown_with_their_neighbours(data: ImageDataset,
     assert torch.equal(pixels_shown[:8], pixels_shown[9:])  # ten copies, above what they copy
 
 
-def test_without_labels_pixels_are_judged(data: ImageDataset, folder: Path) -> None:
+def test_without_labels_pixels_are_judged(data: Dataset, folder: Path) -> None:
     bare = replace(
         data,
         spec=replace(data.spec, classes=()),
@@ -138,14 +138,14 @@ def test_without_labels_pixels_are_judged(data: ImageDataset, folder: Path) -> N
         validation=replace(data.validation, labels=None),
         test=replace(data.test, labels=None),
     )
-    found = judged(Replay(data.train.images, noise=0.03), bare, folder, "features")
-    known = judged(Replay(data.train.images, noise=0.03), data, folder, "pixels")
+    found = judged(Replay(data.train.values, noise=0.03), bare, folder, "features")
+    known = judged(Replay(data.train.values, noise=0.03), data, folder, "pixels")
     assert {name: score.value for name, score in found.items()} == {name: score.value for name, score in known.items()}
     assert found["copies"].note.startswith("pixels, since digits has no labels")
 
 
-def test_the_evaluation_is_deterministic_and_judges_the_source_alone(data: ImageDataset, folder: Path) -> None:
-    method = LinearCode(data.train.images, 30)
+def test_the_evaluation_is_deterministic_and_judges_the_source_alone(data: Dataset, folder: Path) -> None:
+    method = LinearCode(data.train.values, 30)
 
     def run() -> Scores:
         return memorisation.run(example_subject(method, data, folder), memorisation.Config(n=100))

@@ -10,14 +10,14 @@ from example_subject import digits_dataset, example_subject
 from torch import nn
 
 from harness.data.batches import Batch
-from harness.data.images import ImageDataset
+from harness.data.rows import Dataset
 from harness.errors import TrainingFailed
-from harness.specs import NoConfig
+from harness.plugin.specs import NoConfig
 from harness_plugins.evaluations import pretext
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageDataset:
+def data() -> Dataset:
     return digits_dataset()
 
 
@@ -43,7 +43,7 @@ class Turning(nn.Module):
         return logits, answers
 
 
-def test_perfect_and_guessing_methods(data: ImageDataset, tmp_path: Path) -> None:
+def test_perfect_and_guessing_methods(data: Dataset, tmp_path: Path) -> None:
     perfect = pretext.run(example_subject(Turning(4, skill=1.0), data, tmp_path), NoConfig())["accuracy"]
     n = 2 * len(data.test)
     assert (perfect.value, perfect.n, perfect.chance) == (1.0, n, 0.25)
@@ -55,7 +55,7 @@ def test_perfect_and_guessing_methods(data: ImageDataset, tmp_path: Path) -> Non
     assert half.value == pytest.approx(0.5 + 0.5 / 4, abs=4 * (0.25 / n) ** 0.5)
 
 
-def test_questions_are_seeded_and_the_global_generator_is_left_alone(data: ImageDataset, tmp_path: Path) -> None:
+def test_questions_are_seeded_and_the_global_generator_is_left_alone(data: Dataset, tmp_path: Path) -> None:
     methods = [Turning(4, skill=0.5) for _ in range(3)]
     values = []
     for method, seed in zip(methods, (0, 0, 1), strict=True):
@@ -71,7 +71,7 @@ def test_questions_are_seeded_and_the_global_generator_is_left_alone(data: Image
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_precision_of_the_cell(precision: str, dtype: torch.dtype, data: ImageDataset, tmp_path: Path) -> None:
+def test_precision_of_the_cell(precision: str, dtype: torch.dtype, data: Dataset, tmp_path: Path) -> None:
     method = Turning(4, skill=1.0)
     scores = pretext.run(example_subject(method, data, tmp_path, precision=precision), NoConfig())
     assert method.dtypes == {dtype}
@@ -99,7 +99,7 @@ class Fixed(nn.Module):
     ],
 )
 def test_unusable_answers_are_failures(
-    logits: torch.Tensor, targets: torch.Tensor, message: str, data: ImageDataset, tmp_path: Path
+    logits: torch.Tensor, targets: torch.Tensor, message: str, data: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingFailed, match=message):
         pretext.run(example_subject(Fixed(logits, targets), data, tmp_path), NoConfig())

@@ -16,9 +16,10 @@ from example_subject import LinearCode, digits_dataset, example_subject
 from PIL import Image
 from torch import Tensor, nn
 
+from harness.data.columns import InMemory
 from harness.data.images import to_float
 from harness.errors import NotApplicable, TrainingFailed
-from harness.quantisation import Point, best_within, cheapest, code_length, frontier, quantisers, symbol_costs
+from harness.metrics.quantisation import Point, best_within, cheapest, code_length, frontier, quantisers, symbol_costs
 from harness_plugins.evaluations.rate import Config, png_bits, run
 
 DATA = digits_dataset()
@@ -128,15 +129,15 @@ def test_choices_on_the_frontier() -> None:
 
 
 def test_scores_of_a_linear_code_are_those_of_the_step_that_they_name(tmp_path: Path) -> None:
-    method = LinearCode(DATA.train.images, 12)
+    method = LinearCode(DATA.train.values, 12)
     subject = example_subject(method, DATA, tmp_path)
     scores = run(subject, Config(budget=0.5))
-    images = to_float(DATA.test.images)
+    images = to_float(DATA.test.values)
     exact = float((method.reconstruct(images).clamp(0, 1) - images).square().mean())
     error = 10 ** (-scores["psnr"].value / 10)
     assert exact < error < 1.07 * exact
     title = scores["bits"].note.split(";")[0].removeprefix("step ")
-    makers = [make() for make in quantisers(method.code(to_float(DATA.train.images)), method.decode)]
+    makers = [make() for make in quantisers(method.code(to_float(DATA.train.values)), method.decode)]
     coder = next(coder for coder in makers if coder.title == title)
     symbols = coder.symbols(method.code(images))
     assert scores["bits"].value == pytest.approx(float(code_length(coder.costs, symbols).mean()), rel=1e-6)
@@ -151,7 +152,7 @@ def test_scores_of_a_linear_code_are_those_of_the_step_that_they_name(tmp_path: 
 
 
 def test_more_dimensions_cost_more_bits_and_keep_more(tmp_path: Path) -> None:
-    few, many = (run(example_subject(LinearCode(DATA.train.images, dim), DATA, tmp_path), Config()) for dim in (4, 24))
+    few, many = (run(example_subject(LinearCode(DATA.train.values, dim), DATA, tmp_path), Config()) for dim in (4, 24))
     assert few["bits"].value < many["bits"].value
     assert few["psnr"].value < many["psnr"].value
 
@@ -160,7 +161,7 @@ def test_a_discrete_code_costs_less_than_its_fixed_length(tmp_path: Path) -> Non
     scores = run(example_subject(TopLeft(), DATA, tmp_path), Config(budget=0.4))
     assert 16 < scores["bits"].value < 32
     assert "16 symbols out of 4, 32 bits at a fixed length" in scores["bits"].note
-    images = to_float(DATA.test.images)
+    images = to_float(DATA.test.values)
     error = (TopLeft().reconstruct(images) - images).square().mean()
     assert scores["psnr"].value == pytest.approx(float(-10 * error.log10()), rel=1e-4)
     assert scores["psnr_at_budget"].value == scores["psnr"].value
@@ -183,9 +184,9 @@ def test_png_bits_are_those_of_the_files() -> None:
 def test_what_has_no_code_is_skipped_and_what_has_none_of_use_fails(tmp_path: Path) -> None:
     with pytest.raises(NotApplicable, match="no code to store"):
         run(example_subject(Silent(), DATA, tmp_path), Config())
-    one = replace(DATA, train=replace(DATA.train, images=DATA.train.images * 0))
+    one = replace(DATA, train=replace(DATA.train, inputs=InMemory(DATA.train.values * 0)))
     with pytest.raises(TrainingFailed, match="collapsed"):
-        run(example_subject(LinearCode(DATA.train.images, 4), one, tmp_path), Config())
+        run(example_subject(LinearCode(DATA.train.values, 4), one, tmp_path), Config())
     for answer, reason in (
         (lambda images: images.flatten(1), "expected integers"),
         (lambda images: torch.zeros(len(images), 2, 2, dtype=torch.int64), "expected integers"),

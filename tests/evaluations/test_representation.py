@@ -13,8 +13,9 @@ import torch
 from example_subject import digits_dataset, example_subject
 from torch import Tensor, nn
 
-from harness.data.images import ImageSplit
-from harness.features import normalised
+from harness.data.columns import InMemory
+from harness.data.rows import Rows
+from harness.metrics.features import normalised
 from harness.records import ScoreValue
 from harness_plugins.evaluations.representation import (
     SCORES,
@@ -140,7 +141,7 @@ def test_one_feature_is_no_collapse(tmp_path: Path) -> None:
 
 def test_a_target_without_labels(tmp_path: Path) -> None:
     data = digits_dataset()
-    bare = [ImageSplit(images=split.images) for split in (data.train, data.validation, data.test)]
+    bare = [Rows(inputs=InMemory(split.values)) for split in (data.train, data.validation, data.test)]
     subject = example_subject(Flat(), replace(data, train=bare[0], validation=bare[1], test=bare[2]), tmp_path)
     run(subject, Config(map_points=10))
     assert json.loads(Path(subject.pictures[0].file).read_text())["label"] == []
@@ -148,7 +149,7 @@ def test_a_target_without_labels(tmp_path: Path) -> None:
 
 def test_two_test_images_and_bad_limits(tmp_path: Path) -> None:
     data = digits_dataset()
-    pair = replace(data, test=ImageSplit(images=data.test.images[:2], labels=data.test.labels[:2]))
+    pair = replace(data, test=Rows(inputs=InMemory(data.test.values[:2]), labels=data.test.labels[:2]))
     subject = example_subject(Flat(), pair, tmp_path)
     assert all(math.isfinite(value) for value in values(run(subject, Config())).values())
     assert subject.pictures == []

@@ -13,16 +13,16 @@ from example_subject import example_subject
 from PIL import Image
 from torch import Tensor, nn
 
-from harness import extractor
-from harness.data.images import ImageDataset
+from harness.data.rows import Dataset
 from harness.errors import NotApplicable, TrainingFailed
+from harness.judging import in_domain
 from harness_plugins.evaluations import style
 
 CONFIG = style.Config(n=64, shown=3)
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageDataset:
+def data() -> Dataset:
     return scenes()
 
 
@@ -30,8 +30,8 @@ def data() -> ImageDataset:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One folder for all, so that the classifier is trained once, and briefly: scenes are easy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extractor, "FEWEST", 4000)
-        patch.setattr(extractor, "MOST", 4000)
+        patch.setattr(in_domain, "FEWEST", 4000)
+        patch.setattr(in_domain, "MOST", 4000)
         yield tmp_path_factory.mktemp("style")
 
 
@@ -50,7 +50,7 @@ def recoloured(content: Tensor, style: Tensor) -> Tensor:
     return (content.amax(1, keepdim=True) / light) * style.amax((2, 3), keepdim=True)
 
 
-def test_copies_reach_one_thing_and_not_the_other(data: ImageDataset, kept: Path) -> None:
+def test_copies_reach_one_thing_and_not_the_other(data: Dataset, kept: Path) -> None:
     content = style.run(example_subject(Stylist(lambda one, two: one), data, kept), CONFIG)
     assert content["style_distance"].value == pytest.approx(1.0)
     assert content["content_distance"].value == pytest.approx(0.0, abs=1e-6)
@@ -63,7 +63,7 @@ def test_copies_reach_one_thing_and_not_the_other(data: ImageDataset, kept: Path
     assert f"style copied {copied['label_kept'].value:.3f}" in content["label_kept"].note
 
 
-def test_a_recolouring_beats_both_copies_and_a_blend(data: ImageDataset, kept: Path) -> None:
+def test_a_recolouring_beats_both_copies_and_a_blend(data: Dataset, kept: Path) -> None:
     found = style.run(example_subject(Stylist(recoloured), data, kept), CONFIG)
     blend = style.run(example_subject(Stylist(lambda one, two: (one + two) / 2), data, kept), CONFIG)
     assert found["style_distance"].value < 0.5
@@ -74,7 +74,7 @@ def test_a_recolouring_beats_both_copies_and_a_blend(data: ImageDataset, kept: P
     assert found["transfer"].n == 64
 
 
-def test_the_picture_is_a_table_of_contents_and_styles(data: ImageDataset, kept: Path) -> None:
+def test_the_picture_is_a_table_of_contents_and_styles(data: Dataset, kept: Path) -> None:
     subject = example_subject(Stylist(lambda one, two: two), data, kept)
     style.run(subject, CONFIG)
     (picture,) = subject.pictures
@@ -122,7 +122,7 @@ def test_flat_maps_have_no_structure_and_equal_images_nothing_to_transfer() -> N
     assert style.harmonic_mean(0.0, 0.0) == 0.0
 
 
-def test_what_is_no_image_is_a_failure(data: ImageDataset, kept: Path) -> None:
+def test_what_is_no_image_is_a_failure(data: Dataset, kept: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"stylise\(\) gave \(64, 192\), expected \(64, 3, 8, 8\)"):
         style.run(example_subject(Stylist(lambda one, two: one.flatten(1)), data, kept), CONFIG)
     with pytest.raises(TrainingFailed, match="not finite"):

@@ -14,7 +14,7 @@ from example_subject import digits_dataset, example_subject
 from torch import Tensor, nn
 
 from harness.data.batches import Batch
-from harness.data.images import ImageDataset
+from harness.data.rows import Dataset
 from harness_plugins.evaluations import throughput
 
 FAST = throughput.Config(seconds=0.02)
@@ -23,7 +23,7 @@ TRAINING = {"train_images_per_second", "peak_memory", "share_of_peak"}
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageDataset:
+def data() -> Dataset:
     return digits_dataset()
 
 
@@ -63,7 +63,7 @@ class Rivals(Network):
         yield "linear", -self.rival(self.encode(batch.inputs)).mean()
 
 
-def test_scores_of_a_method_that_is_not_trained(data: ImageDataset, tmp_path: Path) -> None:
+def test_scores_of_a_method_that_is_not_trained(data: Dataset, tmp_path: Path) -> None:
     scores = throughput.run(example_subject(Network(), data, tmp_path), FAST)
     assert set(scores) == ENCODING
     assert all(score.value > 0 for score in scores.values())
@@ -75,7 +75,7 @@ def test_scores_of_a_method_that_is_not_trained(data: ImageDataset, tmp_path: Pa
 
 
 @pytest.mark.parametrize("build", [Learner, Rivals])
-def test_training_is_measured_on_a_copy(build: type[Network], data: ImageDataset, tmp_path: Path) -> None:
+def test_training_is_measured_on_a_copy(build: type[Network], data: Dataset, tmp_path: Path) -> None:
     subject = example_subject(build(), data, tmp_path, uses=("labels",))
     before, state = copy.deepcopy(subject.method.state_dict()), torch.get_rng_state()
     scores = throughput.run(subject, FAST)
@@ -90,13 +90,13 @@ def test_training_is_measured_on_a_copy(build: type[Network], data: ImageDataset
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_bf16_and_a_source_without_labels(data: ImageDataset, tmp_path: Path) -> None:
+def test_bf16_and_a_source_without_labels(data: Dataset, tmp_path: Path) -> None:
     spec = replace(data.spec, classes=())
     scores = throughput.run(example_subject(Rivals(), data, tmp_path, precision="bf16", spec=spec), FAST)
     assert "by bf16 matrix products" in scores["share_of_peak"].note
 
 
-def test_slower_encoding_is_seen_as_slower(data: ImageDataset, tmp_path: Path) -> None:
+def test_slower_encoding_is_seen_as_slower(data: Dataset, tmp_path: Path) -> None:
     """Eight times the work: the bounds are wide, since other programs may take half of the machine meanwhile."""
     once = throughput.run(example_subject(Network(), data, tmp_path), throughput.Config(seconds=0.1))
     eight = throughput.run(example_subject(Network(repeats=8), data, tmp_path), throughput.Config(seconds=0.1))

@@ -13,7 +13,8 @@ from example_subject import example_subject
 from torch import Tensor, nn
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from harness.data.images import ImageDataset, to_float, to_uint8
+from harness.data.images import to_float, to_uint8
+from harness.data.rows import Dataset
 from harness.errors import NotApplicable, TrainingFailed
 from harness_plugins.evaluations import translation
 
@@ -21,7 +22,7 @@ CONFIG = translation.Config(shown=5)
 
 
 @pytest.fixture(scope="module")
-def data() -> ImageDataset:
+def data() -> Dataset:
     return scenes()
 
 
@@ -45,12 +46,12 @@ def outlined(images: Tensor) -> Tensor:
     return to_float(silhouettes(to_uint8(images)))
 
 
-def lookup(data: ImageDataset) -> Callable[[Tensor], Tensor]:
+def lookup(data: Dataset) -> Callable[[Tensor], Tensor]:
     """The true images in the order of the test split, whatever comes: only good for one whole split."""
-    return lambda counterparts: to_float(data.test.images)[: len(counterparts)]
+    return lambda counterparts: to_float(data.test.values)[: len(counterparts)]
 
 
-def test_the_truth_is_perfect(data: ImageDataset, tmp_path: Path) -> None:
+def test_the_truth_is_perfect(data: Dataset, tmp_path: Path) -> None:
     subject = example_subject(Translator(lookup(data)), data, tmp_path)
     scores = translation.run(subject, CONFIG)
     assert (scores["psnr"].value, scores["l1"].value, scores["mse"].value) == (100.0, 0.0, 0.0)
@@ -59,17 +60,17 @@ def test_the_truth_is_perfect(data: ImageDataset, tmp_path: Path) -> None:
     assert "cycle_l1" not in scores
 
 
-def test_copying_the_input_gives_what_stands_beside_the_score(data: ImageDataset, tmp_path: Path) -> None:
+def test_copying_the_input_gives_what_stands_beside_the_score(data: Dataset, tmp_path: Path) -> None:
     scores = translation.run(example_subject(Translator(lambda images: images), data, tmp_path), CONFIG)
     assert scores["psnr"].value == pytest.approx(scores["copy_psnr"].value)
     assert scores["mean_psnr"].value > scores["copy_psnr"].value
     assert data.test.counterparts is not None
-    one, two = data.test.images.double() / 255, data.test.counterparts.double() / 255
+    one, two = data.test.values.double() / 255, data.test.counterparts.values.double() / 255
     assert scores["l1"].value == pytest.approx(float((one - two).abs().mean()))
     assert f"the input itself {scores['l1'].value:.3g}" in scores["l1"].note
     theirs = peak_signal_noise_ratio(two, one, data_range=1.0, dim=(1, 2, 3), reduction="elementwise_mean")
     assert scores["psnr"].value == pytest.approx(float(theirs), abs=1e-5)
-    flat = data.train.images.double().mean(0) / 255
+    flat = data.train.values.double().mean(0) / 255
     theirs = peak_signal_noise_ratio(
         flat.expand_as(one), one, data_range=1.0, dim=(1, 2, 3), reduction="elementwise_mean"
     )
@@ -87,7 +88,7 @@ def test_ssim_agrees_with_torchmetrics_on_larger_images() -> None:
     assert found["ssim"] == pytest.approx(float(whole[..., 5:-5, 5:-5].mean()), abs=1e-5)
 
 
-def test_factors_tell_what_a_silhouette_cannot(data: ImageDataset, tmp_path: Path) -> None:
+def test_factors_tell_what_a_silhouette_cannot(data: Dataset, tmp_path: Path) -> None:
     scores = translation.run(example_subject(Translator(red), data, tmp_path), CONFIG)
     factors = data.test.factors
     assert factors is not None
@@ -97,7 +98,7 @@ def test_factors_tell_what_a_silhouette_cannot(data: ImageDataset, tmp_path: Pat
     assert "unreadable 0.000" in scores["factors_right"].note
 
 
-def test_there_and_back(data: ImageDataset, tmp_path: Path) -> None:
+def test_there_and_back(data: Dataset, tmp_path: Path) -> None:
     subject = example_subject(Translator(red, outlined), data, tmp_path)
     scores = translation.run(subject, CONFIG)
     assert scores["back_psnr"].value == 100.0
@@ -107,7 +108,7 @@ def test_there_and_back(data: ImageDataset, tmp_path: Path) -> None:
     assert picture.columns == 5
 
 
-def test_where_nothing_can_be_translated(data: ImageDataset, tmp_path: Path) -> None:
+def test_where_nothing_can_be_translated(data: Dataset, tmp_path: Path) -> None:
     subject = example_subject(Translator(red), data, tmp_path)
     subject.target = replace(data, spec=replace(data.spec, counterpart="sketch"))
     with pytest.raises(NotApplicable, match="the counterparts of scenes are sketch, not silhouette"):
@@ -117,7 +118,7 @@ def test_where_nothing_can_be_translated(data: ImageDataset, tmp_path: Path) -> 
         translation.run(subject, CONFIG)
 
 
-def test_what_is_no_image_is_a_failure(data: ImageDataset, tmp_path: Path) -> None:
+def test_what_is_no_image_is_a_failure(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match=r"translate\(\) gave \(\d+, 192\), expected \(\d+, 3, 8, 8\)"):
         translation.run(example_subject(Translator(lambda images: images.flatten(1)), data, tmp_path), CONFIG)
     with pytest.raises(TrainingFailed, match=r"translate_back\(\) gave values that are not finite"):

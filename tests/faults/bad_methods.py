@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from harness.hookspecs import hookimpl
-from harness.specs import MethodSpec
+from harness.plugin.hookspecs import hookimpl
+from harness.plugin.specs import MethodSpec
 
 
 @dataclass(frozen=True, kw_only=True)

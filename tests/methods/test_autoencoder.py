@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from harness.data.batches import Batch
-from harness.records import ImageSpec
+from harness.data.fields import DataSpec, ImageField
 from harness_plugins.backbones import convnet, mlp
 from harness_plugins.models.autoencoder import Autoencoder, Config
 
-SPEC = ImageSpec(channels=1, size=8)
+SPEC = DataSpec(inputs=ImageField(channels=1, size=8))
 
 
 def build(**params) -> Autoencoder:
@@ -54,7 +54,7 @@ def test_samples_are_decoded_draws_of_the_codes_of_training() -> None:
 
 
 def test_it_is_read_at_the_code_and_at_the_backbone() -> None:
-    spec = ImageSpec(channels=3, size=16)
+    spec = DataSpec(inputs=ImageField(channels=3, size=16))
     method = Autoencoder(convnet.build(spec, convnet.Config(width=4)), spec, Config(latent_dim=5)).eval()
     images = torch.rand(2, 3, 16, 16)
     assert [tuple(method.read(images, name).shape) for name in method.readouts()] == [(2, 5), (2, 16)]

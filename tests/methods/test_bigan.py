@@ -6,23 +6,24 @@ import pytest
 import torch
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.nn.adversarial import discriminator_loss, real_gradient_penalty
-from harness.records import ImageSpec, TrainConfig
+from harness.records import TrainConfig
 from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet
 from harness_plugins.models.bigan import RECIPE, BiGAN, Config, like
 
-DIGITS = ImageSpec(channels=1, size=8, classes=tuple("0123456789"), mean=(0.3,), std=(0.35,))
+DIGITS = DataSpec(inputs=ImageField(channels=1, size=8, mean=(0.3,), std=(0.35,)), classes=tuple("0123456789"))
 SMALL = Config(width=4, hidden=8, latent_dim=6)
 
 
-def small(data: ImageSpec = DIGITS) -> BiGAN:
+def small(data: DataSpec[ImageField] = DIGITS) -> BiGAN:
     torch.manual_seed(0)
     return BiGAN(convnet.build(data, convnet.Config(width=4)), data, SMALL).train()
 
 
-def images(n: int = 16, data: ImageSpec = DIGITS) -> torch.Tensor:
-    return torch.rand(n, *data.shape, generator=torch.Generator().manual_seed(0))
+def images(n: int = 16, data: DataSpec[ImageField] = DIGITS) -> torch.Tensor:
+    return torch.rand(n, *data.inputs.shape, generator=torch.Generator().manual_seed(0))
 
 
 def test_both_turns_see_pairs_and_the_players_swap_the_labels() -> None:
@@ -68,7 +69,7 @@ def test_the_discriminators_eye_is_like_the_backbone_with_weights_of_its_own() -
 
 @pytest.mark.parametrize("size", [8, 28, 30])
 def test_it_codes_decodes_and_interpolates(size: int) -> None:
-    data = ImageSpec(channels=3, size=size)
+    data = DataSpec(inputs=ImageField(channels=3, size=size))
     method = small(data).eval()
     some = images(4, data)
     with torch.no_grad():

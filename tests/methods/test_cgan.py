@@ -8,18 +8,19 @@ import pytest
 import torch
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
 from harness.nn.adversarial import matching_aware_loss, non_saturating, real_gradient_penalty
-from harness.records import ImageSpec, TrainConfig
+from harness.records import TrainConfig
 from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet
 from harness_plugins.models.cgan import RECIPE, ConditionalGAN, Config
 
-SIDES = ImageSpec(channels=1, size=8, classes=("left", "right"), mean=(0.5,), std=(0.5,))
+SIDES = DataSpec(inputs=ImageField(channels=1, size=8, mean=(0.5,), std=(0.5,)), classes=("left", "right"))
 SMALL = Config(width=8, hidden=16, noise_dim=6, embedding_dim=4)
 
 
-def small(data: ImageSpec = SIDES) -> ConditionalGAN:
+def small(data: DataSpec[ImageField] = SIDES) -> ConditionalGAN:
     torch.manual_seed(0)
     return ConditionalGAN(convnet.build(data, convnet.Config(width=8)), data, SMALL).train()
 
@@ -131,7 +132,7 @@ def test_the_representation_takes_no_notice_of_labels() -> None:
 
 def test_a_source_without_labels_is_refused() -> None:
     with pytest.raises(NotApplicable, match="no labels"):
-        small(ImageSpec(channels=1, size=8))
+        small(DataSpec(inputs=ImageField(channels=1, size=8)))
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from toy_domains import bars, by_night, toy_spec, unpaired_nights
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.data.images import to_float
 from harness.errors import NotApplicable
-from harness.records import Budget, ImageSpec, TrainConfig
+from harness.records import Budget, TrainConfig
 from harness.trainer import train
 from harness_plugins.backbones import convnet, mlp
 from harness_plugins.models.cyclegan import Config, CycleGAN, ReplayPool, harness_method, least_squares
@@ -98,7 +99,7 @@ def test_it_learns_to_translate_without_pairs() -> None:
     method = cyclegan(cycle_weight=1.0, identity_weight=0.0)  # soon done: little holds it back from changing images
     changes = {"batch_size": 16, "learning_rate": 4e-3, "schedule": "constant"}
     recipe, budget = TrainConfig(**{**harness_method().recipe, **changes}), Budget(amount=100, unit="steps")
-    train(method, unpaired_nights(256), recipe, budget, seed=0, precision="fp32", progress=lambda *_: None)
+    train(method, unpaired_nights(256), toy_spec(), recipe, budget, seed=0, precision="fp32", progress=lambda *_: None)
     images = bars(128, seed=7)[0]
     day, night = to_float(images), to_float(by_night(images))
     method.eval()
@@ -116,7 +117,7 @@ def test_bad_parameters_are_named(params: dict, message: str) -> None:
 
 
 def test_without_a_second_domain_or_maps_it_does_not_apply() -> None:
-    alone = ImageSpec(channels=1, size=8)
+    alone = DataSpec(inputs=ImageField(channels=1, size=8))
     with pytest.raises(NotApplicable, match="second domain"):
         CycleGAN(convnet.build(alone, convnet.Config()), alone, Config())
     with pytest.raises(NotApplicable, match="convolutional backbone"):

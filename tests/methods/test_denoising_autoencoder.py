@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from harness.data.batches import Batch
-from harness.records import ImageSpec
+from harness.data.fields import DataSpec, ImageField
 from harness_plugins.backbones import mlp
 from harness_plugins.models.denoising_autoencoder import Config, DenoisingAutoencoder
 
-SPEC = ImageSpec(channels=1, size=8)
+SPEC = DataSpec(inputs=ImageField(channels=1, size=8))
 IMAGES = torch.rand(400, 1, 8, 8, generator=torch.Generator().manual_seed(0)) + 0.1
 
 

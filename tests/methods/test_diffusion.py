@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.capabilities import capabilities_of
 from harness.data.batches import Batch
-from harness.records import ImageSpec
+from harness.data.fields import DataSpec, ImageField
+from harness.plugin.capabilities import capabilities_of
 from harness_plugins.backbones import convnet
 from harness_plugins.models import diffusion
 from harness_plugins.models.diffusion import (
@@ -25,7 +25,7 @@ from harness_plugins.models.diffusion import (
     velocity_of,
 )
 
-DIGITS = ImageSpec(channels=1, size=8, classes=tuple("0123456789"), mean=(0.3,), std=(0.35,))
+DIGITS = DataSpec(inputs=ImageField(channels=1, size=8, mean=(0.3,), std=(0.35,)), classes=tuple("0123456789"))
 
 
 def method(**params: object) -> Diffusion:

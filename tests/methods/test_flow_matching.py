@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.capabilities import capabilities_of
 from harness.data.batches import Batch
-from harness.records import ImageSpec
+from harness.data.fields import DataSpec, ImageField
+from harness.plugin.capabilities import capabilities_of
 from harness_plugins.backbones import convnet
 from harness_plugins.models import flow_matching
 from harness_plugins.models.flow_matching import Config, FlowMatching, between, euler, spread_times
 
-DIGITS = ImageSpec(channels=1, size=8, classes=tuple("0123456789"), mean=(0.3,), std=(0.35,))
+DIGITS = DataSpec(inputs=ImageField(channels=1, size=8, mean=(0.3,), std=(0.35,)), classes=tuple("0123456789"))
 
 
 def method(**params: object) -> FlowMatching:

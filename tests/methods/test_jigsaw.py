@@ -10,17 +10,19 @@ import pytest
 import torch
 
 from harness.data.batches import Batch
-from harness.data.images import ImageSplit
+from harness.data.columns import InMemory
+from harness.data.fields import DataSpec, ImageField
+from harness.data.rows import Rows
 from harness.errors import NotApplicable
-from harness.records import Budget, ImageSpec, TrainConfig
+from harness.records import Budget, TrainConfig
 from harness.trainer import train
 from harness_plugins.backbones import convnet, mlp
 from harness_plugins.pretext.jigsaw import Config, Jigsaw, cut_tiles, permutation_set, standardise_tiles
 
-SPEC = ImageSpec(channels=1, size=16)
+SPEC = DataSpec(inputs=ImageField(channels=1, size=16))
 
 
-def jigsaw(spec: ImageSpec = SPEC, **config) -> Jigsaw:
+def jigsaw(spec: DataSpec[ImageField] = SPEC, **config) -> Jigsaw:
     torch.manual_seed(0)
     return Jigsaw(convnet.build(spec, convnet.Config()), spec, Config(**config))
 
@@ -85,7 +87,8 @@ def test_images_without_structure_cannot_be_solved() -> None:
     method = jigsaw(puzzles=1)
     train(
         method,
-        ImageSplit(images=noise),
+        Rows(inputs=InMemory(noise)),
+        SPEC,
         TrainConfig(batch_size=128),
         Budget.parse("6 epochs"),
         seed=0,
@@ -112,7 +115,8 @@ def test_brightness_is_a_shortcut_only_without_standardised_tiles(
     images = (levels + 8 * torch.randn(1024, 1, 16, 16, generator=generator)).clamp(0, 255).to(torch.uint8)
     result = train(
         jigsaw(puzzles=1),
-        ImageSplit(images=images),
+        Rows(inputs=InMemory(images)),
+        SPEC,
         TrainConfig(batch_size=64, learning_rate=3e-3),
         Budget.parse("6 epochs"),
         seed=0,
@@ -126,7 +130,7 @@ def test_brightness_is_a_shortcut_only_without_standardised_tiles(
 @pytest.mark.parametrize(("size", "grid"), [(8, 3), (6, 2)])
 def test_tiles_that_are_too_small_are_a_reason_to_skip(size: int, grid: int) -> None:
     with pytest.raises(NotApplicable, match="fewer than 3 pixels"):
-        jigsaw(ImageSpec(channels=1, size=size), grid=grid)
+        jigsaw(DataSpec(inputs=ImageField(channels=1, size=size)), grid=grid)
 
 
 def test_a_backbone_for_whole_images_only_is_a_reason_to_skip() -> None:

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from toy_domains import bars, paired_outlines, toy_spec
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.data.images import to_float
 from harness.errors import NotApplicable
-from harness.records import Budget, ImageSpec, TrainConfig
+from harness.records import Budget, TrainConfig
 from harness.trainer import train, trained_weights
 from harness_plugins.backbones import convnet, mlp
 from harness_plugins.models.pix2pix import Config, Pix2Pix, harness_method
@@ -72,9 +73,8 @@ def test_without_the_gan_it_is_a_regression_with_no_discriminator() -> None:
 def test_it_beats_copying_after_some_steps() -> None:
     method = pix2pix(dropout=0.0)
     budget, recipe = Budget(amount=60, unit="steps"), {**harness_method().recipe, "batch_size": 32}
-    train(
-        method, paired_outlines(512), TrainConfig(**recipe), budget, seed=0, precision="fp32", progress=lambda *_: None
-    )
+    rows, config = paired_outlines(512), TrainConfig(**recipe)
+    train(method, rows, toy_spec(), config, budget, seed=0, precision="fp32", progress=lambda *_: None)
     images, outlines = (to_float(part) for part in bars(128, seed=7))
     method.eval()
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_bad_parameters_are_named(params: dict, message: str) -> None:
 
 
 def test_without_pairs_or_maps_it_does_not_apply() -> None:
-    alone = ImageSpec(channels=1, size=8)
+    alone = DataSpec(inputs=ImageField(channels=1, size=8))
     with pytest.raises(NotApplicable, match="counterpart of each image"):
         Pix2Pix(convnet.build(alone, convnet.Config()), alone, Config())
     with pytest.raises(NotApplicable, match="convolutional backbone"):

@@ -7,13 +7,13 @@ import torch
 from sklearn.decomposition import PCA as SklearnPCA
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
-from harness.records import ImageSpec
-from harness.specs import NoConfig
+from harness.plugin.specs import NoConfig
 from harness_plugins.backbones import convnet
 from harness_plugins.references import pca, pixels, random_init, supervised
 
-SPEC = ImageSpec(channels=1, size=8, classes=("a", "b", "c"))
+SPEC = DataSpec(inputs=ImageField(channels=1, size=8), classes=("a", "b", "c"))
 
 
 def test_pca_spans_what_scikit_learn_finds() -> None:
@@ -61,6 +61,6 @@ def test_supervised_is_cross_entropy_on_the_labels() -> None:
 
 
 def test_supervised_needs_labels() -> None:
-    spec = ImageSpec(channels=1, size=8)
+    spec = DataSpec(inputs=ImageField(channels=1, size=8))
     with pytest.raises(NotApplicable, match="no labels"):
         supervised.Supervised(convnet.build(spec, convnet.Config()), spec, supervised.Config())

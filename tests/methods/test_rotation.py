@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.nn.augment import all_turns, random_flip, random_shift
-from harness.records import ImageSpec
 from harness_plugins.backbones import convnet
 from harness_plugins.pretext.rotation import Config, Rotation
 
-SPEC = ImageSpec(channels=1, size=8)
+SPEC = DataSpec(inputs=ImageField(channels=1, size=8))
 
 
 @pytest.mark.parametrize("turns", [2, 3, 4])

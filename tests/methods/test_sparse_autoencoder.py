@@ -7,11 +7,11 @@ import torch
 from torch.distributions import Bernoulli, kl_divergence
 
 from harness.data.batches import Batch
-from harness.records import ImageSpec
+from harness.data.fields import DataSpec, ImageField
 from harness_plugins.backbones import mlp
 from harness_plugins.models.sparse_autoencoder import Config, SparseAutoencoder, sparsity_penalty
 
-SPEC = ImageSpec(channels=1, size=8)
+SPEC = DataSpec(inputs=ImageField(channels=1, size=8))
 IMAGES = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
 
 

@@ -8,15 +8,17 @@ import pytest
 import torch
 
 from harness.data.batches import Batch
-from harness.data.images import ImageSplit
+from harness.data.columns import InMemory
+from harness.data.fields import DataSpec, ImageField
+from harness.data.rows import Rows
 from harness.errors import NotApplicable
 from harness.nn.adain import adain, style_distance
-from harness.records import Budget, ImageSpec, TrainConfig
+from harness.records import Budget, TrainConfig
 from harness.trainer import Optimisation, train
 from harness_plugins.backbones import convnet, mlp
 from harness_plugins.models.style_transfer import Config, StyleTransfer, harness_method
 
-SPEC = ImageSpec(channels=3, size=16, classes=("a", "b"), mean=(0.5,) * 3, std=(0.25,) * 3)
+SPEC = DataSpec(inputs=ImageField(channels=3, size=16, mean=(0.5,) * 3, std=(0.25,) * 3), classes=("a", "b"))
 
 
 def style_transfer(**config) -> StyleTransfer:
@@ -64,10 +66,10 @@ def test_the_loss_is_that_of_the_paper() -> None:
 
 def test_drawings_come_nearer_to_the_style() -> None:
     method = style_transfer()
-    split = ImageSplit(images=tinted(256).mul(255).to(torch.uint8))
+    split = Rows(inputs=InMemory(tinted(256).mul(255).to(torch.uint8)))
     recipe = {**harness_method().recipe, "batch_size": 32, "learning_rate": 3e-3}
     budget = Budget(amount=160, unit="steps")
-    train(method, split, TrainConfig(**recipe), budget, seed=0, precision="fp32", progress=lambda *_: None)
+    train(method, split, SPEC, TrainConfig(**recipe), budget, seed=0, precision="fp32", progress=lambda *_: None)
     method.eval()
     content, style = tinted(64, seed=1), tinted(64, seed=2)
     with torch.no_grad():

@@ -6,23 +6,23 @@ import pytest
 import torch
 
 from harness.data.batches import Batch
-from harness.data.captions import tokenised, vocabulary_of
+from harness.data.columns import Texts
+from harness.data.fields import DataSpec, ImageField, TextField
+from harness.data.texts import tokens_of
 from harness.errors import NotApplicable
-from harness.records import ImageSpec, TrainConfig
+from harness.records import TrainConfig
 from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet
 from harness_plugins.models.text_to_image import RECIPE, Config, TextToImage
 
 CAPTIONS = ["a bright left", "a dim left", "a bright right", "a dim right"]
-VOCABULARY, WORDS = vocabulary_of(CAPTIONS)
-TOKENS = tokenised(CAPTIONS, VOCABULARY, WORDS)
-SPEC = ImageSpec(
-    channels=1, size=8, captioned=True, mean=(0.4,), std=(0.4,), vocabulary=VOCABULARY, caption_words=WORDS
-)
+WORDS = TextField().measured(Texts(tuple(CAPTIONS)))
+TOKENS = tokens_of(CAPTIONS, WORDS.tokenizer, WORDS.length)
+SPEC = DataSpec(inputs=ImageField(channels=1, size=8, mean=(0.4,), std=(0.4,)), captions=WORDS)
 SMALL = {"width": 8, "hidden": 16, "noise_dim": 6, "embedding_dim": 8}
 
 
-def small(data: ImageSpec = SPEC, **params: float) -> TextToImage:
+def small(data: DataSpec[ImageField] = SPEC, **params: float) -> TextToImage:
     torch.manual_seed(0)
     return TextToImage(convnet.build(data, convnet.Config(width=8)), data, Config(**{**SMALL, **params})).train()
 
@@ -51,7 +51,7 @@ def test_interpolated_captions_add_to_the_generators_loss_alone() -> None:
 
 def test_two_captions_with_the_same_words_are_the_same_request() -> None:
     method = small().eval()
-    same = tokenised(["left bright a", "a bright left"], VOCABULARY, WORDS)
+    same = tokens_of(["left bright a", "a bright left"], WORDS.tokenizer, WORDS.length)
     with torch.no_grad():
         verdicts = method.discriminator(scenes(1).inputs.expand(2, -1, -1, -1), same)
     torch.testing.assert_close(verdicts[0], verdicts[1])
@@ -73,7 +73,7 @@ def test_samples_show_what_the_caption_says() -> None:
 
 def test_a_source_without_captions_is_refused() -> None:
     with pytest.raises(NotApplicable, match="no captions"):
-        small(ImageSpec(channels=1, size=8, classes=("a", "b")))
+        small(DataSpec(inputs=ImageField(channels=1, size=8), classes=("a", "b")))
 
 
 @pytest.mark.parametrize(

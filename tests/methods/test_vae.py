@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.nn.likelihoods import bernoulli_nll
-from harness.records import ImageSpec
 from harness_plugins.backbones import convnet, mlp
 from harness_plugins.models import vae
 from harness_plugins.models.vae import VAE, Config, kl_from_standard_normal, likelihood_for
 
-DIGITS = ImageSpec(channels=1, size=8, classes=tuple("0123456789"), mean=(0.3,), std=(0.35,))
+DIGITS = DataSpec(inputs=ImageField(channels=1, size=8, mean=(0.3,), std=(0.35,)), classes=tuple("0123456789"))
 
 
 def test_the_divergence_is_that_of_torch_distributions() -> None:
@@ -31,7 +31,7 @@ def small(likelihood: str = "bernoulli", steps: int = 150) -> tuple[VAE, Tensor]
     """A VAE with two latent dimensions, trained for a moment, and the 32 images it saw."""
     torch.manual_seed(0)
     images = torch.nn.functional.interpolate(torch.rand(32, 1, 3, 3), size=8, mode="bilinear").round()
-    spec = ImageSpec(channels=1, size=8)
+    spec = DataSpec(inputs=ImageField(channels=1, size=8))
     config = Config(latent_dim=2, decoder="mlp", hidden=32, likelihood=likelihood)  # type: ignore[arg-type]
     method = VAE(mlp.build(spec, mlp.Config(hidden=32)), spec, config)
     optimiser = torch.optim.Adam(method.parameters(), 0.01)
@@ -79,7 +79,7 @@ def test_one_sample_gives_the_evidence_lower_bound(likelihood: str) -> None:
 
 
 def test_colours_have_a_calibrated_gaussian_unless_asked_otherwise() -> None:
-    colours = ImageSpec(channels=3, size=8)
+    colours = DataSpec(inputs=ImageField(channels=3, size=8))
     assert likelihood_for(DIGITS, Config()) == "bernoulli"
     assert likelihood_for(colours, Config()) == "calibrated"
     assert likelihood_for(colours, Config(likelihood="bernoulli")) == "bernoulli"
@@ -113,7 +113,7 @@ def test_beta_rises_in_the_warmup() -> None:
 
 def test_the_published_perceptron_can_be_asked_for() -> None:
     """784-400-(40)-400-784, as in the reproductions of static MNIST's 89.8 nats."""
-    spec = ImageSpec(channels=1, size=28)
+    spec = DataSpec(inputs=ImageField(channels=1, size=28))
     method = VAE(mlp.build(spec, mlp.Config()), spec, Config(latent_dim=40, decoder="mlp", hidden=400))
     layers = [tuple(layer.weight.shape) for layer in method.modules() if isinstance(layer, torch.nn.Linear)]
     assert layers == [(400, 784), (80, 400), (400, 40), (784, 400)]
@@ -150,7 +150,7 @@ def test_beta_weighs_the_divergence_alone() -> None:
 @pytest.mark.parametrize("size", [8, 28, 30, 32])
 @pytest.mark.parametrize("decoder", ["conv", "mlp"])
 def test_it_decodes_to_any_size(size: int, decoder: str) -> None:
-    spec = ImageSpec(channels=3, size=size)
+    spec = DataSpec(inputs=ImageField(channels=3, size=size))
     method = VAE(mlp.build(spec, mlp.Config(hidden=16)), spec, Config(decoder=decoder, latent_dim=4)).eval()
     images = torch.rand(2, 3, size, size)
     with torch.no_grad():

@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
-from harness.records import ImageSpec
 from harness_plugins.backbones import convnet, mlp, resnet18
 from harness_plugins.models.vq_vae import VQVAE, Config
 
-SPEC = ImageSpec(channels=1, size=16, mean=(0.3,), std=(0.4,))
+SPEC = DataSpec(inputs=ImageField(channels=1, size=16, mean=(0.3,), std=(0.4,)))
 IMAGES = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def build(spec: ImageSpec = SPEC, **params) -> VQVAE:
+def build(spec: DataSpec[ImageField] = SPEC, **params) -> VQVAE:
     torch.manual_seed(0)
     config = Config(**{"codes": 16, "code_dim": 6, **params})
     return VQVAE(convnet.build(spec, convnet.Config(width=4)), spec, config)
@@ -73,7 +73,7 @@ def test_evaluation_moves_no_code() -> None:
 
 @pytest.mark.parametrize(("size", "side"), [(8, 2), (16, 4), (28, 7), (32, 8)])
 def test_symbols_lie_on_the_positions_of_the_map(size: int, side: int) -> None:
-    method = build(ImageSpec(channels=3, size=size)).eval()
+    method = build(DataSpec(inputs=ImageField(channels=3, size=size))).eval()
     images = torch.rand(3, 3, size, size)
     symbols = method.symbols(images)
     assert symbols.shape == (3, side * side)

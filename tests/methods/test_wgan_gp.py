@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.nn.adversarial import gradient_penalty
-from harness.records import ImageSpec, TrainConfig
+from harness.records import TrainConfig
 from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet
 from harness_plugins.models.wgan_gp import RECIPE, WGANGP, Config
 
-DIGITS = ImageSpec(channels=1, size=8, classes=tuple("0123456789"), mean=(0.3,), std=(0.35,))
+DIGITS = DataSpec(inputs=ImageField(channels=1, size=8, mean=(0.3,), std=(0.35,)), classes=tuple("0123456789"))
 
 
 def small(**params: float) -> WGANGP:

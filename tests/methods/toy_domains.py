@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.data.images import ImageSplit, channel_statistics
-from harness.records import ImageSpec
+from harness.data.columns import InMemory
+from harness.data.fields import DataSpec, ImageField
+from harness.data.images import channel_statistics
+from harness.data.rows import Rows
 
 
 def bars(n: int, size: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -23,9 +25,11 @@ def bars(n: int, size: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
     return masks[0], masks[0] - masks[1]
 
 
-def toy_spec(size: int = 8) -> ImageSpec:
+def toy_spec(size: int = 8) -> DataSpec[ImageField]:
     mean, std = channel_statistics(bars(256, size)[0])
-    return ImageSpec(channels=1, size=size, classes=("a", "b"), counterpart="outline", mean=mean, std=std)
+    return DataSpec(
+        inputs=ImageField(channels=1, size=size, mean=mean, std=std), classes=("a", "b"), counterpart="outline"
+    )
 
 
 def by_night(images: Tensor) -> Tensor:
@@ -33,11 +37,11 @@ def by_night(images: Tensor) -> Tensor:
     return images // 3
 
 
-def paired_outlines(n: int) -> ImageSplit:
+def paired_outlines(n: int) -> Rows:
     images, outlines = bars(n)
-    return ImageSplit(images=images, counterparts=outlines)
+    return Rows(inputs=InMemory(images), counterparts=InMemory(outlines))
 
 
-def unpaired_nights(n: int) -> ImageSplit:
+def unpaired_nights(n: int) -> Rows:
     """Rectangles by day, and others by night."""
-    return ImageSplit(images=bars(n)[0], counterparts=by_night(bars(n, seed=1)[0]))
+    return Rows(inputs=InMemory(bars(n)[0]), counterparts=InMemory(by_night(bars(n, seed=1)[0])))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
 from harness.nn.conditions import ConditionEncoder, mismatched, nearly_matched
 from harness.nn.generators import ConditionalGenerator, Generator, noise_like
-from harness.records import ImageSpec
 
 
 @pytest.mark.parametrize("size", [8, 9, 16, 28, 30, 32])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_makes_images_of_any_size(size: int, channels: int) -> None:
-    generator = Generator(5, ImageSpec(channels=channels, size=size), width=4)
+    generator = Generator(5, DataSpec(inputs=ImageField(channels=channels, size=size)), width=4)
     images = generator(torch.randn(3, 5))
     assert images.shape == (3, channels, size, size)
     assert images.min() >= 0
@@ -24,7 +24,7 @@ def test_it_makes_images_of_any_size(size: int, channels: int) -> None:
 
 
 def test_in_eval_mode_an_image_depends_on_its_noise_alone() -> None:
-    generator = Generator(5, ImageSpec(channels=1, size=8), width=4).eval()
+    generator = Generator(5, DataSpec(inputs=ImageField(channels=1, size=8)), width=4).eval()
     noise = torch.randn(6, 5)
     torch.testing.assert_close(generator(noise)[:2], generator(noise[:2]))
     assert not torch.equal(generator(noise)[0], generator(noise)[1])
@@ -32,13 +32,13 @@ def test_in_eval_mode_an_image_depends_on_its_noise_alone() -> None:
 
 def test_every_pixel_can_be_reached() -> None:
     """No border is left at a constant by the cropping."""
-    generator = Generator(8, ImageSpec(channels=1, size=30), width=4)
+    generator = Generator(8, DataSpec(inputs=ImageField(channels=1, size=30)), width=4)
     images = generator(torch.randn(32, 8))
     assert float(images.detach().var(0).min()) > 0
 
 
 def test_a_condition_changes_the_image_and_learns() -> None:
-    data = ImageSpec(channels=1, size=8, classes=("a", "b", "c"))
+    data = DataSpec(inputs=ImageField(channels=1, size=8), classes=("a", "b", "c"))
     generator = ConditionalGenerator(5, ConditionEncoder("labels", data, 4), data, width=4)
     noise = torch.randn(1, 5).expand(3, -1)
     images = generator(noise, torch.tensor([0, 1, 2]))
@@ -51,7 +51,7 @@ def test_a_condition_changes_the_image_and_learns() -> None:
 
 def test_without_labels_there_is_nothing_to_ask_for() -> None:
     with pytest.raises(NotApplicable, match="no labels"):
-        ConditionEncoder("labels", ImageSpec(channels=1, size=8), 4)
+        ConditionEncoder("labels", DataSpec(inputs=ImageField(channels=1, size=8)), 4)
 
 
 def test_noise_is_standard_normal_and_one_row_for_each_image() -> None:

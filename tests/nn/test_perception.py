@@ -9,12 +9,12 @@ import torch
 from torchvision.models.vgg import cfgs, make_layers
 
 from harness.data.batches import Batch
+from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
 from harness.nn.perception import AutoencoderPerception, ClassifierPerception, MapDecoder, VggPerception, stage_maps
-from harness.records import ImageSpec
 from harness_plugins.backbones import convnet, mlp, resnet18
 
-SPEC = ImageSpec(channels=3, size=16)
+SPEC = DataSpec(inputs=ImageField(channels=3, size=16))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_backbone_without_positions_is_a_reason_to_skip() -> None:
 
 @pytest.mark.parametrize(("map_size", "size"), [(2, 8), (4, 16), (7, 28), (4, 30), (8, 32), (16, 16)])
 def test_maps_become_images_of_any_size(map_size: int, size: int) -> None:
-    decoder = MapDecoder(64, map_size, ImageSpec(channels=1, size=size))
+    decoder = MapDecoder(64, map_size, DataSpec(inputs=ImageField(channels=1, size=size)))
     images = decoder(torch.randn(2, 64, map_size, map_size))
     assert images.shape == (2, 1, size, size)
     assert 0 <= images.min() <= images.max() <= 1
@@ -54,7 +54,9 @@ def test_what_a_perception_learns_from() -> None:
     drawing = AutoencoderPerception(backbone, SPEC).eval()
     expected = (drawing.decoder(backbone.maps(images)) - images).square().mean()
     torch.testing.assert_close(drawing.loss(Batch(inputs=images)), expected)
-    labelled = ClassifierPerception(backbone, ImageSpec(channels=3, size=16, classes=("a", "b"))).eval()
+    labelled = ClassifierPerception(
+        backbone, DataSpec(inputs=ImageField(channels=3, size=16), classes=("a", "b"))
+    ).eval()
     chosen = labelled.classify(backbone(images)).log_softmax(1)[torch.arange(6), labels]
     torch.testing.assert_close(labelled.loss(Batch(inputs=images, labels=labels)), -chosen.mean())
     with pytest.raises(NotApplicable, match="needs labels"):
@@ -83,4 +85,4 @@ def test_vgg_is_read_from_the_hub_s_cache(tmp_path: Path, monkeypatch: pytest.Mo
     assert not any(weight.requires_grad for weight in vgg.parameters())
     assert vgg.levels(images[:, :1])[0].shape == (2, 64, 16, 16), "grey is three equal channels"
     with pytest.raises(NotApplicable, match="16 pixels"):
-        VggPerception(ImageSpec(channels=3, size=8))
+        VggPerception(DataSpec(inputs=ImageField(channels=3, size=8)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from harness.data.fields import DataSpec, ImageField
 from harness.nn.translators import (
     PatchDiscriminator,
     ResidualTranslator,
@@ -12,11 +13,10 @@ from harness.nn.translators import (
     same_for_all,
     symmetric_l1,
 )
-from harness.records import ImageSpec
 
 
-def spec(size: int, channels: int = 3) -> ImageSpec:
-    return ImageSpec(channels=channels, size=size, counterpart="outline")
+def spec(size: int, channels: int = 3) -> DataSpec[ImageField]:
+    return DataSpec(inputs=ImageField(channels=channels, size=size), counterpart="outline")
 
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (16, 3), (28, 1), (30, 3), (32, 3)])

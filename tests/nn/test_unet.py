@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from harness.data.columns import Texts
+from harness.data.fields import DataSpec, ImageField, TextField
 from harness.errors import NotApplicable
 from harness.nn.unet import FREQUENCIES, ConditionalUNet, time_embedding
-from harness.records import ImageSpec
 from harness_plugins.backbones import convnet
 
 CLASSES = tuple("0123456789")
@@ -16,7 +17,7 @@ CLASSES = tuple("0123456789")
 
 def unet(size: int = 8, channels: int = 1, condition: str = "", **spec: object) -> ConditionalUNet:
     torch.manual_seed(0)
-    data = ImageSpec(channels=channels, size=size, classes=CLASSES, **spec)
+    data = DataSpec(inputs=ImageField(channels=channels, size=size), classes=CLASSES, **spec)
     return ConditionalUNet(convnet.build(data, convnet.Config(width=8)), data, width=8, condition=condition).eval()
 
 
@@ -70,10 +71,10 @@ def test_guidance_is_linear_in_its_weight_and_0_is_the_plain_condition() -> None
 
 
 def test_captions_steer_it_and_the_order_of_words_does_not() -> None:
-    network = unet(condition="captions", captioned=True, vocabulary=("", "?", "red", "dot"), caption_words=3)
+    network = unet(condition="captions", captions=TextField(length=3).measured(Texts(("red dot",))))
     x, time = noisy(1), torch.rand(1)
     with torch.no_grad():
-        red_dot, dot_red, red = (network(x, time, torch.tensor([t])) for t in ([2, 3, 0], [3, 2, 0], [2, 0, 0]))
+        red_dot, dot_red, red = (network(x, time, torch.tensor([t])) for t in ([3, 2, 0], [2, 3, 0], [3, 0, 0]))
     torch.testing.assert_close(red_dot, dot_red)
     assert not torch.allclose(red_dot, red)
 

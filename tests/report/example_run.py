@@ -133,11 +133,11 @@ def _training(name: str, seed: int) -> TrainingResult:
     noise = _rng("curve", name, seed).normal(0, 0.02, len(images))
     loss = 0.3 + len(name) / 5 * np.exp(-images / 9000) + noise
     curve = tuple(
-        CurvePoint(images=int(i), seconds=seconds * i / images[-1], scalars={"loss": float(value)})
+        CurvePoint(examples=int(i), seconds=seconds * i / images[-1], scalars={"loss": float(value)})
         for i, value in zip(images, loss, strict=True)
     )
     return TrainingResult(
-        status="ok", seconds=seconds * (1 + seed / 20), steps=340, images=43_160, parameters=53_216,
+        status="ok", seconds=seconds * (1 + seed / 20), steps=340, examples=43_160, parameters=53_216,
         loss=float(loss[-1]), curve=curve,
     )  # fmt: skip
 

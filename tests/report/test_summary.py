@@ -9,9 +9,9 @@ import pytest
 from example_run import FAILED_CELL, METHODS, example_results
 from scipy import stats as reference
 
-from harness.frame import dataset_labels, joined, tidy_frame
 from harness.records import PluginRef
 from harness.report.entries import over_seeds
+from harness.report.frame import dataset_labels, joined, tidy_frame
 from harness.report.reading import reading
 from harness.report.series import differing_provenance, with_series
 from harness.report.summary import PANEL, comparisons, table

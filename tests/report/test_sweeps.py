@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from example_run import example_results
 
-from harness.frame import tidy_frame
 from harness.records import Budget, CellResult, PluginRef
 from harness.report.content import Run, gather
+from harness.report.frame import tidy_frame
 from harness.report.html import page
 from harness.report.markdown import markdown
 from harness.report.series import with_series

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from example_run import example_results
 
-from harness.frame import tidy_frame
+from harness.metrics.statistics import Estimate
 from harness.records import Budget, CellResult
 from harness.report.content import Run, gather
+from harness.report.frame import tidy_frame
 from harness.report.html import page
 from harness.report.markdown import markdown
 from harness.report.numbers import apart
 from harness.report.reading import reading
 from harness.report.series import with_series
 from harness.report.summary import Comparison, comparisons
-from harness.stats import Estimate
 
 
 def compare(results: list[CellResult]) -> Comparison:

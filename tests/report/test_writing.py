@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from harness.cli.report import report
 from harness.errors import RequestError
-from harness.frame import read_frame, tidy_frame
 from harness.records import Picture
 from harness.report import build, notebook_html, table, terminal_table
+from harness.report.frame import read_frame, tidy_frame
 from harness.report.pictures import HEADINGS
 from harness.store import RunFolder
 

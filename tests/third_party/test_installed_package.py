@@ -22,7 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("site")
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
     subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", target, source], check=True)
-    misspelt = "from harness.hookspecs import hookimpl\n@hookimpl\ndef harness_metod(): pass\n"
+    misspelt = "from harness.plugin.hookspecs import hookimpl\n@hookimpl\ndef harness_metod(): pass\n"
     for name, content in (("broken", "import no_such_package"), ("misspelt", misspelt), ("digits", "x = 1")):
         (target / f"stranger_{name}.py").write_text(content)
         info = target / f"stranger_{name}-0.1.dist-info"
@@ -87,7 +87,7 @@ def test_the_digest_of_a_strangers_plugin_covers_its_whole_package(site: Path, t
     folder = tmp_path / "site"
     shutil.copytree(site, folder)
     code = """
-from harness.fingerprint import source_digest
+from harness.registry.fingerprint import source_digest
 from harness.registry import METHOD_KINDS, Registry
 
 loaded = Registry().load("instance-contrast", METHOD_KINDS)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.hookspecs import hookimpl
+from harness.judging.subject import Subject
+from harness.plugin.hookspecs import hookimpl
+from harness.plugin.specs import EvaluationSpec, NoConfig
 from harness.records import ScoreSpec
-from harness.specs import EvaluationSpec, NoConfig
-from harness.subject import Subject
 
 
 def run(subject: Subject, config: NoConfig) -> Mapping[str, float]:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.data.batches import Batch
-from harness.hookspecs import hookimpl
+from harness.data.fields import DataSpec, ImageField
 from harness.nn.backbone import Backbone
-from harness.records import ImageSpec
-from harness.specs import MethodSpec
+from harness.plugin.hookspecs import hookimpl
+from harness.plugin.specs import MethodSpec
 from harness_contrast.terms import info_nce
 
 
@@ -29,7 +29,7 @@ class Config:
 
 
 class InstanceContrast(nn.Module):
-    def __init__(self, backbone: Backbone, data: ImageSpec, config: Config) -> None:
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
         self.backbone = backbone  # (B,C,H,W) -> (B,D)

@@ -1,0 +1,131 @@
+"""What a user sees while cells run: a live line per running cell on a terminal, a plain line per event in a log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from harness.plugin.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from harness.records import Cell, CellResult
+    from harness.registry import Registry
+
+
+@contextmanager
+def showing_progress(registry: Registry) -> Iterator[None]:
+    """Listen to the run's events for as long as it runs; on stderr, so that stdout stays for results."""
+    listener = _Live() if sys.stderr.isatty() else _Log()
+    registry.manager.register(listener, name="harness progress")
+    try:
+        yield
+    finally:
+        listener.close()
+        registry.manager.unregister(listener)
+
+
+class _Counter:
+    """How many cells ended. A cell whose timing waits for the machine ends a second time: that is no news."""
+
+    def __init__(self) -> None:
+        self.cells = 0
+        self.ended: set[str] = set()
+
+    def line(self, result: CellResult) -> str:
+        """What to print about a cell that ended, or nothing if that was said before."""
+        if result.key in self.ended:
+            return ""
+        self.ended.add(result.key)
+        return f"[{len(self.ended)}/{self.cells}] {result.cell.title}: {_summary(result)}"
+
+
+class _Log:
+    """One line when a cell ends, nothing in between."""
+
+    def __init__(self) -> None:
+        self.counter = _Counter()
+
+    @hookimpl
+    def harness_run_started(self, cells: int) -> None:
+        self.counter.cells = cells
+
+    @hookimpl
+    def harness_cell_finished(self, result: CellResult) -> None:
+        line = self.counter.line(result)
+        if line:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        return
+
+
+class _Live:
+    """A bar for the run and one for each running cell: stage, loss, examples/s, time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.counter = _Counter()
+        self.bars: dict[str, Any] = {}
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[news]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.progress.start()
+
+    @hookimpl
+    def harness_run_started(self, cells: int) -> None:
+        self.counter.cells = cells
+        self.run = self.progress.add_task("all cells", total=max(cells, 1), news="")
+
+    @hookimpl
+    def harness_cell_started(self, cell: Cell) -> None:
+        self.bars[str(cell)] = self.progress.add_task(cell.title, total=1.0, news="starting")
+
+    @hookimpl
+    def harness_scalars(self, cell: Cell, stage: str, done: float, scalars: Mapping[str, float]) -> None:
+        self.progress.update(self.bars[str(cell)], completed=done, news=_news(stage, scalars))
+
+    @hookimpl
+    def harness_cell_finished(self, cell: Cell, result: CellResult) -> None:
+        self.progress.remove_task(self.bars.pop(str(cell)))
+        line = self.counter.line(result)
+        if line:
+            self.progress.console.print(line, highlight=False, markup=False)
+        self.progress.update(self.run, completed=len(self.counter.ended))
+
+    def close(self) -> None:
+        self.progress.stop()
+
+
+def _news(stage: str, scalars: Mapping[str, float]) -> str:
+    """`training, epoch 3.2, loss 0.412, 5,120 examples/s`."""
+    parts = [stage]
+    if "epoch" in scalars:
+        parts.append(f"epoch {scalars['epoch']:.1f}")
+    if "loss" in scalars:
+        parts.append(f"loss {scalars['loss']:.4g}")
+    if "examples_per_second" in scalars:
+        parts.append(f"{scalars['examples_per_second']:,.0f} examples/s")
+    return ", ".join(parts)
+
+
+def _summary(result: CellResult) -> str:
+    """How a cell ended: `ok, trained in 3.1 s, linear-probe 0.942, knn 0.951`."""
+    if result.training.status != "ok":
+        return f"{result.training.status}, {result.training.reason}"
+    parts = [f"trained in {result.training.seconds:.1f} s"] if result.training.steps else ["ok"]
+    for evaluation in result.evaluations:
+        for score in evaluation.scores:
+            if score.primary and evaluation.target == str(result.cell.source) and score.unit == "fraction":
+                parts.append(f"{evaluation.evaluation} {score.value:.3f}")
+    parts += [f"{e.evaluation} FAILED: {e.reason}" for e in result.evaluations if e.status == "failed"]
+    return ", ".join(parts)

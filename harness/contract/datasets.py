@@ -1,0 +1,88 @@
+"""The contract of datasets, check by check: what their description says, their files are and their images show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness import loading
+from harness.contract.requirements import Broken, require, require_shape
+from harness.data.columns import column_of
+from harness.data.fields import PLURALS, DataSpec, ImageField, VideoField
+from harness.data.rows import RawData
+from harness.errors import NotApplicable
+from harness.plugin.specs import DatasetSpec
+
+
+@dataclass(frozen=True)
+class DatasetCase:
+    spec: DatasetSpec
+    config: Any
+    root: Path
+
+    @cached_property
+    def raw(self) -> RawData:
+        loading.check_present(self.spec, self.config, self.root)
+        return self.spec.load(self.config, self.root)
+
+    @property
+    def described(self) -> DataSpec:
+        return self.spec.describe(self.config, self.root)
+
+
+def describes_itself(case: DatasetCase) -> str:
+    described = case.described
+    require(isinstance(described, DataSpec), f"describe gave a {type(described).__name__}, expected a DataSpec")
+    inputs = described.inputs
+    if isinstance(inputs, (ImageField, VideoField)):
+        require(inputs.channels in (1, 3), f"it has {inputs.channels} channels, expected 1 or 3")
+        require(inputs.size > 0, f"its size is {inputs.size}, expected at least one pixel")
+    if isinstance(inputs, VideoField):
+        require(inputs.frames > 0, f"its clips have {inputs.frames} frames, expected at least one")
+    names = described.classes
+    require(len(set(names)) == len(names), "two of its classes have one name")
+    return f"{inputs.title}, {len(names)} classes"
+
+
+def files_are_there(case: DatasetCase) -> str:
+    files = case.spec.files(case.config, case.root)
+    require(bool(files), "files() is empty: without files there is no fingerprint")
+    require(len(set(files)) == len(files), "files() names a file twice")
+    loading.check_present(case.spec, case.config, case.root)
+    return f"{len(files)} files"
+
+
+def inputs_are_as_described(case: DatasetCase) -> str:
+    raw, things = case.raw, PLURALS[case.described.kind]
+    test = None if raw.test is None else raw.test.inputs
+    for what, inputs in ((things, raw.inputs), (f"test {things}", test), (f"unlabelled {things}", raw.unlabelled)):
+        if inputs is not None:
+            try:
+                case.described.inputs.check(column_of(inputs))
+            except ValueError as error:
+                raise Broken(f"{what} are {error}") from None
+    return f"{len(column_of(raw.inputs))} {things}"
+
+
+def labels_are_in_range(case: DatasetCase) -> str:
+    classes = len(case.described.classes)
+    if not classes:
+        require(case.raw.labels is None, "it has labels, but describe() names no classes")
+        raise NotApplicable("it has no labels")
+    pairs = [("labels", case.raw.inputs, case.raw.labels)]
+    if case.raw.test is not None:
+        pairs.append(("test labels", case.raw.test.inputs, case.raw.test.labels))
+    for what, inputs, labels in pairs:
+        if labels is None or labels.dtype != torch.int64:
+            raise Broken(f"{what} are not a torch.int64 tensor")
+        require_shape(what, labels, (len(column_of(inputs)),))
+        low, high = int(labels.min()), int(labels.max())
+        require(low >= 0 and high < classes, f"{what} run from {low} to {high}, expected 0 to {classes - 1}")
+    return ""
+
+
+CHECKS = (describes_itself, files_are_there, inputs_are_as_described, labels_are_in_range)

@@ -1,0 +1,134 @@
+"""The contract of plugins, as named checks: what `harness plugins check NAME` and the test suite run.
+
+    checks = check_plugin(registry.load("vae", METHOD_KINDS), registry, data_root())
+    assert not [check for check in checks if check.status == "failed"]
+
+A check is a small function of one case. It returns (a word of detail), raises Broken with what is wrong and what was
+expected, or raises NotApplicable where the contract asks for nothing. Methods are in `harness.contract.methods`,
+datasets in `harness.contract.datasets`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from harness.contract import backbones, datasets, evaluations
+from harness.contract.examples import small_datasets
+from harness.contract.methods import method_checks
+from harness.contract.requirements import Broken, require
+from harness.errors import DatasetMissing, HarnessError, NotApplicable
+from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec
+from harness.registry import METHOD_KINDS, LoadedPlugin, Registry
+from harness.registry.config import full_ref, resolve
+from harness.registry.installed import first_docstring_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """How one check of one plugin went."""
+
+    plugin: str
+    name: str
+    status: Literal["ok", "failed", "skipped"]
+    detail: str = ""
+
+
+def check_plugin(
+    loaded: LoadedPlugin, registry: Registry, root: Path, params: Mapping[str, Any] | None = None
+) -> list[Check]:
+    """Run every check that fits the plugin's kind, with these parameters and defaults for all others.
+
+    `registry` gives methods their backbone (convnet); `root` is where datasets lie.
+    """
+    with one_thread():
+        return _checked(loaded, registry, root, params or {})
+
+
+def _checked(loaded: LoadedPlugin, registry: Registry, root: Path, params: Mapping[str, Any]) -> list[Check]:
+    name = loaded.info.name
+    checks = [run_check(name, "documented", lambda: documented(loaded))]
+    needed = _required(loaded.spec.config, params)
+    if needed:
+        return [*checks, Check(plugin=name, name="config", status="skipped", detail=f"needs {', '.join(needed)}")]
+    checks.append(run_check(name, "config", lambda: config_survives_storage(loaded.spec.config, params, name)))
+    if checks[-1].status == "ok":
+        config = resolve(loaded.spec.config, params, name)
+        checks += [run_check(name, title, check) for title, check in _checks(loaded, config, registry, root)]
+    return checks
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Cells run on one thread by default; and small layers on a busy machine are many times as fast so."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run_check(plugin: str, name: str, check: Callable[[], str | None]) -> Check:
+    """Turn what a check returns or raises into a record."""
+    try:
+        return Check(plugin=plugin, name=name, status="ok", detail=check() or "")
+    except (NotApplicable, DatasetMissing) as reason:
+        return Check(plugin=plugin, name=name, status="skipped", detail=str(reason))
+    except (Broken, HarnessError) as error:
+        return Check(plugin=plugin, name=name, status="failed", detail=str(error))
+    except Exception as error:  # whatever a stranger's code raises is a finding, not a crash of the kit
+        detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Check(plugin=plugin, name=name, status="failed", detail=detail)
+
+
+def _checks(
+    loaded: LoadedPlugin, config: Any, registry: Registry, root: Path
+) -> Iterator[tuple[str, Callable[[], str | None]]]:
+    spec = loaded.spec
+    if loaded.info.kind in METHOD_KINDS:
+        backbone = registry.load("convnet", ("backbone",)).spec if spec.uses_backbone else None
+        for data in small_datasets():
+            yield from method_checks(spec, config, data, backbone)
+    elif isinstance(spec, BackboneSpec):
+        for data in small_datasets():
+            case = backbones.BackboneCase(spec, config, data)
+            yield from ((f"{check.__name__} [{data.title}]", _bound(check, case)) for check in backbones.CHECKS)
+    elif isinstance(spec, DatasetSpec):
+        dataset = datasets.DatasetCase(spec, config, root)
+        yield from ((check.__name__, _bound(check, dataset)) for check in datasets.CHECKS)
+    elif isinstance(spec, EvaluationSpec):
+        yield from ((check.__name__, _bound(check, spec)) for check in evaluations.CHECKS)
+
+
+def _bound(check: Callable[[Any], str | None], case: Any) -> Callable[[], str | None]:
+    return lambda: check(case)
+
+
+def documented(loaded: LoadedPlugin) -> str:
+    """A module docstring says what it is; the spec says where it comes from."""
+    line = first_docstring_line(loaded.file)
+    require(bool(line), f"{loaded.file.name} has no docstring: open it with one line that says what the plugin is")
+    require(bool(loaded.spec.source), "the spec's source is empty: name the paper, or 'own work'")
+    return ""
+
+
+def config_survives_storage(config_class: type, params: Mapping[str, Any], owner: str) -> str:
+    """A plan stores every parameter as JSON; read back, it must be the same config."""
+    require(config_class.__dataclass_params__.frozen, "the config can be changed: use @dataclass(frozen=True)")  # type: ignore[attr-defined]
+    config: Any = resolve(config_class, params, owner)
+    ref = full_ref(owner, config)
+    again: Any = resolve(config_class, json.loads(json.dumps(ref.params)), owner)
+    require(again == config, f"the config is {again} after it was stored as JSON, expected {config}")
+    return str(ref)
+
+
+def _required(config_class: type, params: Mapping[str, Any]) -> list[str]:
+    without = [f for f in fields(config_class) if f.default is MISSING and f.default_factory is MISSING and f.init]
+    return [field.name for field in without if field.name not in params]

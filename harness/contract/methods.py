@@ -1,0 +1,397 @@
+"""The contract of methods, check by check. See `harness.contract.kit`, which runs them.
+
+B images, C channels, H=W pixels, D features, K classes or answers, M questions, P interpolation steps.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import isfinite
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.contract.examples import SmallImages
+from harness.contract.requirements import require, require_finite, require_same_alone, require_shape
+from harness.data.batches import Batch
+from harness.data.images import to_float
+from harness.errors import NotApplicable
+from harness.plugin.capabilities import capabilities_of
+from harness.plugin.specs import BackboneSpec, MethodSpec
+from harness.records import Information, TrainConfig
+from harness.seeding import derived_generator, seed_everything
+from harness.trainer import Optimisation
+
+STEPS = 20  # of AdamW on one batch
+STEPS_TO_COMPARE = 3  # after which two trainings must agree in every bit
+SLACK = 1e-4  # that a pixel may lie outside [0,1]
+
+
+@dataclass(frozen=True)
+class MethodCase:
+    """A method on one small dataset."""
+
+    spec: MethodSpec
+    config: Any
+    data: SmallImages
+    backbone: BackboneSpec | None
+
+    def build(self, seed: int = 0) -> Any:
+        """A fresh method; all its randomness comes from `seed`."""
+        encoder = None
+        if self.backbone is not None:
+            seed_everything(seed, "initialisation", "backbone")
+            encoder = self.backbone.build(self.data.spec, self.backbone.config())
+        seed_everything(seed, "initialisation", self.spec.name)
+        return self.spec.build(encoder, self.data.spec, self.config)
+
+    def batch(self) -> Batch:
+        """The one batch, with what the spec says that is used beside images."""
+        return self.data.batch(self.spec.uses_with(self.config))
+
+    def train(self, method: nn.Module, steps: int) -> list[float]:
+        """The losses of some optimiser steps on the one batch, with the same random draws in every step."""
+        optimisation = Optimisation(method.train(), TrainConfig(**{**self.spec.recipe, "warmup": 0.0}), "fp32")
+        losses = []
+        for _ in range(steps):
+            seed_everything(0, "augmentation")
+            losses.append(float(optimisation.step(self.batch())))
+        return losses
+
+    @cached_property
+    def trained(self) -> Any:
+        """Trained for a few steps, or fitted, then frozen: what evaluations would get. Not to be changed."""
+        method = self.build()
+        able = capabilities_of(method)
+        if able & {"loss", "turns"}:
+            self.train(method, STEPS_TO_COMPARE)
+        elif "fit" in able:
+            method.fit(self.data.images)
+        return method.eval().requires_grad_(False)
+
+    def able(self, capability: str) -> Any:
+        """The trained method. Raises NotApplicable if it lacks the capability."""
+        if capability not in capabilities_of(self.trained):
+            raise NotApplicable(f"it has no {capability}()")
+        return self.trained
+
+
+def method_checks(
+    spec: MethodSpec, config: Any, data: SmallImages, backbone: BackboneSpec | None
+) -> Iterator[tuple[str, Callable[[], str | None]]]:
+    """Every check by name; only the first one where the method says that it does not apply to such data."""
+    case = MethodCase(spec, config, data, backbone)
+    applies = True
+
+    def builds() -> str | None:
+        nonlocal applies
+        applies = False
+        detail = can_be_built(case)
+        applies = True
+        return detail
+
+    yield f"can_be_built [{data.title}]", builds
+    for check in CHECKS:
+        if applies:
+            yield f"{check.__name__} [{data.title}]", (lambda check=check: check(case))  # type: ignore[misc]
+
+
+def can_be_built(case: MethodCase) -> str:
+    method = case.build()
+    require(isinstance(method, nn.Module), f"build gave a {type(method).__name__}, expected an nn.Module")
+    able = capabilities_of(method)
+    require("encode" in able, "it has no encode(): without a representation there is nothing to judge")
+    ways = able & {"loss", "turns", "fit"}
+    require(len(ways) <= 1, f"it has {' and '.join(sorted(ways))}: choose one way to learn")
+    return ", ".join(sorted(able))
+
+
+def loss_is_a_finite_scalar(case: MethodCase) -> str:
+    method = case.build().train()
+    losses = _losses(method, case.batch())
+    for name, loss in losses:
+        require_shape(f"the loss {name}".rstrip(), loss, ())
+        require_finite(f"the loss {name}".rstrip(), loss)
+    return ", ".join(f"{name} {loss.item():.3g}".strip() for name, loss in losses)
+
+
+def gradients_reach_the_backbone(case: MethodCase) -> str:
+    if case.backbone is None:
+        raise NotApplicable("it uses no backbone")
+    method = case.build().train()
+    encoder = method.get_submodule("backbone") if hasattr(method, "backbone") else method
+    total = torch.stack([loss for _, loss in _losses(method, case.batch())]).sum()
+    total.backward()
+    weights = [(name, weight.grad) for name, weight in encoder.named_parameters() if weight.requires_grad]
+    require(bool(weights), "all weights of the backbone are frozen")
+    without = [name for name, gradient in weights if gradient is None]
+    require(not without, f"no gradient reaches {', '.join(without[:3])} of the backbone")
+    require(any(bool(gradient.any()) for _, gradient in weights), "all gradients of the backbone are zero")
+    return ""
+
+
+def steps_lower_the_loss(case: MethodCase) -> str:
+    method = case.build()
+    if "turns" in capabilities_of(method):
+        raise NotApplicable("its networks learn against each other")
+    _needs_loss(method)
+    losses = case.train(method, STEPS)
+    require(all(isfinite(loss) for loss in losses), f"the loss diverges within {STEPS} steps")
+    require(
+        losses[-1] < losses[0], f"{STEPS} steps on one batch take the loss from {losses[0]:.4g} to {losses[-1]:.4g}"
+    )
+    return f"{losses[0]:.3g} to {losses[-1]:.3g}"
+
+
+def sees_what_it_says_alone(case: MethodCase) -> str:
+    """A method whose spec says nothing of labels, captions or counterparts must not even look at them."""
+    uses = case.spec.uses_with(case.config)
+    names: tuple[Information, ...] = ("labels", "captions", "counterparts")
+    for name in names:
+        if name in uses or (name == "counterparts" and "unpaired" in uses):
+            continue
+        totals = []
+        for seen in (uses, (*uses, name)):
+            method = case.build().train()
+            seed_everything(0, "augmentation")
+            totals.append([loss.item() for _, loss in _losses(method, case.data.batch(seen))])
+        require(totals[0] == totals[1], f"its loss changes when the batch carries {name}: name them in its spec's uses")
+    return ", ".join(["images", *uses])
+
+
+def training_is_reproducible(case: MethodCase) -> str:
+    """The same seed gives the same weights and the same losses, bit for bit."""
+    runs = []
+    for _ in range(2):
+        method = case.build()
+        able = capabilities_of(method)
+        losses = case.train(method, STEPS_TO_COMPARE) if able & {"loss", "turns"} else []
+        if "fit" in able:
+            method.fit(case.data.images)
+        runs.append((losses, method.state_dict()))
+    (first, weights), (second, others) = runs
+    require(first == second, f"two trainings with one seed give the losses {first} and {second}")
+    different = [name for name in weights if not torch.equal(weights[name], others[name])]
+    require(not different, f"two trainings with one seed differ in {', '.join(different[:3])}")
+    return ""
+
+
+def encodes_images(case: MethodCase) -> str:
+    method = case.able("encode")
+    inputs = case.data.inputs
+    codes = method.encode(inputs)
+    require(codes.ndim == 2 and len(codes) == len(inputs), f"encode() returned {tuple(codes.shape)}, expected (B, D)")
+    require(codes.is_floating_point(), f"encode() returned {codes.dtype}, expected floats")
+    require_finite("encode()", codes)
+    require(float(codes.std(0).max()) > 1e-6, "encode() gives every image the same representation")
+    require_same_alone("encode()", method.encode, inputs)
+    return f"D={codes.shape[1]}"
+
+
+def encoding_survives_saving(case: MethodCase) -> str:
+    """Weights go through safetensors into a method that was built with another seed; and a deep copy is a copy."""
+    from safetensors.torch import load_model, save_model
+
+    codes = case.able("encode").encode(case.data.inputs)
+    twin = copy.deepcopy(case.trained).encode(case.data.inputs)
+    require(torch.equal(codes, twin), "a deep copy encodes differently: keep all state in the module")
+    if not case.trained.state_dict():
+        raise NotApplicable("it has no weights")
+    other = case.build(seed=1).eval()
+    with TemporaryDirectory() as folder:
+        save_model(case.trained, str(Path(folder) / "method.safetensors"))
+        load_model(other, str(Path(folder) / "method.safetensors"))
+    with torch.no_grad():
+        again = other.encode(case.data.inputs)
+    require(torch.equal(codes, again), "encode() differs after saving: register all state as parameters or buffers")
+    return ""
+
+
+def reconstructs_images(case: MethodCase) -> str:
+    method = case.able("reconstruct")
+    _require_images("reconstruct()", method.reconstruct(case.data.inputs), case.data.inputs.shape)
+    bits = method.code_bits()
+    require(isfinite(bits) and bits > 0, f"code_bits() is {bits}, expected the bits of one image's code")
+    return f"{bits:g} bits"
+
+
+def samples_from_its_generator_alone(case: MethodCase) -> str:
+    method = case.able("sample")
+    if not callable(getattr(method, "sample", None)):
+        raise NotApplicable("it samples on request")
+    _require_seeded_images("sample()", lambda generator: method.sample(5, generator), (5, *case.data.spec.inputs.shape))
+    return ""
+
+
+def samples_what_is_asked_for(case: MethodCase) -> str:
+    method = case.able("sample_as")
+    uses = case.spec.uses_with(case.config)
+    require(method.condition in uses, f"its condition is '{method.condition}', but its spec uses {', '.join(uses)}")
+    asked = getattr(case.data, method.condition)[:5]
+    shape = (5, *case.data.spec.inputs.shape)
+    _require_seeded_images("sample_as()", lambda generator: method.sample_as(asked, generator), shape)
+    others = getattr(case.data, method.condition)[1:6]
+    same = [method.sample_as(each, derived_generator(0, "contract samples")) for each in (asked, others)]
+    require(not torch.equal(*same), f"sample_as() gives the same images whatever {method.condition} it is asked for")
+    return method.condition
+
+
+def decodes_its_codes(case: MethodCase) -> str:
+    method = case.able("code")
+    inputs = case.data.inputs
+    codes = method.code(inputs)
+    require(codes.ndim == 2 and len(codes) == len(inputs), f"code() returned {tuple(codes.shape)}, expected (B, L)")
+    require_finite("code()", codes)
+    images = case.able("decode").decode(codes)
+    _require_images("decode()", images, inputs.shape)
+    if "reconstruct" in capabilities_of(method):
+        gap = float((images - method.reconstruct(inputs)).abs().max())
+        require(gap < 1e-3, f"decode(code(x)) is {gap:.2g} away from reconstruct(x)")
+    return f"L={codes.shape[1]}"
+
+
+def translates_images(case: MethodCase) -> str:
+    method = case.able("translate")
+    counterparts = to_float(case.data.counterparts)
+    _require_images("translate()", method.translate(counterparts), counterparts.shape)
+    require_same_alone("translate()", method.translate, counterparts)
+    if "translate_back" in capabilities_of(method):
+        _require_images("translate_back()", method.translate_back(case.data.inputs), counterparts.shape)
+    return ""
+
+
+def stylises_images(case: MethodCase) -> str:
+    method = case.able("stylise")
+    content, style = case.data.inputs[:8], case.data.inputs[8:16]
+    images = method.stylise(content, style)
+    _require_images("stylise()", images, content.shape)
+    require(not torch.equal(images, method.stylise(content, content)), "stylise() takes no notice of the style")
+    return ""
+
+
+def bounds_the_likelihood(case: MethodCase) -> str:
+    method = case.able("log_likelihood_bound")
+    seed_everything(0, "contract bound")
+    bounds = method.log_likelihood_bound(case.data.inputs, 4)
+    require_shape("log_likelihood_bound()", bounds, (len(case.data.inputs),))
+    require_finite("log_likelihood_bound()", bounds)
+    return f"{float(bounds.mean()):.4g} nats"
+
+
+def shows_its_process(case: MethodCase) -> str:
+    method = case.able("forward_process")
+    forward = method.forward_process(case.data.inputs[:3], 4, derived_generator(0, "contract process"))
+    _require_images("forward_process()", forward, (3, 4, *case.data.spec.inputs.shape))
+    gap = float((forward[:, 0] - case.data.inputs[:3]).abs().max())
+    require(gap < 0.1, f"forward_process() starts {gap:.2g} away from the image")
+    backward = case.able("reverse_process").reverse_process(3, 4, derived_generator(0, "contract process"))
+    _require_images("reverse_process()", backward, (3, 4, *case.data.spec.inputs.shape))
+    return ""
+
+
+def is_read_where_it_says(case: MethodCase) -> str:
+    method = case.able("read")
+    names = method.readouts()
+    require(len(names) == len(set(names)) > 0, f"readouts() gave {names}, expected different names")
+    for name in names:
+        values = method.read(case.data.inputs, name)
+        require(values.ndim == 2, f"read(..., '{name}') returned {tuple(values.shape)}, expected (B, D)")
+        require_finite(f"read(..., '{name}')", values)
+        require_same_alone(f"read(..., '{name}')", partial(method.read, readout=name), case.data.inputs)
+    same = torch.equal(method.read(case.data.inputs, names[0]), method.encode(case.data.inputs))
+    require(same, f"encode() differs from the first readout, '{names[0]}'")
+    return ", ".join(names)
+
+
+def interpolates_between_reconstructions(case: MethodCase) -> str:
+    method = case.able("interpolate")
+    start, end = case.data.inputs[:3], case.data.inputs[3:6]
+    path = method.interpolate(start, end, 4)
+    _require_images("interpolate()", path, (3, 4, *case.data.spec.inputs.shape))
+    if "reconstruct" in capabilities_of(method):
+        for name, images, index in (("start", start, 0), ("end", end, -1)):
+            gap = float((path[:, index] - method.reconstruct(images)).abs().max())
+            require(gap < 1e-3, f"the {name} of interpolate() is {gap:.2g} away from its reconstruction")
+    return ""
+
+
+def predicts_classes(case: MethodCase) -> str:
+    method = case.able("predict")
+    logits = method.predict(case.data.inputs)
+    require_shape("predict()", logits, (len(case.data.inputs), len(case.data.spec.classes)))
+    require_finite("predict()", logits)
+    require_same_alone("predict()", method.predict, case.data.inputs)
+    return ""
+
+
+def poses_its_pretext_task(case: MethodCase) -> str:
+    logits, answers = case.able("solve").solve(case.batch())
+    require(logits.ndim == 2, f"solve() returned logits {tuple(logits.shape)}, expected (M, K)")
+    require_shape("solve()'s targets", answers, (len(logits),))
+    require(answers.dtype == torch.int64, f"solve() returned {answers.dtype} targets, expected torch.int64")
+    low, high = int(answers.min()), int(answers.max())
+    require(
+        low >= 0 and high < logits.shape[1], f"solve()'s targets run from {low} to {high} for {logits.shape[1]} answers"
+    )
+    require_finite("solve()", logits)
+    return f"{logits.shape[1]} answers"
+
+
+CHECKS = (
+    loss_is_a_finite_scalar,
+    gradients_reach_the_backbone,
+    steps_lower_the_loss,
+    sees_what_it_says_alone,
+    training_is_reproducible,
+    encodes_images,
+    encoding_survives_saving,
+    reconstructs_images,
+    is_read_where_it_says,
+    decodes_its_codes,
+    samples_from_its_generator_alone,
+    samples_what_is_asked_for,
+    translates_images,
+    stylises_images,
+    bounds_the_likelihood,
+    shows_its_process,
+    interpolates_between_reconstructions,
+    predicts_classes,
+    poses_its_pretext_task,
+)
+
+
+def _losses(method: Any, batch: Batch) -> list[tuple[str, Tensor]]:
+    """Every loss of one step, before any weight moves."""
+    if "turns" in capabilities_of(method):
+        return list(method.turns(batch))
+    _needs_loss(method)
+    return [("", method.loss(batch))]
+
+
+def _needs_loss(method: nn.Module) -> None:
+    if not capabilities_of(method) & {"loss", "turns"}:
+        raise NotApplicable("it is not trained by gradients")
+
+
+def _require_images(what: str, images: Tensor, shape: tuple[int, ...]) -> None:
+    require_shape(what, images, shape)
+    require_finite(what, images)
+    low, high = float(images.min()), float(images.max())
+    require(low >= -SLACK and high <= 1 + SLACK, f"{what} returned values from {low:.3g} to {high:.3g}, expected [0,1]")
+
+
+def _require_seeded_images(what: str, draw: Callable[[torch.Generator], Tensor], shape: tuple[int, ...]) -> None:
+    """Images in [0,1] that depend on the generator, and on nothing else."""
+    drawn = []
+    for seed, unrelated in ((0, 0), (0, 1), (1, 1)):
+        torch.manual_seed(unrelated)  # the global generator must not matter
+        drawn.append(draw(derived_generator(seed, "contract samples")))
+    _require_images(what, drawn[0], shape)
+    require(torch.equal(drawn[0], drawn[1]), f"{what} depends on more than the generator that it is given")
+    require(not torch.equal(drawn[1], drawn[2]), f"{what} gives the same images whatever its generator")

@@ -1,0 +1,1 @@
+"""What evaluations share once there is a trained method to judge: its features, samples and pictures."""

@@ -1,0 +1,239 @@
+"""The in-domain feature space: that of a small classifier of the target's own classes.
+
+It is trained once per dataset from all labels outside the test split, and kept on the disk. Which cell trains it makes
+no difference: the images are put into an order of their own, the seed is fixed, and training runs on one CPU thread.
+Distances are comparable within one extractor only, so each number names it by a hash of its weights.
+
+N images, C channels, H=W pixels, F features, K classes; c maps of h=w places in one of the convolutions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.data.cache import write_atomically
+from harness.data.columns import InMemory, concatenated
+from harness.data.images import channel_statistics, to_float
+from harness.data.rows import Rows
+from harness.errors import NotApplicable
+from harness.judging.extractor import INFERENCE_BATCH, Extractor
+from harness.judging.subject import Subject
+
+RECIPE = 1  # raise it whenever the network or its training changes: kept classifiers are then trained anew
+FEATURES = 64  # F: with more, a Fréchet distance at a few thousand images is mostly bias
+BATCH = 128  # images per training step
+EPOCHS = 14
+FEWEST, MOST = 20_000, 150_000  # images seen in training, whatever the dataset's size
+LEARNING_RATE = 4e-3
+SCALED_BY = 10_000  # training images that set the scale of the features, the first in the extractor's own order
+ACCURACY = "test accuracy"  # beside the weights, in the kept file
+
+
+def in_domain_extractor(subject: Subject) -> Extractor:
+    """The classifier of the subject's target: from the disk, or trained now if this is the first time.
+
+    Raises NotApplicable where the target has no labels. Cells that ask for it at once train it once: the others wait.
+    """
+    target = subject.target
+    if target.train.labels is None or target.validation.labels is None or target.test.labels is None:
+        raise NotApplicable(
+            f"{target.name} has no labels to train a feature extractor with: "
+            "take a target with labels, or the Inception network (fid[extractor=inception])"
+        )
+    labelled = Rows(
+        inputs=concatenated([target.train.inputs, target.validation.inputs]),
+        labels=torch.cat([target.train.labels, target.validation.labels]),
+    )
+    folder = subject.cache / "extractors"
+    return kept_extractor(labelled, target.test, len(target.spec.classes), folder, subject.device)
+
+
+def kept_extractor(labelled: Rows, test: Rows, classes: int, folder: Path, device: torch.device) -> Extractor:
+    """`in_domain_extractor` for splits with labels: load `folder/<key>.safetensors`, or train and write it."""
+    from filelock import FileLock
+    from safetensors.torch import load_file
+
+    ordered, tested = in_own_order(labelled), in_own_order(test)
+    key = _content_key(ordered, tested, classes)
+    file = folder / f"{key}.safetensors"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{key}.lock"):
+        if not file.is_file():
+            _write(train_classifier(ordered, classes), tested, file)
+    weights = load_file(file)
+    accuracy = float(weights.pop(ACCURACY))
+    classifier = Classifier(tuple(labelled.values.shape[1:]), classes)
+    classifier.load_state_dict(weights)
+    classifier.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+    return Extractor(
+        name="in-domain classifier",
+        fingerprint=weights_hash(weights),
+        dim=FEATURES,
+        embed=lambda images: classifier.features(to_float(images)),
+        device=device,
+        accuracy=accuracy,
+        classify=lambda images: classifier(to_float(images)),
+        convolve=lambda images: classifier.convolutions(to_float(images)),
+    )
+
+
+class Classifier(nn.Module):
+    """Strided 3x3 convolutions down to at most 10x10 pixels, a 4x4 maximum pool, F features and a linear head."""
+
+    mean: Tensor
+    std: Tensor
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        channels, size = shape[0], shape[-1]
+        stride = 1 if size <= 16 else 2 if size <= 32 else 4
+        size, width = ceil(size / stride), 24
+        layers = [_convolution(channels, width, stride)]  # (N,24,H/stride,W/stride)
+        while size > 10:
+            wider = min(2 * width, 64)
+            layers.append(_convolution(width, wider, 2))
+            size, width = ceil(size / 2), wider
+        layers.append(_convolution(width, 64, 1))
+        self.trunk = nn.Sequential(*layers)  # (N,C,H,W) -> (N,64,h,w), h <= 10
+        self.pool = nn.AdaptiveMaxPool2d(4)  # (N,64,4,4)
+        self.penultimate = nn.Linear(64 * 4 * 4, FEATURES)
+        self.head = nn.Linear(FEATURES, classes)
+        self.register_buffer("mean", torch.full((1, channels, 1, 1), 0.5))
+        self.register_buffer("std", torch.full((1, channels, 1, 1), 0.5))
+        self.register_buffer("centre", torch.zeros(FEATURES))
+        self.register_buffer("scale", torch.ones(()))
+
+    def standardised(self, images: Tensor) -> Tensor:
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)  # (N,C,H,W)
+
+    def hidden(self, images: Tensor) -> Tensor:
+        """(N,C,H,W) in [0,1] -> (N,F), before the ReLU: nearer to the Gaussian that a Fréchet distance assumes."""
+        return self.penultimate(self.pool(self.trunk(self.standardised(images))).flatten(1))
+
+    def convolutions(self, images: Tensor) -> list[Tensor]:
+        """(N,C,H,W) in [0,1] -> the maps (N,c,h,w) after each convolution's ReLU, first to last."""
+        maps = [self.standardised(images)]
+        for layer in self.trunk:
+            maps.append(layer(maps[-1]))
+        return maps[1:]
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N,C,H,W) in [0,1] -> (N,F), shifted and scaled by one factor: mean 0 and total variance F in training."""
+        return (self.hidden(images) - self.centre) / self.scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(F.relu(self.hidden(images)))  # (N,K)
+
+    def set_scale(self, images: Tensor) -> None:
+        """Let `features` of these uint8 images (N,C,H,W) have mean 0 and total variance F."""
+        with torch.no_grad():
+            hidden = torch.cat([self.hidden(to_float(part)) for part in images.split(INFERENCE_BATCH)]).double()
+        self.centre.copy_(hidden.mean(0))
+        self.scale.copy_(hidden.var(0).mean().sqrt().clamp_min(1e-6))
+
+
+def _convolution(channels: int, width: int, stride: int) -> nn.Sequential:
+    kernel = 5 if stride == 4 else 3
+    layer = nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(width), nn.ReLU())
+
+
+def train_classifier(split: Rows, classes: int, *, seed: int = 0) -> Classifier:
+    """A classifier of `split`, trained by AdamW with one learning-rate cycle: the same weights whoever calls."""
+    assert split.labels is not None
+    with _one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        classifier = Classifier(tuple(split.values.shape[1:]), classes).to(memory_format=torch.channels_last)
+        for buffer, values in zip((classifier.mean, classifier.std), channel_statistics(split.values), strict=True):
+            buffer.copy_(torch.tensor(values).view_as(buffer))
+        seen = min(max(EPOCHS * len(split), FEWEST), MOST)
+        order = torch.cat([torch.randperm(len(split)) for _ in range(ceil(seen / len(split)))])[:seen]
+        steps = order.split(BATCH)[: max(1, seen // BATCH)]
+        optimiser = torch.optim.AdamW(classifier.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=len(steps))
+        for index in steps:
+            loss = F.cross_entropy(classifier(to_float(split.values[index])), split.labels[index])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+        classifier.eval().requires_grad_(False).set_scale(split.values[:SCALED_BY])
+    return classifier
+
+
+def accuracy_of(classifier: Classifier, split: Rows) -> float:
+    """The fraction of a labelled split that is classified rightly."""
+    assert split.labels is not None
+    with torch.no_grad():
+        answers = [classifier(to_float(part)).argmax(1) for part in split.values.split(INFERENCE_BATCH)]
+    return float((torch.cat(answers) == split.labels).double().mean())
+
+
+def _write(classifier: Classifier, test: Rows, file: Path) -> None:
+    """Keep weights and test accuracy in one file; a reader sees all of it or nothing."""
+    from safetensors.torch import save
+
+    with _one_thread():
+        accuracy = torch.tensor(accuracy_of(classifier, test), dtype=torch.float64)
+    weights = {name: value.contiguous() for name, value in classifier.state_dict().items()}
+    content = save({**weights, ACCURACY: accuracy})
+    write_atomically(file, lambda out: out.write(content))
+
+
+def weights_hash(weights: dict[str, Tensor]) -> str:
+    """Six hexadecimal digits: BLAKE2b of names and values."""
+    digest = hashlib.blake2b(digest_size=3)
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+# One order, one key, one thread: why every cell gets the same classifier. ---------------------------------------------
+
+
+def in_own_order(split: Rows) -> Rows:
+    """The same images, in an order that depends on their content alone: seeds cut train and validation differently."""
+    assert split.labels is not None
+    by_label = torch.argsort(split.labels, stable=True)  # settles the order of equal images with different labels
+    index = by_label[torch.argsort(_image_keys(split.values[by_label]), stable=True)]
+    return Rows(inputs=InMemory(split.values[index]), labels=split.labels[index])
+
+
+def _image_keys(images: Tensor) -> Tensor:
+    """A 64-bit hash of each image: (N,C,H,W) uint8 -> (N,) int64, the sum of its bytes times random odd numbers."""
+    pixels = images[0].numel()
+    generator = torch.Generator().manual_seed(RECIPE)
+    factors = torch.randint(-(2**62), 2**62, (pixels,), generator=generator) * 2 + 1
+    return torch.cat([(part.flatten(1).long() * factors).sum(1) for part in images.split(4096)])
+
+
+def _content_key(labelled: Rows, test: Rows, classes: int) -> str:
+    """16 hexadecimal digits for everything that the kept file depends on."""
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(f"{RECIPE} {classes} {torch.__version__}".encode())
+    for split in (labelled, test):
+        assert split.labels is not None
+        digest.update(str(tuple(split.values.shape)).encode())
+        digest.update(_image_keys(split.values).numpy().tobytes() + split.labels.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The number of threads orders floating-point sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

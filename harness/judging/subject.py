@@ -1,0 +1,264 @@
+"""What an evaluation gets to judge: a frozen method, a target, and everything that is shared between evaluations.
+
+N images, C channels, H=W pixels, D features.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.data.batches import Batch, batch_of
+from harness.data.columns import Column, blocks, column_of
+from harness.data.images import to_uint8
+from harness.data.rows import Dataset, Rows, condition_of, joined
+from harness.errors import NotApplicable, TrainingFailed
+from harness.judging.readouts import Readout, choose_readout
+from harness.plugin.capabilities import capabilities_of
+from harness.precision import autocast
+from harness.records import Cell, Picture, SplitName
+from harness.seeding import derived_generator
+from harness.trainer import Optimisation
+
+ENCODING_BATCH = 512
+SAMPLED = 256  # images drawn at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """Images of a method, and the rows whose labels or captions were asked for, if any."""
+
+    images: Tensor  # uint8 (N,C,H,W) on the CPU
+    asked: Rows | None = None
+
+
+class Subject:
+    """One trained method on one target. Representations are extracted once per split and shared by all evaluations."""
+
+    def __init__(
+        self,
+        *,
+        method: nn.Module,
+        cell: Cell,
+        source: Dataset,
+        learned_from: Rows,
+        target: Dataset,
+        artifacts: Path,
+        cache: Path,
+        fingerprint: str,
+    ) -> None:
+        self.method: Any = method.eval().requires_grad_(False)  # a module with methods of harness.plugin.capabilities
+        self.cell = cell
+        self.spec = source.spec  # what the method was built for
+        self.source = source
+        self.learned_from = learned_from  # rows of the source, with what the method saw of them and nothing else
+        self.target = target  # already of the source's size and channels
+        self.device = torch.device(cell.device)
+        self.cache = cache  # a folder for what may be kept between runs, e.g. feature extractors
+        self.target_fingerprint = fingerprint
+        self.pictures: list[Picture] = []
+        self._artifacts = artifacts
+        self._features: dict[SplitName, Tensor] = {}
+        self._samples: list[Sampled] = []
+        self._sampling = derived_generator(cell.seed, "evaluation", source.name, "samples")
+
+    def begin(self, artifacts: Path) -> None:
+        """Start an evaluation: its pictures go to a folder of its own."""
+        self.pictures = []
+        self._artifacts = artifacts
+
+    def has(self, capability: str) -> bool:
+        """Can the method do this? See harness.plugin.capabilities."""
+        return capability in capabilities_of(self.method)
+
+    def inputs(self, split: SplitName) -> Column:
+        """The inputs of a split as a column, which may be in files: walk it in blocks, or take some of its rows."""
+        return self.target.split(split).inputs
+
+    def images(self, split: SplitName) -> Tensor:
+        """All inputs of a split as they are kept, uint8 (N,C,H,W), on the CPU."""
+        return self.target.split(split).values
+
+    def labels(self, split: SplitName) -> Tensor:
+        """int64 (N,) on the CPU. Raises NotApplicable where the target has no labels."""
+        labels = self.target.split(split).labels
+        if labels is None:
+            raise NotApplicable(f"{self.target.name} has no labels")
+        return labels
+
+    def features(self, split: SplitName) -> Tensor:
+        """The frozen representation of a split: float32 (N,D) on the CPU. Raises TrainingFailed when it is unusable."""
+        if split not in self._features:
+            features = self.batched(self.encode, self.inputs(split))
+            _check_features(features, len(self.inputs(split)))
+            self._features[split] = features
+        return self._features[split]
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The representation (B,D) of images (B,C,H,W) in [0,1] on the device, from the readout that was chosen."""
+        if self.readout.name:
+            return self.method.read(images, self.readout.name)
+        return self.method.encode(images)
+
+    @cached_property
+    def readout(self) -> Readout:
+        """Where the representation is read: chosen on the validation split, if the method and the target allow it."""
+        if not self.has("read") or self.target.train.labels is None:
+            return Readout()
+        return choose_readout(
+            self.method.readouts(),
+            lambda inputs, name: self.batched(lambda part: self.method.read(part, name), inputs),
+            self.target.train,
+            self.target.validation,
+            self.generator("readout rows"),
+        )
+
+    @property
+    def note(self) -> str:
+        """What a reader of any score of this subject has to know."""
+        chosen = self.__dict__.get("readout")  # only if something asked for it
+        return "; ".join(text for text in (self.target.note, chosen.note if chosen else "") if text)
+
+    def batched(self, function: Callable[[Tensor], Tensor], inputs: Tensor | Column) -> Tensor:
+        """Apply `function` to inputs as networks see them, on the device; float32 results (N,...) on the CPU.
+
+        inputs: as they are kept, uint8 (N,C,H,W) for images, in a tensor or a column.
+        """
+        parts = []
+        with torch.no_grad(), autocast(self.device, self.cell.precision):
+            for part in blocks(column_of(inputs), ENCODING_BATCH):
+                parts.append(function(self.spec.inputs.ready(part.to(self.device))).float().cpu())
+        return torch.cat(parts)
+
+    def sampled(self, n: int) -> Sampled:
+        """n new images, the first of a sequence that all evaluations share.
+
+        Where the method samples on request, it is asked for the labels or captions of training rows, drawn with
+        replacement, so that the mix is that of the source. Raises TrainingFailed if what comes is no image.
+        """
+        while sum(len(part.images) for part in self._samples) < n:
+            rows = None
+            if self.has("sample_as"):
+                index = torch.randint(len(self.source.train), (SAMPLED,), generator=self._sampling)
+                rows = self.source.train.rows(index)
+            images = self.sampled_as(rows, self._sampling) if rows else self._drawn(SAMPLED, self._sampling)
+            self._samples.append(Sampled(images=images, asked=rows))
+        images = torch.cat([part.images for part in self._samples])[:n]
+        asked = [part.asked for part in self._samples if part.asked is not None]
+        return Sampled(images=images, asked=joined(asked).rows(torch.arange(n)) if asked else None)
+
+    def sampled_as(self, rows: Rows, generator: torch.Generator) -> Tensor:
+        """An image for the label or the caption of each row: uint8 (N,C,H,W)."""
+        condition = condition_of(rows, self.method.condition)
+        if condition is None:
+            raise NotApplicable(f"{self.target.name} has no {self.method.condition} to ask for")
+        parts = condition.to(self.device).split(SAMPLED)
+        return torch.cat([self._images("sample_as", self.method.sample_as, part, generator) for part in parts])
+
+    def _drawn(self, n: int, generator: torch.Generator) -> Tensor:
+        return self._images("sample", lambda _, source: self.method.sample(n, source), torch.empty(n), generator)
+
+    def _images(self, name: str, function: Callable[..., Tensor], rows: Tensor, generator: torch.Generator) -> Tensor:
+        """What a sampling method gives, rounded to uint8 (n,C,H,W) as real images are, if it is images at all."""
+        with torch.no_grad(), autocast(self.device, self.cell.precision):
+            images = function(rows, generator).float().cpu()
+        expected = (len(rows), *self.spec.inputs.shape)
+        if images.shape != expected:
+            raise TrainingFailed(f"{name}() gave {tuple(images.shape)}, expected {expected}")
+        if not torch.isfinite(images).all():
+            raise TrainingFailed(f"{name}() gave values that are not finite")
+        return to_uint8(images)
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """A CPU generator of this seed for one purpose of one evaluation."""
+        return derived_generator(self.cell.seed, "evaluation", self.target.name, purpose)
+
+    def training_batch(self) -> Batch:
+        """A batch as the trainer makes them: the first rows that the method learned from, on the device."""
+        rows = torch.arange(min(self.cell.train.batch_size, len(self.learned_from)))
+        return batch_of(self.learned_from.rows(rows).to(self.device), self.spec)
+
+    def trainable_copy(self) -> nn.Module:
+        """A deep copy of the method whose weights may be changed; the subject stays as it is."""
+        return copy.deepcopy(self.method).requires_grad_(True).train()
+
+    def training_step(self, rate: float = 1.0) -> Callable[[Batch], Tensor]:
+        """What the trainer does with one batch, on a trainable copy: forward, backward and optimiser step; the loss.
+
+        `rate` multiplies the learning rate of the cell.
+        """
+        optimisation = Optimisation(self.trainable_copy(), self.cell.train, self.cell.precision)
+        return lambda batch: optimisation.step(batch, rate)
+
+    def show_images(
+        self,
+        name: str,
+        images: Tensor,
+        columns: int,
+        caption: str,
+        *,
+        texts: Sequence[str] = (),
+        row_names: Sequence[str] = (),
+    ) -> None:
+        """Keep images (N,C,H,W) in [0,1] as one PNG grid with `columns` columns, for the report.
+
+        It writes one of `texts` under each image, or one of `row_names` beside each row of images.
+        """
+        from PIL import Image
+
+        rows = -(-len(images) // columns)
+        assert not texts or len(texts) == len(images), f"{len(texts)} texts for {len(images)} images"
+        assert not row_names or len(row_names) == rows, f"{len(row_names)} names for {rows} rows"
+        grid = _grid(to_uint8(images.detach().float().cpu()), columns)  # (H',W',C)
+        file = self._new_file(f"{name}.png")
+        Image.fromarray(grid.squeeze(-1).numpy() if grid.shape[-1] == 1 else grid.numpy()).save(file, optimize=True)
+        picture = Picture(
+            name=name, kind="image", file=str(file), caption=caption,
+            columns=columns, texts=tuple(texts), row_names=tuple(row_names),
+        )  # fmt: skip
+        self.pictures.append(picture)
+
+    def show_points(self, name: str, points: Tensor, labels: Tensor | None, caption: str) -> None:
+        """Keep points (N,2) with their labels (N,) as a scatter plot, for the report."""
+        content: dict[str, Any] = {
+            "x": [round(value, 3) for value in points[:, 0].tolist()],
+            "y": [round(value, 3) for value in points[:, 1].tolist()],
+            "label": labels.tolist() if labels is not None else [],
+            "classes": list(self.target.spec.classes),
+        }
+        file = self._new_file(f"{name}.json")
+        file.write_text(json.dumps(content))
+        self.pictures.append(Picture(name=name, kind="scatter", file=str(file), caption=caption))
+
+    def _new_file(self, name: str) -> Path:
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        return self._artifacts / name
+
+
+def _check_features(features: Tensor, n: int) -> None:
+    if features.ndim != 2 or len(features) != n:
+        raise TrainingFailed(f"encode() gave {tuple(features.shape)}, expected ({n}, D): flatten before returning")
+    if not torch.isfinite(features).all():
+        raise TrainingFailed("the representation has values that are not finite")
+    if float(features.std(0).max()) < 1e-6:
+        raise TrainingFailed("collapsed: every image has the same representation")
+
+
+def _grid(images: Tensor, columns: int, gap: int = 1) -> Tensor:
+    """uint8 (N,C,H,W) -> one uint8 picture (H',W',C), row by row, with white gaps."""
+    n, channels, height, width = images.shape
+    rows = -(-n // columns)
+    cell_h, cell_w = height + gap, width + gap
+    canvas = images.new_full((rows * cell_h - gap, columns * cell_w - gap, channels), 255)
+    for index, image in enumerate(images):
+        top, left = (index // columns) * cell_h, (index % columns) * cell_w
+        canvas[top : top + height, left : left + width] = image.permute(1, 2, 0)
+    return canvas

@@ -1,0 +1,151 @@
+"""From a dataset's spec to its rows: where the files are, whether they are there, what they hold, how they are cut.
+
+Everything here takes a DatasetSpec and an instance of its config class; finding them by name is the registry's work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.data.cache import cache_root
+from harness.data.content import content_fingerprint
+from harness.data.fields import PLURALS, DataSpec, TextField
+from harness.errors import DatasetMissing, RequestError
+from harness.plugin.specs import DatasetSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.data.columns import Column
+    from harness.data.rows import Dataset, RawData
+
+__all__ = ["cache_root", "check_present", "data_root", "fingerprint", "load"]
+
+
+def data_root(option: str | Path | None = None) -> Path:
+    """The folder of all datasets: `option` (--data-dir), else $HARNESS_DATA, else `data` in the cache folder."""
+    chosen = option or os.environ.get("HARNESS_DATA")
+    return Path(chosen).expanduser().absolute() if chosen else cache_root() / "data"
+
+
+def check_present(spec: DatasetSpec, config: Any, root: Path) -> None:
+    """Raise DatasetMissing, with the command that fetches it, unless all files of the dataset are there."""
+    missing = [path for path in spec.files(config, root) if not path.is_file()]
+    if not missing:
+        return
+    if spec.prepare is None:
+        raise DatasetMissing(f"dataset '{spec.name}' is not there: {missing[0]} is missing and nothing can fetch it")
+    raise DatasetMissing(
+        f"dataset '{spec.name}' is not in {root} ({missing[0].name} is missing): "
+        f"fetch it with `harness datasets prepare {spec.name} --data-dir {root}`"
+    )
+
+
+def fingerprint(spec: DatasetSpec, config: Any, root: Path) -> str:
+    """16 hexadecimal digits for the content of the dataset: its files and the parameters that change its images.
+
+    A parameter that only says where the files are has `field(metadata={"changes_images": False})` in the config.
+    """
+    check_present(spec, config, root)
+    return content_fingerprint(spec.files(config, root), image_parameters(spec.name, config))
+
+
+def image_parameters(name: str, config: Any) -> str:
+    """The name and the parameters that change the images, as JSON: what a fingerprint knows beside the files."""
+    counted = [field.name for field in dataclasses.fields(config) if field.metadata.get("changes_images", True)]
+    return json.dumps([name, {key: getattr(config, key) for key in counted}], sort_keys=True, default=str)
+
+
+def load(spec: DatasetSpec, config: Any, root: Path, seed: int) -> Dataset:
+    """Read the dataset and cut it into the three splits of `seed`."""
+    from harness.data.splits import split_dataset
+
+    check_present(spec, config, root)
+    described = spec.describe(config, root)
+    try:
+        raw = spec.load(config, root)
+        _check_rows(raw, described)
+    except (OSError, EOFError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        if spec.prepare is None:
+            raise RequestError(f"dataset '{spec.name}' does not keep its contract: {reason}") from error
+        again = f"delete it and run `harness datasets prepare {spec.name} --data-dir {root}`"
+        raise RequestError(f"dataset '{spec.name}' in {root} is damaged, {reason}: {again}") from error
+    reader = None if spec.read_factors is None else partial(spec.read_factors, config)
+    dataset = split_dataset(spec.name, raw, described, seed, reader)
+    _check_classes(dataset)
+    return dataset
+
+
+def _check_rows(raw: RawData, spec: DataSpec) -> None:
+    """Raise ValueError unless the inputs, and what is known of them, are as the dataset's description says."""
+    import torch
+
+    from harness.data.columns import column_of
+    from harness.data.splits import rows_of
+
+    parts = {"training": raw, "test": raw.test, "unseen": raw.unseen}
+    things = PLURALS[spec.kind]
+    if raw.unlabelled is not None:
+        _check_column("unlabelled", column_of(raw.unlabelled), spec)
+    for name, part in parts.items():
+        if part is None:
+            continue
+        rows = rows_of(part)
+        _check_column(name, rows.inputs, spec)
+        if rows.labels is not None:
+            _check_labels(name, rows.labels, len(rows), spec)
+        if rows.counterparts is not None:
+            _check_column(f"{name} counterpart", rows.counterparts, spec)
+        if rows.captions is not None:
+            TextField().check(rows.captions)
+        columns: dict[str, object] = {
+            "labels": spec.classes,
+            "captions": spec.captions,
+            "counterparts": spec.counterpart,
+        }
+        columns |= {"factors": spec.factors, "targets": spec.targets}
+        for column, expected in columns.items():
+            values = getattr(rows, column)
+            if (values is not None) != bool(expected):
+                raise ValueError(f"it has {column} for some {things} only")
+            if values is not None and len(values) != len(rows):
+                raise ValueError(f"it has {len(values)} {column} for {len(rows)} {name} {things}")
+        if rows.factors is not None:
+            limits = torch.tensor([len(factor.values) for factor in spec.factors])
+            if rows.factors.shape[1] != len(limits) or bool(((rows.factors < 0) | (rows.factors >= limits)).any()):
+                raise ValueError(f"its {name} factors do not fit {', '.join(factor.name for factor in spec.factors)}")
+
+
+def _check_column(part: str, column: Column, spec: DataSpec) -> None:
+    things = PLURALS[spec.kind]
+    if len(column) == 0:
+        raise ValueError(f"it has no {things}" if part == "training" else f"it has no {part} {things}")
+    try:
+        spec.inputs.check(column)
+    except ValueError as error:
+        raise ValueError(f"its {part} {things} are {error}") from None
+
+
+def _check_labels(part: str, labels: Tensor, n: int, spec: DataSpec) -> None:
+    classes = len(spec.classes)
+    if len(labels) != n:
+        raise ValueError(f"it has {len(labels)} labels for {n} {part} {PLURALS[spec.kind]}")
+    if n and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(f"its {part} labels run from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
+
+
+def _check_classes(dataset: Dataset) -> None:
+    """Every class needs an image to learn from."""
+    labels = dataset.train.labels
+    if labels is None:
+        return
+    classes = dataset.spec.classes
+    empty = [classes[label] for label, n in enumerate(labels.bincount(minlength=len(classes)).tolist()) if n == 0]
+    if empty:
+        raise RequestError(f"dataset '{dataset.name}' leaves no training example of class '{empty[0]}': add some")

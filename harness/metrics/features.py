@@ -1,0 +1,39 @@
+"""What evaluations do to frozen features before they judge them: scale, normalise, draw rows.
+
+N examples, D features.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.metrics.holdout import stratified_holdout
+
+FLAT = 1e-6  # a feature that deviates by less than this share of its own magnitude holds rounding only
+
+
+def standardised(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """Every set of features (N,D) with mean 0 and deviation 1 of `train`, without the features that are flat there.
+
+    Without any that varies, one column of zeros is left, so that a classifier can still learn the class shares.
+    """
+    mean, deviation = train.mean(0), train.std(0, correction=0)
+    varies = deviation > FLAT * train.abs().amax(0)
+    if not varies.any():
+        return tuple(each.new_zeros(len(each), 1) for each in (train, *others))
+    mean, deviation = mean[varies], deviation[varies]
+    return tuple((each[:, varies] - mean) / deviation for each in (train, *others))
+
+
+def normalised(features: Tensor) -> Tensor:
+    """Features (N,D) on the unit sphere; an all-zero row stays zero."""
+    return F.normalize(features, dim=1)
+
+
+def drawn_rows(n: int, limit: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
+    """At most `limit` of n rows, drawn by the generator, as sorted indices. With labels every class keeps its share."""
+    if n <= limit:
+        return torch.arange(n)
+    return stratified_holdout(n, labels, limit, generator)[1]

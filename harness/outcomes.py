@@ -1,0 +1,36 @@
+"""Rows for what was not run, or not to its end: the reason stands where the scores would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.errors import TrainingFailed
+from harness.records import CellTask, EvaluationResult, EvaluationTask, Status, TrainingResult
+
+
+def unjudged(task: CellTask, training: TrainingResult) -> Iterable[EvaluationResult]:
+    """A row for each evaluation of a cell whose training gave nothing to judge."""
+    reason = training.reason if training.status == "skipped" else f"not trained: {training.reason}"
+    for todo in task.todo:
+        yield outcome(todo, training.status, reason)
+
+
+def outcome(
+    todo: EvaluationTask, status: Status, reason: str, *, seconds: float = 0.0, note: str = ""
+) -> EvaluationResult:
+    """The row of an evaluation without scores."""
+    return EvaluationResult(
+        target=str(todo.target),
+        evaluation=str(todo.evaluation),
+        status=status,
+        key=todo.key,
+        reason=reason,
+        seconds=seconds,
+        note=note,
+    )
+
+
+def reason_of(error: BaseException) -> str:
+    """One line: the message of our own errors, the type as well for all others."""
+    message = " ".join(str(error).split()) or "no message"
+    return message if isinstance(error, TrainingFailed) else f"{type(error).__name__}: {message}"

@@ -1,0 +1,191 @@
+"""What a method may be able to do, shown by having the method of that name. Nothing is registered or inherited.
+
+B images, C channels, H=W pixels, D features, L latent dimensions or words, K classes, P steps of a path. Images are
+float in [0,1].
+All of these but `loss`, `turns` and `after_step` are called in eval mode and without gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+from harness.data.batches import Batch
+
+
+class Learns(Protocol):
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar that one optimiser step lowers."""
+        ...
+
+
+class TakesTurns(Protocol):
+    def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        """Yield (name of a child module or parameter group, loss); resumed after that optimiser's step."""
+        ...
+
+
+class Fits(Protocol):
+    def fit(self, images: Tensor) -> None:
+        """Learn in closed form from all images of the source at once, uint8 (N,C,H,W)."""
+        ...
+
+
+class Encodes(Protocol):
+    def encode(self, images: Tensor) -> Tensor:
+        """Whole images (B,C,H,W) -> the representation (B,D), deterministic."""
+        ...
+
+
+class Reconstructs(Protocol):
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,H,W), through the code."""
+        ...
+
+    def code_bits(self) -> float:
+        """Size of one image's code in bits: what the compression ratio divides by."""
+        ...
+
+
+class Codes(Protocol):
+    def code(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) -> the latent code (B,L), deterministic; often the representation itself, but not always."""
+        ...
+
+    def decode(self, code: Tensor) -> Tensor:
+        """(B,L) -> (B,C,H,W) in [0,1]; `decode(code(x))` is `reconstruct(x)`."""
+        ...
+
+
+class CodesInSymbols(Protocol):
+    def symbols(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) -> the discrete code int64 (B,S): S symbols of the method's alphabet."""
+        ...
+
+
+class Samples(Protocol):
+    def sample(self, n: int, generator: Any) -> Tensor:
+        """n new images (n,C,H,W) in [0,1], from the given torch.Generator (on the CPU) alone."""
+        ...
+
+
+class SamplesOnRequest(Protocol):
+    condition: Literal["labels", "captions"]  # or "", where a config makes it unconditional
+
+    def sample_as(self, condition: Tensor, generator: Any) -> Tensor:
+        """One image for each label (B,) or caption's tokens (B,L) -> (B,C,H,W) in [0,1], from the generator alone."""
+        ...
+
+
+class Interpolates(Protocol):
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """(B,C,H,W) twice -> (B,P,C,H,W): the path between the two codes, with both reconstructed ends."""
+        ...
+
+
+class Translates(Protocol):
+    def translate(self, counterparts: Tensor) -> Tensor:
+        """Images of the other domain (B,C,H,W) -> the same scenes as images of the source's own domain (B,C,H,W)."""
+        ...
+
+
+class TranslatesBack(Protocol):
+    def translate_back(self, images: Tensor) -> Tensor:
+        """Images of the source's own domain (B,C,H,W) -> the same scenes in the counterparts' domain (B,C,H,W)."""
+        ...
+
+
+class Stylises(Protocol):
+    def stylise(self, content: Tensor, style: Tensor) -> Tensor:
+        """(B,C,H,W) twice -> (B,C,H,W): the content of the first in the style of the second."""
+        ...
+
+
+class BoundsLikelihood(Protocol):
+    def log_likelihood_bound(self, images: Tensor, samples: int) -> Tensor:
+        """A lower bound on log p(x) with that many importance samples: (B,C,H,W) -> (B,) nats per image.
+
+        Draws from torch's global generator, which the evaluation seeds.
+        """
+        ...
+
+
+class Diffuses(Protocol):
+    def forward_process(self, images: Tensor, steps: int, generator: Any) -> Tensor:
+        """(B,C,H,W) -> (B,P,C,H,W): the image on its way from data (first) to noise (last), in [0,1] to be shown."""
+        ...
+
+    def reverse_process(self, n: int, steps: int, generator: Any) -> Tensor:
+        """n samples on their way from noise (first) to data (last): (n,P,C,H,W) in [0,1]."""
+        ...
+
+
+class Predicts(Protocol):
+    def predict(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) -> class logits of the source's labels (B,K)."""
+        ...
+
+
+class Pretext(Protocol):
+    def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Pose the pretext task on a batch: logits (M,K) and targets (M,), M questions with K answers each."""
+        ...
+
+
+class ReadsOut(Protocol):
+    """A method with several representations: one is chosen on validation (harness.judging.readouts), judged on test.
+
+    `encode` stays what the method itself takes for best, and what is used without labels to choose by.
+    """
+
+    def readouts(self) -> tuple[str, ...]:
+        """Names of all places to read from, that of `encode` first: "decoder 1 at t=20"."""
+        ...
+
+    def read(self, images: Tensor, readout: str) -> Tensor:
+        """(B,C,H,W) -> (B,D), deterministic."""
+        ...
+
+
+class Diagnoses(Protocol):
+    def diagnose(self, images: Tensor) -> str:
+        """Why training gave nothing of use, e.g. a collapsed posterior, by some validation images; or nothing."""
+        ...
+
+
+CAPABILITIES = {
+    "loss": "learn by gradient descent",
+    "turns": "train several networks in turn",
+    "fit": "learn in closed form",
+    "encode": "encode images",
+    "read": "be read in several places",
+    "reconstruct": "reconstruct images",
+    "code": "give a latent code",
+    "decode": "decode a latent code",
+    "symbols": "give a discrete code",
+    "sample": "sample new images",
+    "sample_as": "sample what is asked for",
+    "interpolate": "interpolate between images",
+    "translate": "translate images of another domain",
+    "translate_back": "translate images into another domain",
+    "stylise": "transfer a style",
+    "log_likelihood_bound": "bound the likelihood",
+    "forward_process": "turn images into noise step by step",
+    "reverse_process": "show how samples come about",
+    "predict": "predict labels",
+    "solve": "pose a pretext task",
+    "diagnose": "tell a failed training",
+}
+
+
+def capabilities_of(method: object) -> frozenset[str]:
+    """The names in CAPABILITIES that `method` (an instance or its class) has; who samples on request can sample.
+
+    An instance whose `condition` is empty, since its config says so, has no `sample_as`.
+    """
+    names = {name for name in CAPABILITIES if callable(getattr(method, name, None))}
+    if getattr(method, "condition", None) == "":
+        names.discard("sample_as")
+    return frozenset(names | {"sample"} if "sample_as" in names else names)

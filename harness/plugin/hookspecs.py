@@ -1,0 +1,71 @@
+"""Every extension point of Harness. A plugin is a module with the hooks that it implements, and one entry point.
+
+Groups of entry points: harness.models, harness.pretext_tasks, harness.references, harness.backbones,
+harness.datasets, harness.evaluations. The group says what the plugin is, so that listing imports nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, MethodSpec
+    from harness.records import Cell, CellResult, Request
+
+PROJECT = "harness"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+# What a plugin offers. ------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def harness_method() -> MethodSpec:  # type: ignore[empty-body]
+    """A model, a pretext task or a reference."""
+
+
+@hookspec
+def harness_backbone() -> BackboneSpec:  # type: ignore[empty-body]
+    """An encoder network that methods are built on."""
+
+
+@hookspec
+def harness_dataset() -> DatasetSpec:  # type: ignore[empty-body]
+    """A source or a target of images."""
+
+
+@hookspec
+def harness_evaluation() -> EvaluationSpec:  # type: ignore[empty-body]
+    """A judge of frozen methods."""
+
+
+# What a plugin is told: called in the process of `harness bench` itself, never in a cell's. ---------------------------
+
+
+@hookspec
+def harness_run_started(request: Request, cells: int) -> None:
+    """A run begins; `cells` is the number of cells that will be trained or evaluated."""
+
+
+@hookspec
+def harness_cell_started(cell: Cell) -> None:
+    """A cell got its slot."""
+
+
+@hookspec
+def harness_scalars(cell: Cell, stage: str, done: float, scalars: Mapping[str, float]) -> None:
+    """News of a running cell: the stage, the fraction of it that is done in [0,1], and the latest means."""
+
+
+@hookspec
+def harness_cell_finished(cell: Cell, result: CellResult) -> None:
+    """A cell ended, well or not; its result is on the disk already."""
+
+
+@hookspec
+def harness_run_finished(results: list[CellResult]) -> None:
+    """All cells ended."""

@@ -1,0 +1,94 @@
+"""What a plugin's hook returns: frozen descriptions of methods, backbones, datasets and evaluations. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.data.fields import DataKind, DataSpec, ImageField
+from harness.records import Information, Kind, ScoreSpec, ScoreValue
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from harness.data.rows import RawData
+    from harness.judging.subject import Subject
+    from harness.nn.backbone import Backbone
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoConfig:
+    """The config of a plugin without parameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """A method: `build(backbone, data, config)` gives an `nn.Module` with `loss(batch)`, `turns(batch)`,
+    `fit(images)` or none of them (it is not trained), and with the capabilities of `harness.plugin.capabilities`.
+    """
+
+    name: str
+    kind: Kind
+    build: Callable[..., nn.Module]
+    config: type = NoConfig
+    source: str = ""  # paper, with its arXiv number, and section
+    takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can learn from; harness.plugin.ANY: all
+    uses: tuple[Information, ...] | Callable[[Any], tuple[Information, ...]] = ()  # beside images, or that of a config
+    uses_backbone: bool = True  # False: `backbone` is None, and the method is not repeated for each backbone
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # its own defaults for harness.records.TrainConfig
+
+    def uses_with(self, config: Any) -> tuple[Information, ...]:
+        """What a method of this config sees in training beside images. Its batches carry this and nothing else."""
+        return self.uses(config) if callable(self.uses) else self.uses
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """An encoder: `build(data, config)` gives a `harness.nn.Backbone`."""
+
+    name: str
+    build: Callable[[Any, Any], Backbone]
+    config: type = NoConfig
+    takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it encodes
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """A dataset. Nothing but `prepare` may use the network.
+
+    describe(config, root)  its DataSpec[ImageField], without reading images
+    files(config, root)     the files that hold it: their content is its fingerprint, a missing one is an error
+    load(config, root)      harness.data.rows.RawData: uint8 images and labels, and the official test set if any
+    read_factors(config, images)  where the pixels tell them exactly: uint8 (N,C,H,W) -> int64 (N,F), -1 if unreadable
+    prepare(config, root)   fetch the files into `root` (None: there is nothing to fetch)
+    """
+
+    name: str
+    describe: Callable[[Any, Path], DataSpec[ImageField]]
+    files: Callable[[Any, Path], list[Path]]
+    load: Callable[[Any, Path], RawData]
+    prepare: Callable[[Any, Path], None] | None = None
+    read_factors: Callable[[Any, Tensor], Tensor] | None = None
+    config: type = NoConfig
+    source: str = ""  # where it comes from, and its licence where known
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec:
+    """A judge: `run(subject, config)` returns `{score name: value}`, with a float or a ScoreValue as the value.
+
+    It raises NotApplicable where it makes no sense. Where a capability that it needs is missing, it is not called
+    and its row is skipped with that reason. An exclusive evaluation measures time: nothing else runs beside it.
+    """
+
+    name: str
+    run: Callable[[Subject, Any], Mapping[str, float | ScoreValue]]
+    scores: tuple[ScoreSpec, ...]
+    needs: tuple[str, ...] = ("encode",)  # names of capabilities, and "labels" for a labelled target
+    config: type = NoConfig
+    takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can judge on; ANY where features are enough
+    exclusive: bool = False
+    source: str = ""

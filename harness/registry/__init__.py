@@ -1,0 +1,6 @@
+"""Plugins found, loaded, configured and digested. Private to Harness: a plugin imports `harness.plugin`."""
+
+from harness.registry.installed import FILE, GROUPS, KINDS, METHOD_KINDS, PluginInfo
+from harness.registry.registry import LoadedPlugin, Registry
+
+__all__ = ["FILE", "GROUPS", "KINDS", "METHOD_KINDS", "LoadedPlugin", "PluginInfo", "Registry"]

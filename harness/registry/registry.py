@@ -1,0 +1,304 @@
+"""Entry points -> validated plugins. Listing imports nothing, loading imports one module, a broken one harms no other.
+
+The loop over entry points is our own: pluggy's stops at the first plugin that cannot be imported, skips the second
+plugin of a name without a word, accepts a misspelt hook, and keeps a plugin registered that it has rejected.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import logging
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, is_dataclass
+from functools import cached_property
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from harness.errors import BrokenPlugin, DuplicatePlugin, RequestError, UnknownName, did_you_mean
+from harness.plugin import hookspecs
+from harness.registry.installed import (
+    FILE,
+    GROUPS,
+    KINDS,
+    METHOD_KINDS,
+    PluginInfo,
+    listing_order,
+    namespace,
+    normalised_distribution,
+    plugin_infos,
+)
+
+__all__ = ["FILE", "GROUPS", "KINDS", "METHOD_KINDS", "LoadedPlugin", "PluginInfo", "Registry"]
+
+SPEC_OF_HOOK = {
+    "harness_method": "MethodSpec",
+    "harness_backbone": "BackboneSpec",
+    "harness_dataset": "DatasetSpec",
+    "harness_evaluation": "EvaluationSpec",
+}
+HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("harness_"))
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedPlugin:
+    """A plugin whose module is imported and whose spec is valid."""
+
+    info: PluginInfo
+    spec: Any  # the Spec that its hook returned: a MethodSpec for the three kinds of methods, and so on
+    module: ModuleType
+    file: Path
+
+
+class Registry:
+    """All installed plugins, and the files that were loaded beside them.
+
+    Without `entry_points`, those of every installed distribution are used.
+    """
+
+    def __init__(self, entry_points: Iterable[EntryPoint] | None = None) -> None:
+        self._infos = plugin_infos(entry_points)
+        self._loaded: dict[PluginInfo, LoadedPlugin] = {}
+        self._reported: set[str] = set()  # plugins whose event hooks failed
+
+    @cached_property
+    def manager(self) -> pluggy.PluginManager:
+        """Pluggy's manager of the loaded plugins; nothing is registered in it before it was validated."""
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        return manager
+
+    def infos(self, kind: str | None = None) -> list[PluginInfo]:
+        """All plugins (of one kind), sorted by kind and name. Imports nothing."""
+        return [info for info in self._infos if kind in (None, info.kind)]
+
+    def duplicates(self) -> list[tuple[PluginInfo, ...]]:
+        """The plugins that share a name where a request could not tell them apart."""
+        groups: dict[tuple[str, str], list[PluginInfo]] = defaultdict(list)
+        for info in self._infos:
+            groups[namespace(info.kind), info.name].append(info)
+        return [tuple(group) for group in groups.values() if len(group) > 1]
+
+    def load(self, name: str, kinds: Sequence[str]) -> LoadedPlugin:
+        """Import one plugin, by name, by `distribution:name`, or by the path of a .py file.
+
+        Raises UnknownName, DuplicatePlugin or BrokenPlugin, each with what to do about it.
+        """
+        from harness.registry.grammar import is_path
+
+        if is_path(name):
+            return self._load_path(name, kinds)
+        info = self._pick(name, kinds)
+        if info not in self._loaded:
+            self._loaded[info] = self._load(info)
+        return self._loaded[info]
+
+    def load_file(self, path: str | Path) -> list[LoadedPlugin]:
+        """Import an unpackaged .py file and return all plugins that it offers; the same file again gives the same ones.
+
+        From then on they are found by name too. A name that an installed plugin has already is an error.
+        """
+        file = Path(path).expanduser().resolve()
+        module = _import_file(file, str(path))
+        known = [loaded for loaded in self._loaded.values() if loaded.module is module]
+        if known:
+            return known
+        hooks = _offers(module, f"plugin file {path}")
+        if not hooks:
+            raise BrokenPlugin(f"plugin file {path} offers nothing: give it a hook of {', '.join(SPEC_OF_HOOK)}")
+        plugins = [self._file_plugin(module, hook, function, file, str(path)) for hook, function in hooks.items()]
+        twins = [self._installed_from(file, plugin.info) for plugin in plugins]
+        installed = [info for info in twins if info is not None]
+        if len(installed) == len(plugins):
+            return [self.load(f"{info.distribution}:{info.name}", (info.kind,)) for info in installed]
+        self._register(module, f"plugin file {path}")
+        for plugin in plugins:
+            self._loaded[plugin.info] = plugin
+        self._infos = sorted({*self._infos, *(plugin.info for plugin in plugins)}, key=listing_order)
+        return plugins
+
+    def tell(self, hook_name: str, **news: Any) -> None:
+        """Call an event hook of every loaded plugin. One that raises is reported once, and stops nothing."""
+        hook = getattr(self.manager.hook, hook_name)
+        listeners = [implementation.plugin for implementation in hook.get_hookimpls()]
+        for plugin in listeners:
+            others = [other for other in listeners if other is not plugin]
+            try:
+                self.manager.subset_hook_caller(hook_name, others)(**news)
+            except Exception as error:
+                name = self._name_of(plugin)
+                if name not in self._reported:
+                    self._reported.add(name)
+                    logger.warning("%s of %s failed, the run goes on: %s", hook_name, name, _one_line(error))
+
+    def _name_of(self, module: object) -> str:
+        names = [f"plugin '{loaded.info.name}'" for loaded in self._loaded.values() if loaded.module is module]
+        return names[0] if names else str(self.manager.get_name(module))
+
+    def _pick(self, name: str, kinds: Sequence[str]) -> PluginInfo:
+        distribution, _, bare = name.rpartition(":")
+        named = [info for info in self._infos if info.name == bare and _matches(info, distribution)]
+        fitting = [info for info in named if info.kind in kinds]
+        if len(fitting) > 1:
+            origins = " and ".join(f"{info.origin} ({info.kind})" for info in fitting)
+            choices = " or ".join(sorted({f"'{info.distribution}:{bare}'" for info in fitting}))
+            raise DuplicatePlugin(f"'{name}' is offered by {origins}: write {choices}")
+        if fitting:
+            return fitting[0]
+        raise UnknownName(f"no {_kind_words(kinds)} '{name}': {self._advice(bare, distribution, named, kinds)}")
+
+    def _advice(self, bare: str, distribution: str, named: list[PluginInfo], kinds: Sequence[str]) -> str:
+        if named:
+            return f"'{bare}' of {named[0].origin} is a plugin of another kind: {named[0].kind}"
+        fitting = [info for info in self._infos if info.kind in kinds]
+        of_name = [info.distribution for info in fitting if info.name == bare]
+        if of_name:
+            return f"it is not in distribution '{distribution}', but in {', '.join(of_name)}"
+        return f"{did_you_mean(bare, [info.name for info in fitting])} `harness plugins` lists all {len(self._infos)}"
+
+    def _load(self, info: PluginInfo) -> LoadedPlugin:
+        title = f"plugin '{info.name}' of {info.origin}"
+        try:
+            module = importlib.import_module(info.module)
+        except (Exception, SystemExit) as error:
+            raise BrokenPlugin(f"{title} cannot be loaded: {_one_line(error)}") from error
+        hook = _hook_of(info.kind)
+        offers = _offers(module, title)
+        if hook not in offers:
+            has = f"it has {', '.join(offers)}" if offers else "it has no hook that is decorated with @hookimpl"
+            raise BrokenPlugin(f"{title} is listed as a {info.kind}, so its module needs the hook {hook}; {has}")
+        spec = _valid_spec(offers[hook], hook, title)
+        _check_identity(spec, info, title)
+        self._register(module, title)
+        return LoadedPlugin(info=info, spec=spec, module=module, file=Path(str(module.__file__)))
+
+    def _register(self, module: ModuleType, title: str) -> None:
+        if self.manager.is_registered(module):
+            return
+        try:
+            self.manager.register(module)
+        except Exception as error:  # pluggy keeps a plugin whose hook has unknown arguments
+            if self.manager.is_registered(module):
+                self.manager.unregister(module)
+            raise BrokenPlugin(f"{title} has an invalid hook: {_one_line(error)}") from error
+
+    def _load_path(self, name: str, kinds: Sequence[str]) -> LoadedPlugin:
+        plugins = self.load_file(name)
+        fitting = [plugin for plugin in plugins if plugin.info.kind in kinds]
+        if len(fitting) != 1:
+            has = ", ".join(f"{plugin.info.kind} '{plugin.info.name}'" for plugin in plugins)
+            raise UnknownName(f"plugin file {name} has no {_kind_words(kinds)}: it has {has}")
+        return fitting[0]
+
+    def _file_plugin(self, module: ModuleType, hook: str, function: Any, file: Path, path: str) -> LoadedPlugin:
+        spec = _valid_spec(function, hook, f"plugin file {path}")
+        kind = spec.kind if hook == "harness_method" else hook.removeprefix("harness_")
+        if kind not in KINDS:
+            raise BrokenPlugin(f"plugin file {path} is of kind '{kind}': {did_you_mean(str(kind), METHOD_KINDS)}")
+        info = PluginInfo(name=spec.name, kind=kind, module=module.__name__, distribution=FILE, version="")
+        return LoadedPlugin(info=info, spec=spec, module=module, file=file)
+
+    def _installed_from(self, file: Path, info: PluginInfo) -> PluginInfo | None:
+        """The installed plugin that is this very file. Raises DuplicatePlugin if another has the name of the file's."""
+        space = namespace(info.kind)
+        same = [other for other in self._infos if (namespace(other.kind), other.name) == (space, info.name)]
+        for other in same:
+            if other.source is not None and other.source.resolve() == file:
+                return other
+        if same:
+            origin = f"file {same[0].source}" if same[0].distribution == FILE else same[0].origin
+            raise DuplicatePlugin(f"file {file} and {origin} both offer {space} '{info.name}': rename the file's")
+        return None
+
+
+def _kind_words(kinds: Sequence[str]) -> str:
+    return "plugin" if set(kinds) == set(KINDS) else " or ".join(sorted({namespace(kind) for kind in kinds}))
+
+
+def _hook_of(kind: str) -> str:
+    return f"harness_{namespace(kind)}"
+
+
+def _matches(info: PluginInfo, distribution: str) -> bool:
+    """Distribution names are equal up to case and runs of `-`, `_` and `.` (PEP 503)."""
+    return not distribution or normalised_distribution(info.distribution) == normalised_distribution(distribution)
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _offers(module: ModuleType, title: str) -> dict[str, Any]:
+    """The hooks by which a module offers something. Raises BrokenPlugin for a misspelt or an undecorated hook."""
+    offers: dict[str, Any] = {}
+    for name, function in vars(module).items():
+        if not callable(function) or isinstance(function, type):
+            continue
+        options = getattr(function, f"{hookspecs.PROJECT}_impl", None)
+        if options is None and name not in HOOKS:
+            continue
+        if options is None:
+            raise BrokenPlugin(f"{title} defines {name} without its decorator: add @hookimpl of harness.plugin")
+        hook = options.get("specname") or name
+        if hook not in HOOKS:
+            raise BrokenPlugin(f"{title} implements '{hook}', which is no hook: {did_you_mean(hook, HOOKS)}")
+        if hook in SPEC_OF_HOOK:
+            offers[hook] = function
+    return offers
+
+
+def _valid_spec(function: Any, hook: str, title: str) -> Any:
+    from harness.plugin import specs  # here, since a list needs no specs
+
+    try:
+        spec: Any = function()
+    except (Exception, SystemExit) as error:
+        raise BrokenPlugin(f"{title} cannot be loaded: its hook {hook} raised {_one_line(error)}") from error
+    expected = SPEC_OF_HOOK[hook]
+    if not isinstance(spec, getattr(specs, expected)):
+        raise BrokenPlugin(f"{title} returns a {type(spec).__name__} from {hook}, expected a {expected}")
+    if not (isinstance(spec.config, type) and is_dataclass(spec.config)):
+        raise BrokenPlugin(f"{title} has a config that is no dataclass: decorate it with @dataclass(frozen=True)")
+    return spec
+
+
+def _check_identity(spec: Any, info: PluginInfo, title: str) -> None:
+    """A spec must say what its entry point says, since lists are made from entry points alone."""
+    if spec.name != info.name:
+        raise BrokenPlugin(f"{title} calls itself '{spec.name}' in its spec: use the name of its entry point")
+    if info.kind in METHOD_KINDS and spec.kind != info.kind:
+        group = next((group for group, kind in GROUPS.items() if kind == spec.kind), None)
+        advice = f"move its entry point to {group}" if group else did_you_mean(str(spec.kind), METHOD_KINDS)
+        raise BrokenPlugin(f"{title} is listed as a {info.kind}, but its spec has kind '{spec.kind}': {advice}")
+
+
+def _import_file(file: Path, path: str) -> ModuleType:
+    """Run a .py file as a module whose name is unique to its path and content, so that an edited file is run anew."""
+    if not file.is_file():
+        raise RequestError(f"there is no plugin file {path}: give the path of a .py file")
+    digest = hashlib.blake2b(str(file).encode() + b"\0" + file.read_bytes(), digest_size=6).hexdigest()
+    name = f"harness_file_{re.sub(r'[^0-9A-Za-z_]', '_', file.stem)}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise RequestError(f"plugin file {path} is no Python source: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise BrokenPlugin(f"plugin file {path} cannot be loaded: {_one_line(error)}") from error
+    return module

@@ -1,0 +1,196 @@
+"""The tidy frame: one row per score, with everything that says where the number comes from.
+
+A skipped or failed evaluation, or training, is a row with an empty score and no value: never a missing row.
+Text columns hold "" where there is nothing to say, so that Parquet and CSV give back the same frame.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.records import CellResult, EvaluationResult, PluginRef
+
+TRAINING = "training"  # the name of the evaluation that holds what training gave and cost
+PROVENANCE = "provenance."
+
+COLUMNS: dict[str, Any] = {
+    "run": str, "cell": str, "method": str, "kind": str, "uses": str, "params": str, "backbone": str,
+    "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str, "train": str,
+    "evaluation": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
+    "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
+    "finished": str,
+}  # fmt: skip
+_KINDS = ("model", "pretext", "reference")
+
+
+def dataset_labels(results: Iterable[CellResult]) -> dict[str, str]:
+    """What to call each dataset (by its full text), to be shared between runs that are reported together.
+
+    Its name, and in brackets only the parameters that tell it apart: `image-folder`, not the path that it is at.
+    Methods, backbones and evaluations keep their full text, which names what differs from their defaults.
+    """
+    refs = [ref for result in results for ref in (result.cell.source, *result.cell.targets)]
+    variants: dict[str, dict[str, PluginRef]] = {}
+    for ref in refs:
+        variants.setdefault(ref.name, {})[str(ref)] = ref
+    labels = {}
+    for same_name in variants.values():
+        telling = _telling_params([ref.params for ref in same_name.values()])
+        for text, ref in same_name.items():
+            params = {key: value for key, value in ref.params.items() if key in telling}
+            labels[text] = str(PluginRef(name=ref.name, params=params))
+    return labels
+
+
+def _telling_params(variants: Sequence[Mapping[str, Any]]) -> set[str]:
+    keys = {key for params in variants for key in params}
+    return {key for key in keys if len({repr(params.get(key, "")) for params in variants}) > 1}
+
+
+def tidy_frame(results: Iterable[CellResult], run: str = "", labels: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """One row per score of these results, in an order that does not depend on theirs.
+
+    run: the name of their run. labels: from `dataset_labels` where several runs share one frame.
+    """
+    results = sorted(results, key=_order)
+    names = labels if labels is not None else dataset_labels(results)
+    rows = [row for result in results for row in _rows(result, run, names)]
+    return typed(pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(key for row in rows for key in row)]))))
+
+
+def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Several tidy frames under each other; a provenance column that one of them lacks is empty there."""
+    return typed(pd.concat(frames, ignore_index=True)) if frames else tidy_frame([])
+
+
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the types of COLUMNS, and text with "" for nothing in every other column."""
+    types: dict[Any, Any] = {column: COLUMNS.get(column, str) for column in frame.columns}
+    texts = [column for column, kind in types.items() if kind is str]
+    filled = {column: frame[column].astype(object).where(frame[column].notna(), "") for column in texts}
+    return frame.assign(**filled).astype(types)
+
+
+def write_frame(frame: pd.DataFrame, folder: Path) -> None:
+    """Write `results.parquet` and `results.csv` into the folder."""
+    frame.to_parquet(folder / "results.parquet", index=False)
+    frame.to_csv(folder / "results.csv", index=False)
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a frame that `write_frame` wrote, from its Parquet or its CSV file."""
+    if path.suffix == ".parquet":
+        return typed(pd.read_parquet(path))
+    texts = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return typed(texts.assign(**{column: _parsed(texts[column], column) for column in texts.columns}))
+
+
+def _parsed(texts: pd.Series, column: str) -> list[Any]:
+    """The values behind a CSV column; every float to the last bit, which not every version of pandas promises."""
+    parsers: Any = {"float64": float, "int64": int, "Int64": int, "bool": "True".__eq__}
+    parse = parsers.get(COLUMNS.get(column, str), str)
+    return [None if text == "" and parse is not str else parse(text) for text in texts]
+
+
+def _order(result: CellResult) -> tuple[Any, ...]:
+    cell = result.cell
+    where = (str(cell.source), str(cell.backbone or ""), cell.device, cell.precision, str(cell.budget))
+    return (_KINDS.index(cell.kind), str(cell.method), *where, str(asdict(cell.train)), cell.seed, result.key)
+
+
+def _rows(result: CellResult, run: str, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    cell_columns = _cell_columns(result, run, labels)
+    for row in _training_rows(result):
+        yield {**cell_columns, **row}
+    for evaluation in result.evaluations:
+        for row in _evaluation_rows(evaluation, labels):
+            yield {**cell_columns, **row}
+
+
+def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    cell = result.cell
+    provenance = {"threads": cell.threads, "train": asdict(cell.train), **result.provenance}
+    return {
+        "run": run,
+        "cell": result.key,
+        "method": str(cell.method),
+        "kind": cell.kind,
+        "train": str(result.provenance.get("settings", "")),
+        "uses": str(result.provenance.get("uses", "")),
+        "params": _all_params(result),
+        "backbone": str(cell.backbone or ""),
+        "source": labels.get(str(cell.source), str(cell.source)),
+        "device": cell.device,
+        "precision": cell.precision,
+        "seed": cell.seed,
+        "budget": str(cell.budget),
+        "finished": result.finished,
+        **{PROVENANCE + key: text for key, text in flattened(provenance)},
+    }
+
+
+def _all_params(result: CellResult) -> str:
+    """Every parameter of the method, defaults too: its identity has them."""
+    name = result.cell.method.name
+    full = str(result.identity.get("method", ""))
+    return (full if full.startswith(f"{name}[") else str(result.cell.method)).removeprefix(name)[1:-1]
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of nested mappings as ("outer.inner", text).
+
+    >>> list(flattened({"torch": "2.9", "plugins": {"vae": "1a"}, "threads": 2}))
+    [('torch', '2.9'), ('plugins.vae', '1a'), ('threads', '2')]
+    """
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _training_rows(result: CellResult) -> list[dict[str, Any]]:
+    training = result.training
+    common = {"target": "", "evaluation": TRAINING, "status": training.status, "seconds": training.seconds}
+    if training.status != "ok":
+        return [{**common, **_NO_SCORE, "reason": training.reason}]
+    speed = training.examples / training.seconds if training.seconds > 0 and training.examples else None
+    scores = [
+        ("loss", training.loss, "loss"),  # each method has a loss of its own: never compared
+        ("seconds", training.seconds, "s"),
+        ("examples", training.examples, training.counted),
+        ("steps", training.steps, "steps"),
+        ("parameters", training.parameters, "weights"),
+        ("examples_per_second", speed, f"{training.counted}/s"),
+    ]
+    return [
+        {**common, "score": name, "value": float(value), "unit": unit, "better": "none", "primary": False}
+        for name, value, unit in scores
+        if value is not None
+    ]
+
+
+def _evaluation_rows(evaluation: EvaluationResult, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    common = {
+        "target": labels.get(evaluation.target, evaluation.target),
+        "evaluation": evaluation.evaluation,
+        "status": evaluation.status,
+        "reason": evaluation.reason,
+        "note": evaluation.note,
+        "seconds": evaluation.seconds,
+    }
+    if evaluation.status != "ok" or not evaluation.scores:
+        return [{**common, **_NO_SCORE}]
+    return [
+        {**common, **asdict(score), "note": "; ".join(filter(None, (score.note, evaluation.note)))}
+        for score in evaluation.scores
+    ]
+
+
+_NO_SCORE: dict[str, Any] = {"score": "", "value": None, "unit": "", "better": "none", "primary": False}
