@@ -54,7 +54,7 @@ def resolve(config_class: type[Config], params: Mapping[str, Any], owner: str) -
     missing = [name for name, field in known.items() if _default(field) is MISSING and name not in params]
     if missing:
         raise RequestError(f"plugin '{owner}' needs {', '.join(missing)}: write {owner}[{missing[0]}=...]")
-    hints = _hints(config_class)
+    hints = _hints(config_class)  # type: ignore[arg-type]
     values = {key: _validated(hints[key], value, f"{owner}[{key}={value}]") for key, value in params.items()}
     try:
         return config_class(**values)

@@ -11,7 +11,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -25,6 +25,7 @@ LEFT_OUT = {
     "harness.registry": "finds plugins and types their parameters: their sources and all parameters are in the key",
 }
 ENTIRELY = frozenset({"harness.registry"})  # with all modules below it
+STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,20 @@ def normalised(source: str | bytes) -> str:
     return _without_docstrings(ast.parse(source))
 
 
-def _without_docstrings(tree: ast.AST) -> str:
-    for node in ast.walk(tree):
+def _without_docstrings(tree: ast.Module) -> str:
+    for node in _statements(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             docstring = [part for part in node.body[:1] if _is_text(part)]
-            node.body = node.body[len(docstring) :]  # type: ignore[assignment]
+            node.body = node.body[len(docstring) :]
     return ast.dump(tree)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all statements below it: expressions hold neither docstrings nor imports."""
+    yield node
+    for part in ast.iter_child_nodes(node):
+        if isinstance(part, STATEMENTS):
+            yield from _statements(part)
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -101,7 +110,7 @@ def _imports(node: ast.AST, *, for_types: bool) -> Iterator[Import]:
                 yield from _imports(statement, for_types=typed)
     else:
         for part in ast.iter_child_nodes(node):
-            if isinstance(part, (ast.stmt, ast.excepthandler, ast.match_case)):  # an expression holds none
+            if isinstance(part, STATEMENTS):
                 yield from _imports(part, for_types=for_types)
 
 
@@ -156,18 +165,23 @@ def _run_lines(file: Path) -> Iterable[Import]:
 
 def _homes(line: Import) -> dict[str, Path]:
     """The modules whose code stands behind an import, with their files."""
-    module = line.module
-    below = find_source(f"{module}.{line.name}") if line.name not in ("", "*") else None
-    if below is not None:
-        return {f"{module}.{line.name}": below}
-    file = find_source(module)
+    file = _located(line.module)
     if file is None:
         return {}
     if file.name == "__init__.py" and line.name not in ("", "*"):
         exported = [export for export in read_source(file).exports if export.called == line.name]
         if exported:
             return {name: home for export in exported for name, home in _homes(export).items()}
-    return {module: file}
+        below = _located(f"{line.module}.{line.name}")
+        if below is not None:
+            return {f"{line.module}.{line.name}": below}
+    return {line.module: file}
+
+
+@cache
+def _located(module: str) -> Path | None:
+    """`find_source` of a module of Harness, which does not move while a process runs."""
+    return find_source(module)
 
 
 def neighbours(file: Path) -> list[Path]:

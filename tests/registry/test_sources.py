@@ -88,7 +88,7 @@ def test_a_module_that_a_reached_module_imports_is_reached(tmp_path: Path, monke
     }.items():
         (package / f"{name}.py").write_text(text)
     files = {f"harness.{file.stem}": file for file in package.iterdir()} | {"harness": package / "__init__.py"}
-    monkeypatch.setattr("harness.registry.sources.find_source", files.get)
+    monkeypatch.setattr("harness.registry.sources._located", files.get)
     (line,) = read_source(package / "one.py").imports
     assert closure([line]) == {"harness.two"}
     (package / "two.py").write_text("import harness.three\n")
