@@ -71,6 +71,10 @@ class Keys:
             self.fingerprints[label] = loading.fingerprint(chosen.spec, chosen.config, self.root)
         return self.fingerprints[label]
 
+    def _description(self, ref: PluginRef) -> str:
+        """What a dataset says of its files: the same ones in other folders may be of other classes."""
+        return hashed(repr(self.data(ref)))
+
     def identity(self, cell: Cell) -> dict[str, Any]:
         """What was asked, with every parameter."""
         backbone = self.backbone(cell)
@@ -114,6 +118,7 @@ class Keys:
             "backbone files": files_fingerprint(backbone) if backbone else "",
             "core source": self._core,
             "dataset": self.fingerprint(cell.source),
+            "dataset description": self._description(cell.source),
             "dataset source": dataset.digest,
             "libraries": written_versions(versions),
             "torch": torch_version(),
@@ -140,6 +145,7 @@ class Keys:
         parts = {
             "target": data.full,
             "dataset": self.fingerprint(target),
+            "dataset description": self._description(target),
             "dataset source": data.digest,
             "evaluation": judge.full,
             "evaluation source": judge.digest,

@@ -167,7 +167,7 @@ def test_what_a_cell_ran_with_is_stored(first: harness.Results) -> None:
     keyed = stored["provenance"]["keyed"]
     sources = {"method source", "backbone source", "core source", "dataset source"}
     files = {"method files", "backbone files"}
-    assert set(keyed) == sources | files | {"dataset", "libraries", "torch", "device class"}
+    assert set(keyed) == sources | files | {"dataset", "dataset description", "libraries", "torch", "device class"}
     assert stored["identity"]["train"]["batch_size"] == 128
     assert stored["provenance"]["device name"]
     assert (first.folder.artifacts / stored["key"] / "method.safetensors").exists()
