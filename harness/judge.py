@@ -129,6 +129,12 @@ def _scores(spec: EvaluationSpec, values: Any, n: int) -> tuple[Score, ...]:
                 chance=measured.chance,
                 n=n if measured.n is None else measured.n,
                 note=measured.note,
+                role=score.role,
+                beside=score.beside,
+                word=score.word,
+                low=score.low,
+                high=score.high,
+                proportion=score.proportion,
             )
         )
     return tuple(scores)

@@ -15,6 +15,7 @@ Kind = Literal["model", "pretext", "reference"]
 Better = Literal["higher", "lower", "none"]
 Status = Literal["ok", "failed", "skipped"]
 SplitName = Literal["train", "validation", "test"]
+Role = Literal["leads", "follows", "ranks", "told"]
 Information = Literal[
     "labels", "captions", "counterparts", "unpaired"
 ]  # beside images; unpaired: shuffled counterparts
@@ -176,14 +177,31 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSpec:
-    """One number that an evaluation yields."""
+    """One number that an evaluation yields, and how a report shows it.
+
+    The primary score of each evaluation is a column of the report, and `role` says what it does there:
+
+    leads    orders the rows and comes first. Of several, the first in the order of the request does; the others
+             stand next to it, and where there is none, the first column that ranks does
+    follows  comes after those that lead, and does what they do where none was asked for
+    ranks    has a best method, and gains over the baseline. Where guessing gets something else for one method
+             than for another (`ScoreValue.chance`), their tasks differ: it is told. One that leads is ranked anyhow
+    told     is of the machine, or of a task of the method's own: shown last, never compared
+
+    A score with no better direction is told, whatever its role. One with `beside` is shown, by its `word`, in small
+    letters below the score that it names: "floor", "real", "copy", "unseen", "gap", "ceiling" or a word of its own.
+    """
 
     name: str  # "accuracy"
     unit: str  # "fraction", "dB", "images/s", "nats" ...
     better: Better
-    low: float | None = None  # the smallest and the largest value that is possible, where there is one
-    high: float | None = None
+    low: float | None = None  # the smallest and the largest value that is possible, where there is one: there
+    high: float | None = None  # intervals end
     primary: bool = False  # the one score that ranks methods by this evaluation
+    role: Role = "ranks"  # of a primary score
+    beside: str = ""  # the score of the same evaluation that this one helps to read
+    word: str = ""  # what it is called there
+    proportion: bool = False  # a share of n independent examples: with one seed, its interval is Wilson's
     help: str = ""  # one sentence with the formula or the source
 
 
@@ -199,7 +217,7 @@ class ScoreValue:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A score as it is stored: specification and value together."""
+    """A score as it is stored: specification and value together, so that a report needs no plugin."""
 
     score: str
     value: float
@@ -209,11 +227,22 @@ class Score:
     chance: float | None
     n: int
     note: str = ""
+    role: Role = "ranks"
+    beside: str = ""
+    word: str = ""
+    low: float | None = None
+    high: float | None = None
+    proportion: bool = False
+
+
+LAST = 1000  # the place of pictures that say none
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """Something to look at, made by an evaluation, as a file below the run's `artifacts/`.
+
+    A report shows pictures of one name together, under one heading.
 
     `image` is a PNG: a grid of square images with gaps of one pixel, which may have words to it. `scatter` is JSON:
     {"x": [...], "y": [...], "label": [...], "classes": [...]}.
@@ -226,6 +255,9 @@ class Picture:
     columns: int = 0  # of the grid
     texts: tuple[str, ...] = ()  # under each image, row by row
     row_names: tuple[str, ...] = ()  # beside each row of images
+    heading: str = ""  # empty: its name
+    place: int = LAST  # of its heading among the others, from above; those of one place come by their name
+    shared: bool = False  # the same for all methods: shown once for each target
 
 
 @dataclass(frozen=True, kw_only=True)

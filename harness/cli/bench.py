@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.records import Request
+
 if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.run import Options, Results
 
+_LISTED = ("plugins", "references", "datasets", "backbone")
+_DEFAULTS = {word: ",".join(getattr(Request(), word)) for word in _LISTED}
 EPILOG = """
 \b
 Examples:
@@ -31,17 +35,21 @@ The same request again does only what is left to do. Exit codes: 0 all cells ok,
 
 def bench(
     suite: Annotated[Path | None, typer.Argument(help="A TOML file with the words below as keys; options win.")] = None,
-    plugins: Annotated[str | None, typer.Option(help="Methods to compare. [default: vae,jigsaw]")] = None,
+    plugins: Annotated[str | None, typer.Option(help=f"Methods to compare. [default: {_DEFAULTS['plugins']}]")] = None,
     references: Annotated[
         str | None,
-        typer.Option(help="Rows to compare with, or `none`. [default: pixels,pca,random-init,supervised]"),
+        typer.Option(help=f"Rows to compare with, or `none`. [default: {_DEFAULTS['references']}]"),
     ] = None,
-    datasets: Annotated[str | None, typer.Option(help="Sources: what methods learn from. [default: digits]")] = None,
+    datasets: Annotated[
+        str | None, typer.Option(help=f"Sources: what methods learn from. [default: {_DEFAULTS['datasets']}]")
+    ] = None,
     targets: Annotated[str | None, typer.Option(help="What they are judged on. [default: each source itself]")] = None,
     evaluations: Annotated[
         str | None, typer.Option(help="Judges; `default` is all built-in ones, `all` all installed. [default: default]")
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help="Encoders that methods share. [default: convnet]")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help=f"Encoders that methods share. [default: {_DEFAULTS['backbone']}]")
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(

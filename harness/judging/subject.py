@@ -24,7 +24,7 @@ from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.readouts import Readout, choose_readout
 from harness.plugin.capabilities import capabilities_of
 from harness.precision import autocast
-from harness.records import Cell, Picture, SplitName
+from harness.records import LAST, Cell, Picture, SplitName
 from harness.seeding import derived_generator
 from harness.trainer import Optimisation
 
@@ -207,10 +207,15 @@ class Subject:
         *,
         texts: Sequence[str] = (),
         row_names: Sequence[str] = (),
+        heading: str = "",
+        place: int = LAST,
+        shared: bool = False,
     ) -> None:
         """Keep images (N,C,H,W) in [0,1] as one PNG grid with `columns` columns, for the report.
 
-        It writes one of `texts` under each image, or one of `row_names` beside each row of images.
+        It writes one of `texts` under each image, or one of `row_names` beside each row of images. Above the pictures
+        of this name stands `heading`, at its `place` among those of others (the built-in ones have 10 to 160); what is
+        the same for all methods is `shared`: shown once.
         """
         from PIL import Image
 
@@ -223,11 +228,14 @@ class Subject:
         picture = Picture(
             name=name, kind="image", file=str(file), caption=caption,
             columns=columns, texts=tuple(texts), row_names=tuple(row_names),
+            heading=heading, place=place, shared=shared,
         )  # fmt: skip
         self.pictures.append(picture)
 
-    def show_points(self, name: str, points: Tensor, labels: Tensor | None, caption: str) -> None:
-        """Keep points (N,2) with their labels (N,) as a scatter plot, for the report."""
+    def show_points(
+        self, name: str, points: Tensor, labels: Tensor | None, caption: str, *, heading: str = "", place: int = LAST
+    ) -> None:
+        """Keep points (N,2) with their labels (N,) as a scatter plot, for the report; see `show_images`."""
         content: dict[str, Any] = {
             "x": [round(value, 3) for value in points[:, 0].tolist()],
             "y": [round(value, 3) for value in points[:, 1].tolist()],
@@ -236,7 +244,8 @@ class Subject:
         }
         file = self._new_file(f"{name}.json")
         file.write_text(json.dumps(content))
-        self.pictures.append(Picture(name=name, kind="scatter", file=str(file), caption=caption))
+        picture = Picture(name=name, kind="scatter", file=str(file), caption=caption, heading=heading, place=place)
+        self.pictures.append(picture)
 
     def _new_file(self, name: str) -> Path:
         self._artifacts.mkdir(parents=True, exist_ok=True)

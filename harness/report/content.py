@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness.records import CellResult
+from harness.records import CellResult, TrainingResult
 from harness.report.figures import Drawing, cost_chart, curve_panel, ranking_chart, sweep_chart
-from harness.report.frame import PROVENANCE, TRAINING, dataset_labels, joined, tidy_frame
+from harness.report.frame import PROVENANCE, TRAINING, counted, dataset_labels, joined, tidy_frame
 from harness.report.palette import Look, looks
-from harness.report.pictures import PICTURE_ORDER, Shown, shown_pictures, slug
+from harness.report.pictures import Shown, shown_pictures, slug
 from harness.report.reading import reading
 from harness.report.series import Series, differing_provenance, usual_budget, with_series, worth_a_row
 from harness.report.summary import Comparison, comparisons
@@ -73,6 +73,11 @@ class Content:
         return f"{usual}, or for the budget in their name" if usual else "the budget in their name"
 
     @property
+    def counted(self) -> str:
+        """What was learned from: "images", "clips", "texts", or "examples" of several kinds."""
+        return counted(self.frame)
+
+    @property
     def readings(self) -> list[str]:
         return [reading(comparison) for comparison in self.comparisons]
 
@@ -110,15 +115,11 @@ def gather(runs: Sequence[Run]) -> Content:
         sweeps=tuple(_sweeps(cells, compared)),
         costs=tuple(drawing for drawing in costs if drawing),
         curves=tuple(_curves(cells, labels, look)),
-        pictures=dict(sorted(pictures.items(), key=lambda item: _picture_rank(item[0]))),
+        pictures=pictures,
         scores=tuple(score_rows(numbered, series)),
         troubles=tuple(troubles(numbered, series)),
         cells=cells,
     )
-
-
-def _picture_rank(name: str) -> tuple[int, str]:
-    return (PICTURE_ORDER.index(name) if name in PICTURE_ORDER else len(PICTURE_ORDER), name)
 
 
 def _cells(
@@ -160,17 +161,18 @@ def _sweeps(cells: Sequence[tuple[Run, Series, CellResult]], compared: Sequence[
 def _curves(
     cells: Sequence[tuple[Run, Series, CellResult]], labels: dict[str, str], look: dict[int, Look]
 ) -> Iterator[Drawing]:
-    found: dict[tuple[int, str], list[tuple[int, Any]]] = {}
+    found: dict[tuple[int, str], list[tuple[int, TrainingResult]]] = {}
     names = {one.index: one.label for _, one, _ in cells}
     sources = {str(result.cell.source) for _, _, result in cells}
     for _, one, result in cells:
         if result.training.curve:
             source = labels.get(str(result.cell.source), str(result.cell.source))
-            found.setdefault((one.index, source), []).append((result.cell.seed, result.training.curve))
-    for (index, source), curves in found.items():
+            found.setdefault((one.index, source), []).append((result.cell.seed, result.training))
+    for (index, source), trained in found.items():
         title = names[index] + (f" on {source}" if len(sources) > 1 else "")
         name = slug(f"curve-{index}-{title}")
-        yield curve_panel(sorted(curves, key=lambda c: c[0]), look[index], name, title=title, series=index)
+        curves = [(seed, training.curve) for seed, training in sorted(trained, key=lambda one: one[0])]
+        yield curve_panel(curves, trained[0][1].counted, look[index], name, title=title, series=index)
 
 
 def provenance_of(content: Content) -> tuple[dict[str, str], dict[tuple[str, str], dict[str, str]]]:

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isnan
 from typing import Any
 
 import pandas as pd
 
 from harness.metrics.statistics import Difference, Estimate, mean_interval, wilson, within
-from harness.report.frame import TRAINING
 
-LEADING = "linear-probe"
-_COUNTED = ("examples", "images", "clips", "texts")
-_AMOUNTS = ("s", "ms", "bytes", "MiB", "FLOP/s", "weights", "steps", *_COUNTED, *(f"{each}/s" for each in _COUNTED))
-_ERRORS = ("pixel value", "squared pixel value")
-_RANGES = {  # what a score of this unit can be, where there is an end to it
-    "fraction": (0.0, 1.0),
-    "similarity": (-1.0, 1.0),
-    "R2": (-inf, 1.0),
-    **dict.fromkeys((*_AMOUNTS, *_ERRORS), (0.0, inf)),
-}
-_FIRST = (LEADING, "knn")  # then as the evaluations come
-NEVER_RANKED = (TRAINING, "throughput", "pretext")  # of the machine or of a task of its own: told, not compared
+_LEADS, _TOLD = "leads", "told"  # harness.records.ScoreSpec says what the roles mean
+_FIRST = (_LEADS, "follows")  # then as the evaluations come
 
-_KEPT = ("series", "target", "evaluation", "score", "seed", "value", "chance", "n", "status", "reason", "note")
+_KEPT = (
+    "series", "target", "evaluation", "score", "seed", "value", "chance", "n", "status", "reason", "note", "beside",
+    "word",
+)  # fmt: skip
 Record = Mapping[str, Any]  # a row of the tidy frame; None for nothing
 
 
@@ -37,17 +29,25 @@ class Column:
     score: str
     unit: str
     better: str
+    role: str  # what the evaluation says of it, see harness.records.ScoreSpec
+    low: float  # what it can be, -inf and inf where there is no end to it
+    high: float
+    proportion: bool  # a share of independent examples
     one_task: bool  # guessing gets the same for all methods of a seed
+
+    @property
+    def leads(self) -> bool:
+        return self.role == _LEADS
 
     @property
     def teaches(self) -> bool:
         """Does it tell what training gave, where methods were judged before it too?"""
-        return self.better != "none" and self.evaluation.partition("[")[0] not in NEVER_RANKED
+        return self.better != "none" and self.role != _TOLD
 
     @property
     def ranked(self) -> bool:
         """Does a better value mean a better method?"""
-        return self.teaches and self.one_task
+        return self.teaches and (self.one_task or self.leads)
 
     @property
     def name(self) -> str:
@@ -95,21 +95,35 @@ class Rows:
 
 
 def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
-    """Primary scores in order of appearance, the leading evaluation first and what is not ranked last."""
-    found = []
-    key: Any
-    for key, group in frame[frame["primary"]].groupby(["evaluation", "score"], sort=False):
-        evaluation, score = key
-        one_task = bool((group.groupby("seed")["chance"].nunique() <= 1).all())
-        one_task = one_task or evaluation.partition("[")[0] == LEADING
-        unit, better = group["unit"].iloc[0], group["better"].iloc[0]
-        found.append(Column(evaluation=evaluation, score=score, unit=unit, better=better, one_task=one_task))
-    return tuple(sorted(found, key=_place))
+    """Primary scores in order of appearance, what leads first, what follows then, and what is not ranked last."""
+    groups: Any = frame[frame["primary"]].groupby(["evaluation", "score"], sort=False)
+    return tuple(sorted((_column(key[0], key[1], group) for key, group in groups), key=_place))
+
+
+def _column(evaluation: str, score: str, group: pd.DataFrame) -> Column:
+    first = group.iloc[0]
+    low, high = limits(group)
+    return Column(
+        evaluation=evaluation,
+        score=score,
+        unit=first["unit"],
+        better=first["better"],
+        role=first["role"],
+        low=low,
+        high=high,
+        proportion=bool(first["proportion"]),
+        one_task=bool((group.groupby("seed")["chance"].nunique() <= 1).all()),
+    )
+
+
+def limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """The smallest and the largest value that a score of these rows can have, -inf and inf where there is no end."""
+    low, high = rows["low"].iloc[0], rows["high"].iloc[0]
+    return (-inf if isnan(low) else float(low), inf if isnan(high) else float(high))
 
 
 def _place(column: Column) -> tuple[int, bool]:
-    name = column.evaluation.partition("[")[0]
-    return (_FIRST.index(name) if name in _FIRST else len(_FIRST), not column.ranked)
+    return (_FIRST.index(column.role) if column.role in _FIRST else len(_FIRST), not column.ranked)
 
 
 def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column) -> Entry:
@@ -141,33 +155,20 @@ def _distinct(texts: Iterable[str]) -> list[str]:
 
 
 def _estimate(values: Sequence[float], examples: int | None, column: Column) -> Estimate:
-    if len(values) == 1 and column.score == "accuracy" and column.unit == "fraction" and examples:
+    if len(values) == 1 and column.proportion and examples:
         return wilson(values[0], int(examples))
-    return over_seeds(values, column.unit)
+    return over_seeds(values, column.low, column.high)
 
 
-def over_seeds(values: Sequence[float], unit: str) -> Estimate:
+def over_seeds(values: Sequence[float], low: float, high: float) -> Estimate:
     """Mean and interval over seeds, which ends where such a score can go no further: a fraction at 0 and 1."""
-    return within(mean_interval(values), *_RANGES.get(unit, (-inf, inf)))
+    return within(mean_interval(values), low, high)
 
 
 def _beside(rows: Sequence[Record], score: str) -> tuple[tuple[str, float], ...]:
-    """Scores of the same evaluation that this one is read with, by what they are called: means over seeds.
-
-    `frechet_floor` for `frechet_distance`, `real_coverage` for `coverage`, `copy_psnr` for `psnr`, `unseen_satisfied`
-    for `satisfied`, `accuracy_gap` for `test_accuracy`; a `ceiling` for whatever ranks.
-    """
-    words = {
-        f"{score}_floor": "floor",
-        f"{score.rpartition('_')[0]}_floor": "floor",
-        f"real_{score}": "real",
-        f"copy_{score}": "copy",
-        f"unseen_{score}": "unseen",
-        f"{score.removeprefix('test_')}_gap": "gap",
-        "ceiling": "ceiling",
-    }
+    """Scores of the same evaluation that this one is read with, by what they are called: means over seeds."""
     found: dict[str, list[float]] = {}
     for row in rows:
-        if row["score"] in words and row["value"] is not None:
-            found.setdefault(words[row["score"]], []).append(row["value"])
+        if row["beside"] == score and row["value"] is not None:
+            found.setdefault(row["word"], []).append(row["value"])
     return tuple((word, sum(values) / len(values)) for word, values in found.items())

@@ -18,15 +18,18 @@ from harness.records import CellResult, EvaluationResult, PluginRef
 
 TRAINING = "training"  # the name of the evaluation that holds what training gave and cost
 PROVENANCE = "provenance."
+_COUNT = "examples"  # the score of training that says how many were drawn; its unit is their kind
 
 COLUMNS: dict[str, Any] = {
     "run": str, "cell": str, "method": str, "kind": str, "uses": str, "params": str, "backbone": str,
     "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str, "train": str,
     "evaluation": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
+    "role": str, "beside": str, "word": str, "low": "float64", "high": "float64", "proportion": "bool",
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
     "finished": str,
 }  # fmt: skip
 _KINDS = ("model", "pretext", "reference")
+_LATER = ("role", "beside", "word", "low", "high", "proportion")  # columns that an older frame lacks
 
 
 def dataset_labels(results: Iterable[CellResult]) -> dict[str, str]:
@@ -70,11 +73,18 @@ def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the types of COLUMNS, and text with "" for nothing in every other column."""
+    """The frame with the types of COLUMNS, and text with "" for nothing in every other column.
+
+    What the scores of an older frame do not say of themselves is nothing.
+    """
+    frame = frame.assign(**{column: _NOTHING[COLUMNS[column]] for column in _LATER if column not in frame.columns})
     types: dict[Any, Any] = {column: COLUMNS.get(column, str) for column in frame.columns}
     texts = [column for column, kind in types.items() if kind is str]
     filled = {column: frame[column].astype(object).where(frame[column].notna(), "") for column in texts}
     return frame.assign(**filled).astype(types)
+
+
+_NOTHING: dict[Any, Any] = {str: "", "float64": float("nan"), "bool": False}
 
 
 def write_frame(frame: pd.DataFrame, folder: Path) -> None:
@@ -162,16 +172,16 @@ def _training_rows(result: CellResult) -> list[dict[str, Any]]:
         return [{**common, **_NO_SCORE, "reason": training.reason}]
     speed = training.examples / training.seconds if training.seconds > 0 and training.examples else None
     scores = [
-        ("loss", training.loss, "loss"),  # each method has a loss of its own: never compared
-        ("seconds", training.seconds, "s"),
-        ("examples", training.examples, training.counted),
-        ("steps", training.steps, "steps"),
-        ("parameters", training.parameters, "weights"),
-        ("examples_per_second", speed, f"{training.counted}/s"),
+        ("loss", training.loss, "loss", None),  # each method has a loss of its own: never compared
+        ("seconds", training.seconds, "s", 0.0),
+        (_COUNT, training.examples, training.counted, 0.0),
+        ("steps", training.steps, "steps", 0.0),
+        ("parameters", training.parameters, "weights", 0.0),
+        ("examples_per_second", speed, f"{training.counted}/s", 0.0),
     ]
     return [
-        {**common, "score": name, "value": float(value), "unit": unit, "better": "none", "primary": False}
-        for name, value, unit in scores
+        {**common, **_NO_SCORE, "score": name, "value": float(value), "unit": unit, "low": low}
+        for name, value, unit, low in scores
         if value is not None
     ]
 
@@ -193,4 +203,13 @@ def _evaluation_rows(evaluation: EvaluationResult, labels: Mapping[str, str]) ->
     ]
 
 
-_NO_SCORE: dict[str, Any] = {"score": "", "value": None, "unit": "", "better": "none", "primary": False}
+_NO_SCORE: dict[str, Any] = {
+    "score": "", "value": None, "unit": "", "better": "none", "primary": False, "role": "told", "proportion": False,
+}  # fmt: skip
+
+
+def counted(frame: pd.DataFrame) -> str:
+    """What the examples of these rows are: "images", "clips" or "texts"; "examples" where there are several kinds."""
+    training = frame[(frame["evaluation"] == TRAINING) & (frame["score"] == _COUNT)]
+    kinds = training["unit"].unique()
+    return str(kinds[0]) if len(kinds) == 1 else _COUNT

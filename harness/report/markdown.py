@@ -10,11 +10,11 @@ from harness.records import Picture
 from harness.report.content import Content
 from harness.report.entries import Column, Entry
 from harness.report.frame import flattened
-from harness.report.html import heat_maps
 from harness.report.numbers import apart, interval, number, signed, verdict
-from harness.report.pictures import heading
-from harness.report.series import Series
+from harness.report.pictures import heading_of
+from harness.report.series import BASELINE, Series
 from harness.report.summary import Comparison
+from harness.report.tables import heat_maps
 
 
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
@@ -56,7 +56,8 @@ def _name(one: Series) -> str:
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
-    yield "Mean over seeds with its 95 % interval; **best** and ≈ best are marked among all that see images alone."
+    alone = f"{comparison.counted} alone"
+    yield f"Mean over seeds with its 95 % interval; **best** and ≈ best are marked among all that see {alone}."
     for panel in comparison.panels():
         columns = [(i, comparison.columns[i]) for i in panel.columns]
         yield table(
@@ -66,7 +67,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     yield from _learned(comparison)
     gained = comparison.gained()
     if gained:
-        yield "Gain over random-init, paired by seed (positive is better; p of a paired t test, Holm-corrected):"
+        yield f"Gain over {BASELINE}, paired by seed (positive is better; p of a paired t test, Holm-corrected):"
         yield table(
             ["method", *(escaped(comparison.columns[i].name) for i in gained)],
             [
@@ -139,8 +140,8 @@ def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
     if content.transfers:
         yield "## Transfer"
         yield from _transfer(content)
-    for name, group in content.pictures.items():
-        yield f"## {escaped(heading(name))}"
+    for group in content.pictures.values():
+        yield f"## {escaped(heading_of(group))}"
         for shown in group:
             link = f"figures/{quote(shown.drawing.name)}.svg" if shown.drawing else quote(links.get(shown.file, ""))
             caption = escaped(f"{shown.series.label} on {shown.where}, seed {shown.seed}: {shown.picture.caption}")
@@ -157,7 +158,7 @@ def _words(picture: Picture) -> Iterator[str]:
 
 
 def _transfer(content: Content) -> Iterator[str]:
-    for heat in heat_maps(content):
+    for heat in heat_maps(content.comparisons, content.series):
         rows = [[escaped(source), *(cell["text"] if cell else "–" for cell in cells)] for source, cells in heat["rows"]]
         yield table([_name(heat["series"]), *map(escaped, heat["targets"])], rows)
 

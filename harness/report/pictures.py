@@ -14,29 +14,9 @@ from harness.report.figures import Drawing, feature_map
 from harness.report.series import Series
 
 PNG = b"\x89PNG\r\n\x1a\n"
-REAL = "real"  # the name of pictures that are the same for all methods: shown once
 WIDE = 560  # CSS pixels that small pictures are scaled up to, by whole factors
 BESIDE = 116  # of them for the names of rows
 CELL = 100  # CSS pixels that one image with a text under it is scaled up to
-HEADINGS = {
-    "reconstructions": "Reconstructions",
-    "samples": "Samples",
-    "real": "Real images, to compare samples with",
-    "samples_by_condition": "Samples by class",
-    "captions": "Asked for in words",
-    "captions_unseen": "Asked for in words never seen together",
-    "interpolation": "Interpolation: from one image to another",
-    "traversal": "Traversal: one part of the code at a time",
-    "arithmetic": "Arithmetic with codes",
-    "forward_process": "From image to noise",
-    "reverse_process": "From noise to sample",
-    "translations": "Translations",
-    "stylised": "Style transfer",
-    "nearest_training": "Samples and the training images nearest to them",
-    "rate": "Detail against size of the code",
-    "map": "Map of the features",
-}
-PICTURE_ORDER = tuple(HEADINGS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +73,10 @@ class Shown:
         ]
 
 
-def heading(name: str) -> str:
-    """What the report calls pictures of this name.
-
-    >>> heading("captions"), heading("my_own")
-    ('Asked for in words', 'My own')
-    """
-    return HEADINGS.get(name, name.replace("_", " ").capitalize())
+def heading_of(group: Sequence[Shown]) -> str:
+    """What stands above pictures of one name: what the first that says it says, else the name."""
+    said = [shown.picture.heading for shown in group if shown.picture.heading]
+    return said[0] if said else group[0].picture.name.replace("_", " ").capitalize()
 
 
 def shared_caption(group: Sequence[Shown]) -> str:
@@ -136,7 +113,7 @@ def first_seeds(
 def shown_pictures(
     results: Iterable[tuple[Path, Series, CellResult]], labels: Mapping[str, str]
 ) -> dict[str, list[Shown]]:
-    """Pictures by name ("reconstructions", "samples", "map" ...), in the order of the series."""
+    """Pictures by name, at the places that they ask for; those of one name are in the order of the series."""
     by_name: dict[str, list[Shown]] = {}
     for (_, source, target, name), (folder, series, result, _, picture) in first_seeds(results, labels).items():
         shown = Shown(
@@ -144,11 +121,11 @@ def shown_pictures(
             file=folder / picture.file,
         )  # fmt: skip
         shown = _with_content(shown)
-        if not (name == REAL and any(_same(shown, other) for other in by_name.get(name, []))):
+        if not (picture.shared and any(_same(shown, other) for other in by_name.get(name, []))):
             by_name.setdefault(name, []).append(shown)
     for group in by_name.values():
         group.sort(key=lambda one: (one.source, one.target, one.series.index))
-    return by_name
+    return dict(sorted(by_name.items(), key=lambda item: (min(one.picture.place for one in item[1]), item[0])))
 
 
 def _same(one: Shown, other: Shown) -> bool:

@@ -53,7 +53,7 @@ def improvement(a: dict[int, float], b: dict[int, float], column: Column) -> Dif
 
 
 def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
-    """Mark the best of those that see images alone, and those that cannot be told from it (paired t, Holm; or, with one
+    """Mark the best of those that see inputs alone, and those that cannot be told from it (paired t, Holm; or, with one
     seed, intervals that overlap)."""
     shown = worth_a_row(series)
     running = [i for i, entry in enumerate(entries) if entry.estimate and not series[i].uses and series[i] in shown]

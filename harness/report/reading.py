@@ -8,6 +8,7 @@ from harness.metrics.statistics import Estimate
 from harness.report.entries import Column, Entry
 from harness.report.numbers import interval, number, signed, verdict
 from harness.report.ranking import improvement, within_noise
+from harness.report.series import BASELINE
 from harness.report.summary import Comparison
 
 
@@ -17,7 +18,8 @@ def reading(comparison: Comparison) -> str:
     learned = [row for row in comparison.rows if not row.series.is_reference and not row.series.uses]
     scored = [row for row in learned if comparison.leading_entry(row).estimate]
     if column is None or not scored:
-        why = "see what was skipped and what failed" if learned else "apart from references, none sees images alone"
+        alone = f"apart from references, none sees {comparison.counted} alone"
+        why = "see what was skipped and what failed" if learned else alone
         return f"On {comparison.title} no method could be ranked: {why}."
     first = comparison.leading_entry(scored[0])
     assert first.estimate is not None
@@ -51,8 +53,8 @@ def _gain_text(entry: Entry, unit: str) -> str:
     says = verdict(entry.gain, entry.p, unit)
     size = signed(entry.gain.effect, unit)
     if entry.gain.effect <= 0:
-        return f", which is not above random-init ({'; '.join(filter(None, (size, says)))})"
-    return f", {size} over random-init" + (f" ({says})" if says else "")
+        return f", which is not above {BASELINE} ({'; '.join(filter(None, (size, says)))})"
+    return f", {size} over {BASELINE}" + (f" ({says})" if says else "")
 
 
 def _before(entry: Entry, unit: str) -> str:

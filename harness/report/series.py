@@ -14,7 +14,7 @@ import pandas as pd
 
 from harness.report.frame import PROVENANCE
 
-BASELINE = "random-init"
+BASELINE = "random-init"  # the one plugin that a report knows by name: the untrained backbone that gains are taken over
 _SETTINGS = ("backbone", "device", "precision", "budget", "train", "run")
 _PER_CELL = ["method", "backbone", "source"]
 
@@ -27,7 +27,7 @@ class Series:
     label: str
     method: str
     kind: str
-    uses: str  # what it saw in training beside images: "labels"; empty: nothing
+    uses: str  # what it saw in training beside its examples: "labels"; empty: nothing
     backbone: str
     device: str
     precision: str

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from harness.records import CellResult
-from harness.report.entries import LEADING, Column, Entry, Rows, columns_of, entry_of
-from harness.report.frame import TRAINING, tidy_frame
+from harness.report.entries import Column, Entry, Rows, columns_of, entry_of
+from harness.report.frame import TRAINING, counted, tidy_frame
 from harness.report.ranking import compared
 from harness.report.series import Series, latest, with_series, worth_a_row
 
@@ -39,6 +39,7 @@ class Comparison:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     leading: int | None  # the column that ranks
+    counted: str = "images"  # what the examples are that were learned from: "clips", "texts"
 
     @property
     def title(self) -> str:
@@ -85,7 +86,8 @@ def _comparison(frame: pd.DataFrame, source: str, target: str, series: Sequence[
     pairs = zip(present, by_series, strict=True)
     finished = tuple(Row(series=one, entries=entries) for one, entries in pairs if one in shown)
     leading = _leading(columns)
-    result = Comparison(source=source, target=target, columns=columns, rows=finished, leading=leading)
+    about = {"source": source, "target": target, "counted": counted(frame)}
+    result = Comparison(**about, columns=columns, rows=finished, leading=leading)
     return replace(result, rows=tuple(sorted(finished, key=lambda row: _rank_key(result, row))))
 
 
@@ -97,9 +99,9 @@ def _entries(rows: Rows, target: str, column: Column, series: Sequence[Series]) 
 
 
 def _leading(columns: Sequence[Column]) -> int | None:
-    """The linear probe; where it was not asked for, the first score that ranks."""
-    probes = [i for i, column in enumerate(columns) if column.evaluation.partition("[")[0] == LEADING]
-    return next(iter([*probes, *(i for i, column in enumerate(columns) if column.ranked)]), None)
+    """The first that says it leads; where none does, the first that ranks."""
+    leading = [i for i, column in enumerate(columns) if column.leads]
+    return next(iter([*leading, *(i for i, column in enumerate(columns) if column.ranked)]), None)
 
 
 def _rank_key(comparison: Comparison, row: Row) -> tuple[bool, float, int]:
@@ -113,7 +115,7 @@ def table(results: Iterable[CellResult]) -> pd.DataFrame:
     """The ranked comparison as a compact frame: a row per source, target and method, numbers only.
 
     For each primary score its mean and, as `... ±`, half its interval; for the leading one also the gain over
-    random-init (positive is better) and the gain's corrected p.
+    the baseline (positive is better) and the gain's corrected p.
     """
     frame, series = with_series(tidy_frame(results))
     rows = []

@@ -15,12 +15,12 @@ from harness.report.entries import Entry
 from harness.report.frame import tidy_frame
 from harness.report.numbers import ALPHA, number, plus_minus, probability, signed
 from harness.report.reading import reading
-from harness.report.series import with_series
+from harness.report.series import BASELINE, with_series
 from harness.report.summary import Comparison, Row, comparisons
 
 WIDEST = 100
 LEGEND = (
-    "mean ± half its 95 % interval over seeds; * best of images alone, ~ not told apart from it; "
+    "mean ± half its 95 % interval over seeds; * best of {counted} alone, ~ not told apart from it; "
     "noise < x: no difference found, and x is the least that would have been"
 )
 _GAP = 2  # between columns
@@ -46,7 +46,7 @@ class TerminalTable:
             yield drawn
             if left_out:
                 yield Constrain(Text(f"also in the report: {', '.join(left_out)}", style="dim"), width)
-            yield Constrain(Text(LEGEND, style="dim"), width)
+            yield Constrain(Text(LEGEND.format(counted=comparison.counted), style="dim"), width)
             yield Constrain(Text(reading(comparison)), width)
 
 
@@ -77,7 +77,8 @@ def _candidates(comparison: Comparison) -> Iterable[tuple[str, list[Text], str]]
         title = f"{column.evaluation}\n{column.score.replace('_', ' ')}{_arrow(column.better)}"
         yield title, [_score(entry, column.unit) for entry in entries], column.name
         if index == comparison.leading and any(entry.gain for entry in entries):
-            yield "gain over\nrandom-init", [_gain(entry, column.unit) for entry in entries], "gain over random-init"
+            gains = [_gain(entry, column.unit) for entry in entries]
+            yield f"gain over\n{BASELINE}", gains, f"gain over {BASELINE}"
 
 
 def _arrow(better: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log, prod
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +24,10 @@ from harness.judging.in_domain import in_domain_extractor
 from harness.metrics.classification import accuracy
 from harness.plugin import EvaluationSpec, Factor, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
 
+HEADINGS = {  # of pictures of captions, and their places in a report
+    "captions": ("Asked for in words", 50),
+    "captions_unseen": ("Asked for in words never seen together", 60),
+}
 CLASSES_SHOWN = 20  # rows of a picture
 ROW_WIDTH = 200  # pixels of its own: 12 small images, or 6 of 32 pixels, which a report then shows twice as large
 
@@ -103,6 +108,8 @@ def show_classes(subject: Subject, samples: Tensor, asked: Tensor) -> None:
         columns,
         "Samples of each class, as drawn, none picked out",
         row_names=[subject.target.spec.classes[label] for label in labels.tolist()],
+        heading="Samples by class",
+        place=40,
     )
 
 
@@ -173,7 +180,9 @@ def _asked_and_read(subject: Subject, split: Rows, config: Config, picture: str,
     texts = [f"{text}\n{told.verdict(row)}" for row, text in enumerate(words)]
     columns = min(8, len(texts))
     caption = f"{caption}, samples as drawn: ✓ shows all that was asked for, ✗ what it shows instead"
-    subject.show_images(picture, to_float(samples[: len(texts)]), columns, caption, texts=texts)
+    shown = to_float(samples[: len(texts)])
+    heading, place = HEADINGS[picture]
+    subject.show_images(picture, shown, columns, caption, texts=texts, heading=heading, place=place)
     return told
 
 
@@ -204,8 +213,23 @@ def _scores(told: Told, prefix: str) -> dict[str, ScoreValue]:
     return {prefix + name: score for name, score in scores.items()}
 
 
-def _fraction(name: str, help: str, better: str = "higher", primary: bool = False) -> ScoreSpec:
-    return ScoreSpec(name=name, unit="fraction", better=better, low=0.0, high=1.0, primary=primary, help=help)  # type: ignore[arg-type]
+def _fraction(
+    name: str,
+    help: str,
+    better: Literal["higher", "lower", "none"] = "higher",
+    primary: bool = False,
+    beside: str = "",
+    word: str = "",
+) -> ScoreSpec:
+    return ScoreSpec(
+        name=name, unit="fraction", better=better, low=0.0, high=1.0, primary=primary, beside=beside, word=word,
+        help=help,
+    )  # fmt: skip
+
+
+def _unseen(name: str, better: Literal["higher", "lower"] = "higher") -> ScoreSpec:
+    help = f"Like {name}, for combinations that training never showed."
+    return _fraction(f"unseen_{name}", help, better, beside=name, word="unseen")
 
 
 @hookimpl
@@ -220,7 +244,13 @@ def harness_evaluation() -> EvaluationSpec:
             _fraction(
                 "satisfied", "Fraction of samples that show the class, or every attribute, asked for.", primary=True
             ),
-            _fraction("ceiling", "The same judge on real test images: about the most that can be reached.", "none"),
+            _fraction(
+                "ceiling",
+                "The same judge on real test images: about the most that can be reached.",
+                "none",
+                beside="satisfied",
+                word="ceiling",
+            ),
             _fraction("worst_class", "Fraction of samples of the class that fares worst that show it."),
             ScoreSpec(
                 name="class_entropy",
@@ -232,9 +262,9 @@ def harness_evaluation() -> EvaluationSpec:
             _fraction("attributes", "Fraction that is right of each attribute asked for, mean over attributes."),
             _fraction("worst_attribute", "The same of the attribute that fares worst."),
             _fraction("unreadable", "Fraction of samples from which some attribute cannot be read.", "lower"),
-            _fraction("unseen_satisfied", "Like satisfied, for combinations that training never showed."),
-            _fraction("unseen_attributes", "Like attributes, for combinations that training never showed."),
-            _fraction("unseen_worst_attribute", "Like worst_attribute, for combinations that training never showed."),
-            _fraction("unseen_unreadable", "Like unreadable, for combinations that training never showed.", "lower"),
+            _unseen("satisfied"),
+            _unseen("attributes"),
+            _unseen("worst_attribute"),
+            _unseen("unreadable", "lower"),
         ),
     )

@@ -109,6 +109,8 @@ def _real_score(name: str) -> ScoreSpec:
         better="none",
         low=0.0,
         high=1.0 if share else None,
+        beside=name,
+        word="real",
         help=f"The {name} of as many real training images: what perfect samples would get.",
     )
 

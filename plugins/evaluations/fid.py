@@ -35,6 +35,7 @@ from harness.precision import autocast
 
 SHOWN = 64  # images in a picture, 8 rows of 8
 PATHS, STEPS = 8, 9  # rows and columns in a picture of a process
+HEADINGS = {"forward_process": ("From image to noise", 100), "reverse_process": ("From noise to sample", 110)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +92,10 @@ def some(images: Tensor, n: int, generator: torch.Generator) -> Tensor:
 
 def show(subject: Subject, samples: Tensor, real: Tensor) -> None:
     """One grid of samples and one of real images; where the method makes noise and images of it, how it does that."""
-    subject.show_images("samples", to_float(samples[:SHOWN]), 8, "Samples, as drawn, none picked out")
-    subject.show_images("real", to_float(real[:SHOWN]), 8, "Real test images, for comparison with the samples")
+    caption = "Samples, as drawn, none picked out"
+    subject.show_images("samples", to_float(samples[:SHOWN]), 8, caption, heading="Samples", place=20)
+    heading, caption = "Real images, to compare samples with", "Real test images, for comparison with the samples"
+    subject.show_images("real", to_float(real[:SHOWN]), 8, caption, heading=heading, place=30, shared=True)
     if subject.has("forward_process"):
         show_forward_process(subject, real[:PATHS])
     if subject.has("reverse_process"):
@@ -120,7 +123,8 @@ def _show_paths(subject: Subject, name: str, frames: Tensor, rows: int, caption:
         raise TrainingFailed(f"{name}() gave {tuple(frames.shape)}, expected {expected}")
     if not torch.isfinite(frames).all():
         raise TrainingFailed(f"{name}() gave values that are not finite")
-    subject.show_images(name, frames.flatten(0, 1), STEPS, caption)
+    heading, place = HEADINGS[name]
+    subject.show_images(name, frames.flatten(0, 1), STEPS, caption, heading=heading, place=place)
 
 
 @hookimpl
@@ -147,6 +151,8 @@ def harness_evaluation() -> EvaluationSpec:
                 unit="squared feature distance",
                 better="none",
                 low=0.0,
+                beside="frechet_distance",
+                word="floor",
                 help="The same distance of as many real training images: what perfect samples would get.",
             ),
             ScoreSpec(
@@ -159,6 +165,8 @@ def harness_evaluation() -> EvaluationSpec:
                 name="debiased_frechet_floor",
                 unit="squared feature distance",
                 better="none",
+                beside="debiased_frechet_distance",
+                word="floor",
                 help="The same distance of as many real training images: 0 but for noise and the extractor's own gap.",
             ),
             ScoreSpec(
@@ -173,6 +181,8 @@ def harness_evaluation() -> EvaluationSpec:
                 unit="squared feature distance",
                 better="none",
                 low=0.0,
+                beside="sliced_wasserstein_distance",
+                word="floor",
                 help="The same distance of as many real training images: what perfect samples would get.",
             ),
             ScoreSpec(
@@ -185,6 +195,8 @@ def harness_evaluation() -> EvaluationSpec:
                 name="kernel_floor",
                 unit="squared MMD",
                 better="none",
+                beside="kernel_distance",
+                word="floor",
                 help="The same distance of as many real training images: 0 on average, its spread is the noise.",
             ),
         ),

@@ -82,6 +82,8 @@ def harness_evaluation() -> EvaluationSpec:
                 better="lower",
                 low=-1.0,
                 high=1.0,
+                beside="test_accuracy",
+                word="gap",
                 help="accuracy on training images minus accuracy on test images",
             ),
             ScoreSpec(

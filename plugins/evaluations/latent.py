@@ -169,7 +169,15 @@ def show_traversal(subject: Subject, train: Tensor, test: Coded, config: Config)
         "quantile in training; those first that change the image most"
     )
     names = [f"dimension {dimension}" for dimension in chosen.tolist()]
-    subject.show_images("traversal", decoded(subject, varied.flatten(0, 1)), config.shown, caption, row_names=names)
+    subject.show_images(
+        "traversal",
+        decoded(subject, varied.flatten(0, 1)),
+        config.shown,
+        caption,
+        row_names=names,
+        heading="Traversal: one part of the code at a time",
+        place=80,
+    )
 
 
 def quantiles(codes: Tensor, level: float) -> Tensor:
@@ -264,7 +272,15 @@ def show_edits(subject: Subject, rebuilt: Tensor, edits: list[Edits]) -> None:
     rows = [rebuilt[shown], *(edit.images[torch.searchsorted(edit.rows, shown)] for edit in edits)]
     names = ["reconstructed", *(f"other {subject.target.spec.factors[edit.factor].name}" for edit in edits)]
     caption = "Reconstructions of test images; below, their codes moved to another value of one factor, and decoded"
-    subject.show_images("arithmetic", to_float(torch.cat(rows)), len(shown), caption, row_names=names)
+    subject.show_images(
+        "arithmetic",
+        to_float(torch.cat(rows)),
+        len(shown),
+        caption,
+        row_names=names,
+        heading="Arithmetic with codes",
+        place=90,
+    )
 
 
 SCORES = (

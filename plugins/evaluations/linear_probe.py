@@ -132,6 +132,8 @@ SCORES = (
         low=0.0,
         high=1.0,
         primary=True,
+        role="leads",
+        proportion=True,
         help="test images classified right; chance is the share of the most frequent class",
     ),
     ScoreSpec(

@@ -131,7 +131,8 @@ def show(subject: Subject, samples: Tensor, train: Tensor, near: Nearness) -> No
     first = near.distances.argsort(stable=True)[:SHOWN]
     both = torch.cat([samples[first], train[near.rows[first]]])
     caption = "The samples that are nearest to a training image above, those training images below"
-    subject.show_images("nearest_training", to_float(both), len(first), caption)
+    heading = "Samples and the training images nearest to them"
+    subject.show_images("nearest_training", to_float(both), len(first), caption, heading=heading, place=140)
 
 
 SCORES = (

@@ -66,6 +66,8 @@ def harness_evaluation() -> EvaluationSpec:
                 low=0.0,
                 high=1.0,
                 primary=True,
+                role="told",
+                proportion=True,
                 help="Fraction of the task's questions about test images that are answered rightly; chance is 1/K.",
             ),
         ),

@@ -203,7 +203,10 @@ def _show(subject: Subject, coders: list[Coder], codes: Tensor, images: Tensor, 
     bits = [float(code_length(coder.costs, part).mean()) for coder, part in zip(coders, symbols, strict=True)]
     names: list[str] = ["original", *(f"{value:.3g} bits" for value in bits)]
     caption = "Test images, and what their codes decode to after quantisation; bits per image of this row"
-    subject.show_images("rate", torch.cat([some, *rows]), len(some), caption, row_names=names)
+    heading = "Detail against size of the code"
+    subject.show_images(
+        "rate", torch.cat([some, *rows]), len(some), caption, row_names=names, heading=heading, place=150
+    )
 
 
 SCORES = (

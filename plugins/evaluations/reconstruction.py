@@ -86,7 +86,8 @@ def show_reconstructions(subject: Subject, images: Tensor, count: int) -> None:
     """Two rows: test images, and below each what the method makes of it."""
     chosen = spread(images, count)
     both = torch.cat([to_float(chosen), reconstructed(subject, chosen)])
-    subject.show_images("reconstructions", both, len(chosen), "Test images above, their reconstructions below")
+    caption = "Test images above, their reconstructions below"
+    subject.show_images("reconstructions", both, len(chosen), caption, heading="Reconstructions", place=10)
 
 
 def show_interpolations(subject: Subject, images: Tensor, config: Config) -> None:
@@ -100,7 +101,8 @@ def show_interpolations(subject: Subject, images: Tensor, config: Config) -> Non
 
     frames = subject.batched(path, start).flatten(0, 1)  # (B*P,C,H,W)
     caption = "From one test image to another along the line between their codes; both ends are reconstructions"
-    subject.show_images("interpolation", frames, config.steps, caption)
+    heading = "Interpolation: from one image to another"
+    subject.show_images("interpolation", frames, config.steps, caption, heading=heading, place=70)
 
 
 def spread(images: Tensor, count: int) -> Tensor:

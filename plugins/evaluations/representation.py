@@ -119,7 +119,8 @@ def _show_map(subject: Subject, limit: int) -> None:
     how = f"t-SNE (perplexity {PERPLEXITY:g}, started from PCA)"
     caption = f"{how} of the normalised features of {len(rows)} test images"
     shown = None if labels is None else labels[rows]
-    subject.show_points("map", map_of(normalised(features[rows])), shown, caption)
+    points = map_of(normalised(features[rows]))
+    subject.show_points("map", points, shown, caption, heading="Map of the features", place=160)
 
 
 def map_of(points: Tensor) -> Tensor:

@@ -141,6 +141,8 @@ def show(subject: Subject, images: Tensor) -> None:
         to_float(torch.cat(rows)),
         len(styles) + 1,
         "Content images in the first column, each in the styles of the images in the first row",
+        heading="Style transfer",
+        place=130,
     )
 
 

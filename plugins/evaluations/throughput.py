@@ -113,6 +113,7 @@ def harness_evaluation() -> EvaluationSpec:
                 better="higher",
                 low=0.0,
                 primary=True,
+                role="told",
                 help="Images encoded per second, in batches of the training's size.",
             ),
             ScoreSpec(

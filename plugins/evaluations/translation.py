@@ -139,7 +139,9 @@ def show(subject: Subject, rows: list[Tensor], count: int) -> None:
     caption = f"From {domain} to image, with the true image below"
     caption += f", and the {domain} made of that" if len(rows) > 3 else ""
     images = torch.cat([row[chosen] for row in rows])
-    subject.show_images("translations", images, len(chosen), caption, row_names=names)
+    subject.show_images(
+        "translations", images, len(chosen), caption, row_names=names, heading="Translations", place=120
+    )
 
 
 @hookimpl
@@ -188,6 +190,8 @@ def harness_evaluation() -> EvaluationSpec:
                 name="copy_psnr",
                 unit="dB",
                 better="none",
+                beside="psnr",
+                word="copy",
                 help="The PSNR of the counterpart itself: what doing nothing gets.",
             ),
             ScoreSpec(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -342,6 +342,7 @@ def evaluation(*scores: ScoreSpec, needs: tuple[str, ...] = ("encode",)) -> Eval
 
 
 ACCURACY = ScoreSpec(name="accuracy", unit="fraction", better="higher", low=0.0, high=1.0, primary=True)
+FLOOR = ScoreSpec(name="floor", unit="fraction", better="none", beside="accuracy", word="floor")
 EVALUATIONS = [
     (evaluation(ACCURACY), "", ""),
     (evaluation(), "scores_are_specified", "it yields no score"),
@@ -358,6 +359,42 @@ EVALUATIONS = [
         evaluation(ScoreSpec(name="x", unit="m", better="none", primary=True)),
         "at_most_one_score_ranks",
         "has no better direction",
+    ),
+    (evaluation(replace(ACCURACY, role="leads", proportion=True), FLOOR), "", ""),
+    (
+        evaluation(replace(ACCURACY, role="first")),  # type: ignore[arg-type]
+        "scores_say_how_a_report_shows_them",
+        "accuracy has the role 'first', which is none of leads, follows, ranks, told",
+    ),
+    (
+        evaluation(replace(ACCURACY, primary=False, role="leads")),
+        "scores_say_how_a_report_shows_them",
+        "accuracy leads, but is not primary",
+    ),
+    (
+        evaluation(ACCURACY, replace(FLOOR, word="")),
+        "scores_say_how_a_report_shows_them",
+        "floor needs both or none: beside='accuracy', word=''",
+    ),
+    (
+        evaluation(ACCURACY, replace(FLOOR, beside="acuracy")),
+        "scores_say_how_a_report_shows_them",
+        "floor stands beside 'acuracy', which is no other score of it: ['accuracy']",
+    ),
+    (
+        evaluation(ACCURACY, replace(FLOOR, beside="floor")),
+        "scores_say_how_a_report_shows_them",
+        "floor stands beside 'floor', which is no other score of it",
+    ),
+    (
+        evaluation(ACCURACY, FLOOR, replace(FLOOR, name="ground")),
+        "scores_say_how_a_report_shows_them",
+        "two scores stand beside accuracy as floor",
+    ),
+    (
+        evaluation(replace(ACCURACY, high=None, proportion=True)),
+        "scores_say_how_a_report_shows_them",
+        "accuracy is a proportion: say low=0 and high=1",
     ),
     (evaluation(ACCURACY, needs=("encod",)), "needs_are_known", "it needs encod, which is no capability"),
 ]

@@ -42,6 +42,13 @@ EVALUATIONS = (
 )  # fmt: skip
 TARGETS = ("digits", "noisy-digits")
 SEEDS = (0, 1, 2)
+HEADINGS = {  # of pictures, and the places that they ask for
+    "reconstructions": ("Reconstructions", 10),
+    "samples": ("Samples", 20),
+    "captions": ("Asked for in words", 50),
+    "interpolation": ("Interpolation: from one image to another", 70),
+    "map": ("Map of the features", 160),
+}
 FAILED_CELL = ("jigsaw", 2)
 FAILED_EVALUATION = ("pca", 1, "clustering", "digits")
 HOSTILE = "<script>alert('x')</script> & \"quoted\" | piped"
@@ -161,7 +168,7 @@ def _evaluation(folder: Path, key: str, name: str, seed: int, evaluation: str, t
 
 
 def _score(score: str, value: float, unit: str, better: str, *, primary: bool = False, **more: object) -> Score:
-    defaults = {"chance": None, "n": 360}
+    defaults = {"chance": None, "n": 360, **({"low": 0.0, "high": 1.0} if unit == "fraction" else {})}
     return Score(score=score, value=float(value), unit=unit, better=better, primary=primary, **{**defaults, **more})
 
 
@@ -169,8 +176,9 @@ def _probe(name: str, seed: int, target: str, evaluation: str, drop: float) -> t
     shared = _rng("seed", seed).normal(0, 0.006)  # seeds are paired: some splits are harder for all
     noise = 0 if name == "pixels" else _rng(evaluation, name, seed, target).normal(0, 0.003) + shared
     accuracy = METHODS[name][1] - drop - (0.2 if target != "digits" else 0) + noise
+    role = "leads" if evaluation == "linear-probe" else "follows"
     return (
-        _score("accuracy", accuracy, "fraction", "higher", primary=True, chance=0.1),
+        _score("accuracy", accuracy, "fraction", "higher", primary=True, chance=0.1, role=role, proportion=True),
         _score("balanced_accuracy", accuracy - 0.001, "fraction", "higher", chance=0.1),
         _score("calibration_error", 0.02 + abs(noise), "fraction", "lower"),
     )
@@ -195,14 +203,15 @@ SCORES = {
     "fid": lambda name, seed, target: (
         _score("frechet_distance", 34.2 + seed, "squared feature distance", "lower", primary=True,
                note="features of digits-cnn 64-d, sha 12ab"),
-        _score("frechet_floor", 2.1, "squared feature distance", "none"),
+        _score("frechet_floor", 2.1, "squared feature distance", "none", beside="frechet_distance", word="floor"),
     ),
     "pretext": lambda name, seed, target: (
-        _score("accuracy", 0.87 + seed / 100, "fraction", "higher", primary=True,
+        _score("accuracy", 0.87 + seed / 100, "fraction", "higher", primary=True, role="told", proportion=True,
                chance=0.25 if name == "rotation" else 1 / 24),
     ),
     "throughput": lambda name, seed, target: (
-        _score("encode_images_per_second", 81_000 * METHODS[name][1], "images/s", "higher", primary=True),
+        _score("encode_images_per_second", 81_000 * METHODS[name][1], "images/s", "higher", primary=True,
+               role="told", low=0.0),
         _score("latency_p50", 0.0021, "s", "lower"),
         _score("parameters", 53_216, "weights", "none"),
     ),
@@ -238,7 +247,10 @@ def _image(folder: Path, key: str, picture: str, target: str, seed: int) -> Pict
         grid[row * 9 : row * 9 + 8, column * 9 : column * 9 + 8] = image
     Image.fromarray(grid).save(folder / file)
     caption = f"{picture} of test images: first row the images, below what came back"
-    return Picture(name=picture, kind="image", file=str(file), caption=caption, columns=12)
+    heading, place = HEADINGS[picture]
+    return Picture(
+        name=picture, kind="image", file=str(file), caption=caption, columns=12, heading=heading, place=place
+    )
 
 
 @cache
@@ -255,4 +267,6 @@ def _map(folder: Path, key: str, name: str, seed: int, target: str) -> Picture:
     points = points + _rng("map", name).normal(0, 3, points.shape)
     content = {"x": points[:, 0].round(3).tolist(), "y": points[:, 1].round(3).tolist(), "label": labels.tolist()}
     (folder / file).write_text(json.dumps({**content, "classes": [str(digit) for digit in range(10)]}))
-    return Picture(name="map", kind="scatter", file=str(file), caption="first two principal components, test images")
+    heading, place = HEADINGS["map"]
+    caption = "first two principal components, test images"
+    return Picture(name="map", kind="scatter", file=str(file), caption=caption, heading=heading, place=place)

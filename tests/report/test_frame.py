@@ -17,7 +17,18 @@ from harness.records import (
     TrainConfig,
     TrainingResult,
 )
-from harness.report.frame import COLUMNS, dataset_labels, flattened, joined, read_frame, tidy_frame, write_frame
+from harness.report.frame import (
+    COLUMNS,
+    counted,
+    dataset_labels,
+    flattened,
+    joined,
+    read_frame,
+    tidy_frame,
+    write_frame,
+)
+from harness.report.series import with_series
+from harness.report.summary import comparisons
 
 
 def score(**changes):
@@ -130,6 +141,34 @@ def test_files_give_the_frame_back(tmp_path, name):
     frame = tidy_frame(awkward_results(), "run 1")
     write_frame(frame, tmp_path)
     pd.testing.assert_frame_equal(read_frame(tmp_path / name), frame, check_exact=True)
+
+
+LATER = ("role", "beside", "word", "low", "high", "proportion")
+
+
+@pytest.mark.parametrize("name", ["results.parquet", "results.csv"])
+def test_a_frame_from_before_scores_said_how_they_are_shown_is_read(tmp_path, name):
+    write_frame(tidy_frame(awkward_results(), "run 1").drop(columns=list(LATER)), tmp_path)
+    frame = read_frame(tmp_path / name)
+    assert set(frame["role"]) == {""}
+    assert frame["low"].isna().all()
+    assert not frame["proportion"].any()
+    assert comparisons(*with_series(frame))[0].columns[0].ranked
+
+
+def test_what_a_score_says_of_itself_is_in_its_row():
+    told = score(role="told", beside="other", word="floor", low=-1.0, high=2.0, proportion=True)
+    row = tidy_frame([result(evaluations=[evaluation(scores=(told,))])]).iloc[-1]
+    assert [row[name] for name in LATER] == ["told", "other", "floor", -1.0, 2.0, True]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "word"), [(["clips"], "clips"), (["texts", "texts"], "texts"), (["images", "texts"], "examples")]
+)
+def test_what_is_counted_has_the_word_of_its_kind(kinds, word):
+    trained = [TrainingResult(status="ok", seconds=1.0, examples=9, counted=kind) for kind in kinds]
+    frame = tidy_frame([result(seed=seed, training=training) for seed, training in enumerate(trained)])
+    assert counted(frame) == word
 
 
 def test_an_empty_frame_has_its_columns_and_survives(tmp_path):

@@ -10,7 +10,6 @@ from example_run import FAILED_CELL, METHODS, example_results
 from scipy import stats as reference
 
 from harness.records import PluginRef
-from harness.report.entries import over_seeds
 from harness.report.frame import dataset_labels, joined, tidy_frame
 from harness.report.reading import reading
 from harness.report.series import differing_provenance, with_series
@@ -109,6 +108,34 @@ def test_lower_is_better_turns_ranks_marks_and_gains_around(results):
             assert other.entries[0].gain.effect == pytest.approx(one.entries[0].gain.effect)
 
 
+def roles(results, **said):
+    """The results, where the primary scores of these evaluations have other roles."""
+
+    def changed(evaluation):
+        role = said.get(evaluation.evaluation.replace("-", "_"))
+        return replace(evaluation, scores=tuple(replace(s, role=role) if role else s for s in evaluation.scores))
+
+    return [replace(r, evaluations=tuple(map(changed, r.evaluations))) for r in results]
+
+
+@pytest.mark.parametrize(
+    ("said", "first", "leading"),
+    [
+        ({}, ["linear-probe", "knn", "clustering"], "linear-probe"),
+        ({"clustering": "leads"}, ["linear-probe", "clustering", "knn"], "linear-probe"),  # the first in the request
+        ({"clustering": "leads", "linear_probe": "ranks"}, ["clustering", "knn", "linear-probe"], "clustering"),
+        ({"linear_probe": "ranks"}, ["knn", "linear-probe", "clustering"], "knn"),  # what follows leads
+        ({"linear_probe": "told", "knn": "told"}, ["clustering", "reconstruction", "fid"], "clustering"),
+    ],
+)
+def test_what_leads_is_what_says_so(results, said, first, leading):
+    compared = compare(roles(results, **said))[0]
+    assert [column.evaluation for column in compared.columns][:3] == first
+    assert compared.leading_column().evaluation == leading
+    told = [name.replace("_", "-") for name, role in said.items() if role == "told"]
+    assert [compared.columns[column_of(compared, name)].ranked for name in told] == [False] * len(told)
+
+
 def test_speed_and_tasks_of_their_own_are_never_ranked(digits):
     for name in ("throughput", "pretext", "representation"):
         index = column_of(digits, name)
@@ -133,21 +160,20 @@ def test_the_floor_stands_beside_the_distance(digits):
 
 
 @pytest.mark.parametrize(
-    ("score", "other", "beside"),
+    ("score", "named", "beside"),
     [
-        ("coverage", "real_coverage", ("real", 0.9)),
-        ("psnr", "copy_psnr", ("copy", 0.9)),
-        ("satisfied", "unseen_satisfied", ("unseen", 0.9)),
-        ("test_accuracy", "accuracy_gap", ("gap", 0.9)),
-        ("satisfied", "ceiling", ("ceiling", 0.9)),
-        ("accuracy", "train_accuracy", None),
+        ("coverage", "coverage", ("real", 0.9)),
+        ("psnr", "psnr", ("a word of its own", 0.9)),
+        ("psnr", "another", None),
+        ("psnr", "", None),
     ],
 )
-def test_a_score_stands_beside_what_it_is_read_with(results, score, other, beside):
+def test_a_score_stands_beside_what_it_is_read_with(results, score, named, beside):
     def changed(result):
         def renamed(evaluation):
             first = replace(evaluation.scores[0], score=score)
-            second = replace(first, score=other, primary=False, value=0.8 + 0.1 * result.cell.seed)
+            value, word = 0.8 + 0.1 * result.cell.seed, beside[0] if beside else "not said"
+            second = replace(first, score="second", primary=False, value=value, beside=named, word=word)
             return replace(evaluation, scores=(first, second))
 
         found = [renamed(e) if e.evaluation == "knn" and e.scores else e for e in result.evaluations]
@@ -320,17 +346,32 @@ def test_a_panel_has_only_rows_with_something_to_say(digits, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("unit", "values", "low", "high"),
+    ("limits", "values", "low", "high"),
     [
-        ("fraction", (0.95, 0.99, 1.0), None, 1.0),
-        ("R2", (0.9, 0.99, 0.99), None, 1.0),
-        ("squared pixel value", (0.001, 0.03, 0.03), 0.0, None),
-        ("difference of fractions", (0.0, 0.01, 0.02), None, None),
+        ((0.0, 1.0), (0.95, 0.99, 1.0), None, 1.0),
+        ((None, 1.0), (0.9, 0.99, 0.99), None, 1.0),
+        ((0.0, None), (0.001, 0.03, 0.03), 0.0, None),
+        ((None, None), (0.0, 0.01, 0.02), None, None),
+        ((-0.5, 1.0), (-0.1, 0.0, 0.1), None, None),  # a fraction by its unit, which may be negative
     ],
 )
-def test_an_interval_over_seeds_ends_where_a_score_can_go_no_further(unit, values, low, high):
+def test_an_interval_over_seeds_ends_where_a_score_can_go_no_further(results, limits, values, low, high):
+    """As the evaluation says, in the ranked table and in the table of all scores."""
+
+    def changed(result):
+        def limited(evaluation):
+            first, value = evaluation.scores[0], values[result.cell.seed]
+            return replace(evaluation, scores=(replace(first, value=value, low=limits[0], high=limits[1]),))
+
+        found = [limited(e) for e in result.evaluations if e.evaluation == "knn" and e.scores]
+        return replace(result, evaluations=tuple(found))
+
+    some = [changed(result) for result in results if result.cell.method.name == "vae"]
+    frame, series = with_series(tidy_frame(some))
+    row = next(row for row in score_rows(frame, series) if row.evaluation == "knn")
+    estimate = compare(some)[0].rows[0].entries[0].estimate
+    assert (row.estimate.low, row.estimate.high) == (estimate.low, estimate.high)
     half = reference.t.ppf(0.975, 2) * np.std(values, ddof=1) / 3**0.5
     mean = np.mean(values)
-    estimate = over_seeds(values, unit)
     assert estimate.low == pytest.approx(mean - half if low is None else low, abs=1e-5)
     assert estimate.high == pytest.approx(mean + half if high is None else high, abs=1e-5)

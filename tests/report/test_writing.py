@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from example_run import HOSTILE, METHODS, example_results, write_run
+from example_run import HEADINGS, HOSTILE, METHODS, example_results, write_run
 from rich.console import Console
 from typer import Typer
 from typer.testing import CliRunner
@@ -19,7 +20,6 @@ from harness.errors import RequestError
 from harness.records import Picture
 from harness.report import build, notebook_html, table, terminal_table
 from harness.report.frame import read_frame, tidy_frame
-from harness.report.pictures import HEADINGS
 from harness.store import RunFolder
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -99,16 +99,16 @@ def test_everything_promised_is_on_the_page(example):
 
 def test_pictures_come_in_their_order_each_with_its_words(example):
     page = page_of(example)
-    headings = [HEADINGS[name] for name in ("reconstructions", "samples", "captions", "interpolation", "map")]
+    headings = [HEADINGS[name][0] for name in ("reconstructions", "samples", "captions", "interpolation", "map")]
     assert [page.count(f"<h2>{text}</h2>") for text in headings] == [1] * 5
     assert sorted(headings, key=lambda text: page.index(f"<h2>{text}</h2>")) == headings
-    section = page.split(f"<h2>{HEADINGS['captions']}</h2>")[1].split("</section>")[0]
+    section = page.split(f"<h2>{HEADINGS['captions'][0]}</h2>")[1].split("</section>")[0]
     cells = re.findall(r'<svg viewBox="(\d+) (\d+) 8 8"[^>]*><use href="#([^"]+)"/></svg><span>([^<]*)</span>', section)
     assert len(cells) == 2 * 4 * 12
     assert (*cells[13][:2], cells[13][3]) == ("9", "9", "the digit 3\n✓")  # second row, second column
     assert len({sheet for _, _, sheet, _ in cells}) == 2
     assert section.count("Asked for in words. First seed") == 1  # a caption that all share is said once
-    rebuilt = page.split(f"<h2>{HEADINGS['reconstructions']}</h2>")[1].split("</section>")[0]
+    rebuilt = page.split(f"<h2>{HEADINGS['reconstructions'][0]}</h2>")[1].split("</section>")[0]
     assert re.findall(r"<span>([a-z ]+)</span>", rebuilt)[:4] == ["test image", "came back", "another", "came back"]
     markdown = (example / "report.md").read_text()
     assert "Rows from above: test image, came back, another, came back." in markdown
@@ -312,3 +312,52 @@ def test_command_errors_are_one_helpful_line(command, tmp_path, monkeypatch, arg
     assert isinstance(error, RequestError)
     assert message in str(error)
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("kind", ["clips", "texts"])
+def test_a_report_of_clips_or_texts_never_says_images(kind, tmp_path):
+    """In the sentences of the report itself; scores and captions are the words of evaluations."""
+    results = [
+        replace(
+            result,
+            training=replace(result.training, counted=kind),
+            evaluations=tuple(
+                replace(one, pictures=()) for one in result.evaluations if one.evaluation in ("linear-probe", "knn")
+            ),
+        )
+        for result in example_results(tmp_path)
+    ]
+    run = RunFolder(write_run(tmp_path / "run", results))
+    build([run], tmp_path / "report")
+    page, markdown = page_of(tmp_path / "report"), (tmp_path / "report" / "report.md").read_text()
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(terminal_table(results))
+    assert f"all that learn from {kind} alone" in page
+    assert f"held-out test {kind}; whatever had to be chosen was chosen on validation {kind}" in page
+    assert f"sees labels in training, beside {kind}" in page
+    assert f"{kind} seen" in page  # below the training curves
+    assert f"marked among all that see {kind} alone" in markdown
+    assert f"best of {kind} alone" in " ".join(console.export_text().split())
+    for text in (re.sub(r"<style>.*?</style>|<script>.*?</script>", "", page, flags=re.DOTALL), markdown):
+        assert "image" not in re.sub(r"<[^>]*>", "", text)
+
+
+def test_pictures_that_are_the_same_for_all_methods_are_shown_once(tmp_path):
+    """Where they say so, and only if they are; a heading that nobody said is the name."""
+    results = [result for result in example_results(tmp_path) if result.cell.method.name in ("vae", "pca")]
+    real, own = (replace(_picture(tmp_path, results), name=name, heading="") for name in ("some_real", "own"))
+
+    def judged(result):
+        first = replace(result.evaluations[0], pictures=(replace(real, shared=True), own))
+        return replace(result, evaluations=(first,))
+
+    run = RunFolder(write_run(tmp_path, [judged(result) for result in results]))
+    build([run], tmp_path / "report")
+    markdown = (tmp_path / "report" / "report.md").read_text()
+    assert markdown.index("## Own") < markdown.index("## Some real")
+    assert (markdown.count("![vae on digits"), markdown.count("![pca on digits")) == (2, 1)
+
+
+def _picture(folder, results):
+    pictures = [picture for result in results for one in result.evaluations for picture in one.pictures]
+    return next(picture for picture in pictures if picture.kind == "image")

@@ -100,3 +100,57 @@ assert source_digest(loaded) != before
 """
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+@pytest.fixture(scope="module")
+def run_of_strangers(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that a stranger's evaluations judge, beside built-in ones, with its report."""
+    folder = tmp_path_factory.mktemp("strangers")
+    request = ["--plugins", "instance-contrast", "--references", "pixels", "--seeds", "1", "--budget", "2 steps"]
+    judges = "dead-units,knn,linear-probe,class-means,representation"
+    shutil.copytree(site, folder / "site", ignore=shutil.ignore_patterns("stranger_*"))  # without what is wrong
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "HARNESS_CACHE": str(folder / "cache")}
+    command = [sys.executable, "-m", "harness", "bench", *request, "--evaluations", judges, "--out", folder / "run"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "run"
+
+
+def columns_of(report: Path) -> list[str]:
+    header = next(line for line in report.read_text().splitlines() if line.startswith("| method |"))
+    return [column.strip() for column in header.strip("|").split("|")][1:]
+
+
+def test_what_says_it_leads_stands_with_those_that_lead_and_what_is_told_is_not_ranked(run_of_strangers: Path) -> None:
+    assert columns_of(run_of_strangers / "report.md") == [
+        "linear-probe accuracy ↑",  # the first in the request of those that lead
+        "class-means share\\_right ↑",
+        "knn accuracy ↑",
+        "dead-units dead ↓ (not ranked)",
+    ]
+
+
+def test_what_a_stranger_says_stands_beside_a_score_and_above_pictures(run_of_strangers: Path) -> None:
+    report = (run_of_strangers / "report.md").read_text()
+    assert report.count("(rehearsed 0.") == 2  # below the score of both methods
+    headings = [line.removeprefix("## ") for line in report.splitlines() if line.startswith("## ")]
+    pictures = [heading for heading in headings if heading in ("An average day", "Map of the features", "Means")]
+    assert pictures == ["An average day", "Map of the features", "Means"]
+    assert report.count("![instance-contrast on digits, seed 0: The mean image of each class]") == 1
+    assert "pixels on digits, seed 0: The mean image" not in report  # the same for all methods: shown once
+    assert "pixels on digits, seed 0: Two features of each mean" in report
+
+
+def test_a_stranger_leads_without_being_installed_where_the_report_is_made(run_of_strangers: Path) -> None:
+    """The first in the order of the cells: a report reads what is stored, and loads no plugin."""
+    for file in (run_of_strangers / "cells").glob("*.json"):
+        cell = json.loads(file.read_text())
+        cell["evaluations"] = [one for one in cell["evaluations"] if one["evaluation"] != "linear-probe"]
+        file.write_text(json.dumps(cell))
+    alone = run_of_strangers.with_name("alone")
+    subprocess.run([sys.executable, "-m", "harness", "report", run_of_strangers, "--out", alone], check=True)
+    assert columns_of(alone / "report.md")[0] == "class-means share\\_right ↑"
+    assert (
+        "By class-means share\\_right on digits, instance-contrast is the best method"
+        in (alone / "report.md").read_text()
+    )
