@@ -1,6 +1,6 @@
 """`harness plugins`: what is installed, what each plugin takes, and whether it keeps the contract.
 
-Nothing here imports torch or pandas before `show` or `check` loads the one plugin that they are about.
+Nothing here imports torch or pandas before `check`, or the first `show`, loads the one plugin that it is about.
 """
 
 from __future__ import annotations
@@ -64,8 +64,21 @@ def list_plugins(
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="A name, `distribution:name`, or the path of a .py file.")]) -> None:
     """Show what a plugin is, where it comes from, and its parameters."""
-    for number, loaded in enumerate(find_plugins(Registry(), name)):
-        typer.echo(("\n" if number else "") + "\n".join(description(loaded)))
+    from harness.registry.grammar import is_path
+
+    registry = Registry()
+    if is_path(name):
+        shown = [list(description(loaded)) for loaded in registry.load_file(name)]
+    else:
+        shown = [_lines(registry, name, kinds) for kinds in _kinds_of(registry, name)]
+    typer.echo("\n\n".join("\n".join(lines) for lines in shown))
+
+
+def _lines(registry: Registry, name: str, kinds: Sequence[str]) -> list[str]:
+    """What describes an installed plugin, which is imported unless it is remembered."""
+    from harness.cli.shown import remembered
+
+    return remembered(registry.find(name, kinds), lambda: description(registry.load(name, kinds)))
 
 
 @app.command()
@@ -103,11 +116,15 @@ def find_plugins(registry: Registry, name: str) -> list[LoadedPlugin]:
 
     if is_path(name):
         return registry.load_file(name)
+    return [registry.load(name, kinds) for kinds in _kinds_of(registry, name)]
+
+
+def _kinds_of(registry: Registry, name: str) -> list[Sequence[str]]:
+    """The families of kinds that have a plugin of this name; all kinds, for the message, if none has."""
     bare = name.rpartition(":")[2]
     taken = {info.kind for info in registry.infos() if info.name == bare}
     families: list[Sequence[str]] = [METHOD_KINDS, *((kind,) for kind in KINDS if kind not in METHOD_KINDS)]
-    fitting = [kinds for kinds in families if taken & set(kinds)]
-    return [registry.load(name, kinds) for kinds in fitting or [KINDS]]
+    return [kinds for kinds in families if taken & set(kinds)] or [KINDS]
 
 
 def print_list(registry: Registry, kind: str | None) -> None:

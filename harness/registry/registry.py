@@ -91,7 +91,7 @@ class Registry:
 
         if is_path(name):
             return self._load_path(name, kinds)
-        info = self._pick(name, kinds)
+        info = self.find(name, kinds)
         if info not in self._loaded:
             self._loaded[info] = self._load(info)
         return self._loaded[info]
@@ -151,7 +151,8 @@ class Registry:
         names = [f"plugin '{loaded.info.name}'" for loaded in self._loaded.values() if loaded.module is module]
         return names[0] if names else str(self.manager.get_name(module))
 
-    def _pick(self, name: str, kinds: Sequence[str]) -> PluginInfo:
+    def find(self, name: str, kinds: Sequence[str]) -> PluginInfo:
+        """The plugin of a name or `distribution:name`, without importing it. Raises UnknownName or DuplicatePlugin."""
         distribution, _, bare = name.rpartition(":")
         named = [info for info in self._infos if info.name == bare and _matches(info, distribution)]
         fitting = [info for info in named if info.kind in kinds]
