@@ -12,6 +12,7 @@ MODULES = (
     "sklearn.manifold",
     "sklearn.metrics",
     "torch.utils.flop_counter",
+    "torchmetrics.functional",
     "torchvision.models",
 )
 
