@@ -147,10 +147,11 @@ def _files(folder: str) -> list[Path]:
 
 def test_what_scores_need_is_preloaded_once_for_all_cells_and_starts_no_thread() -> None:
     code = (
-        "import sys, threading, harness.launchers.preload\n"
+        "import gc, sys, threading, harness.launchers.preload\n"
         "missing = {'torchmetrics.functional', 'sklearn.cluster', 'sklearn.manifold'} - set(sys.modules)\n"
         "assert not missing, missing\n"
-        "assert threading.active_count() == 1"
+        "assert threading.active_count() == 1\n"
+        "assert gc.get_freeze_count() > 100_000"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
