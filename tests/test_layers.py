@@ -129,6 +129,34 @@ def test_importing_the_outer_layers_loads_neither_torch_nor_a_plugin(module: str
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_plugins_and_metrics_load_what_scores_need_only_when_they_compute_one() -> None:
+    """Else `harness plugins show X` would pay for it."""
+    names = [f"harness_plugins.{file.parent.name}.{file.stem}" for file in PLUGINS]
+    names += [f"harness.{folder}.{file.stem}" for folder in ("metrics", "judging") for file in _files(folder)]
+    code = (
+        "import sys\nfrom importlib import import_module\n"
+        f"for name in {names}: import_module(name)\n"
+        "heavy = {'torchmetrics', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def _files(folder: str) -> list[Path]:
+    return sorted(file for file in (ROOT / "harness" / folder).glob("*.py") if file.name != "__init__.py")
+
+
+def test_what_scores_need_is_preloaded_once_for_all_cells_and_starts_no_thread() -> None:
+    code = (
+        "import gc, sys, threading, harness.launchers.preload\n"
+        "missing = {'torchmetrics.functional', 'sklearn.cluster', 'sklearn.manifold'} - set(sys.modules)\n"
+        "assert not missing, missing\n"
+        "assert threading.active_count() == 1\n"
+        "assert gc.get_freeze_count() > 100_000"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_face_of_authors_names_everything_once() -> None:
     """`harness.plugin` lists its names for type checkers, for Python and for `import *`: the same, in one order."""
     import harness.plugin as face

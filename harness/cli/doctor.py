@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-OPTIONAL = ("pytest_benchmark", "torchmetrics")
+OPTIONAL = ("pytest_benchmark",)
 
 
 def doctor(
@@ -29,7 +29,7 @@ def _software() -> list[tuple[str, str]]:
 
     from harness import __version__
 
-    packages = ("torchvision", "scikit-learn", "pandas", "pyarrow", "matplotlib")
+    packages = ("torchvision", "torchmetrics", "scikit-learn", "pandas", "pyarrow", "matplotlib")
     found = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     optional = [f"{name}: {'here' if importlib.util.find_spec(name) else 'not installed'}" for name in OPTIONAL]
     return [

@@ -26,6 +26,7 @@ from harness.data.rows import Rows
 from harness.errors import NotApplicable
 from harness.judging.extractor import INFERENCE_BATCH, Extractor
 from harness.judging.subject import Subject
+from harness.metrics.classification import accuracy
 
 RECIPE = 1  # raise it whenever the network or its training changes: kept classifiers are then trained anew
 FEATURES = 64  # F: with more, a Fréchet distance at a few thousand images is mostly bias
@@ -69,7 +70,7 @@ def kept_extractor(labelled: Rows, test: Rows, classes: int, folder: Path, devic
         if not file.is_file():
             _write(train_classifier(ordered, classes), tested, file)
     weights = load_file(file)
-    accuracy = float(weights.pop(ACCURACY))
+    reached = float(weights.pop(ACCURACY))
     classifier = Classifier(tuple(labelled.values.shape[1:]), classes)
     classifier.load_state_dict(weights)
     classifier.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
@@ -79,7 +80,7 @@ def kept_extractor(labelled: Rows, test: Rows, classes: int, folder: Path, devic
         dim=FEATURES,
         embed=lambda images: classifier.features(to_float(images)),
         device=device,
-        accuracy=accuracy,
+        accuracy=reached,
         classify=lambda images: classifier(to_float(images)),
         convolve=lambda images: classifier.convolutions(to_float(images)),
     )
@@ -176,7 +177,7 @@ def accuracy_of(classifier: Classifier, split: Rows) -> float:
     assert split.labels is not None
     with torch.no_grad():
         answers = [classifier(to_float(part)).argmax(1) for part in split.values.split(INFERENCE_BATCH)]
-    return float((torch.cat(answers) == split.labels).double().mean())
+    return accuracy(torch.cat(answers), split.labels)
 
 
 def _write(classifier: Classifier, test: Rows, file: Path) -> None:
@@ -184,9 +185,9 @@ def _write(classifier: Classifier, test: Rows, file: Path) -> None:
     from safetensors.torch import save
 
     with _one_thread():
-        accuracy = torch.tensor(accuracy_of(classifier, test), dtype=torch.float64)
+        tested = torch.tensor(accuracy_of(classifier, test), dtype=torch.float64)
     weights = {name: value.contiguous() for name, value in classifier.state_dict().items()}
-    content = save({**weights, ACCURACY: accuracy})
+    content = save({**weights, ACCURACY: tested})
     write_atomically(file, lambda out: out.write(content))
 
 

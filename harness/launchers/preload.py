@@ -3,6 +3,7 @@
 Imported by name only. Nothing here may start a thread or touch a device.
 """
 
+import gc
 from importlib import import_module
 
 MODULES = (
@@ -12,6 +13,7 @@ MODULES = (
     "sklearn.manifold",
     "sklearn.metrics",
     "torch.utils.flop_counter",
+    "torchmetrics.functional",
     "torchvision.models",
 )
 
@@ -19,3 +21,5 @@ for module in MODULES:
     import_module(module)
 import_module("harness.store").warm_up()
 import_module("harness.registry.installed").plugin_infos()
+gc.collect()
+gc.freeze()  # half a million objects that live as long as a cell: none has to walk over them, nor copy their pages

@@ -29,21 +29,35 @@ class Edits:
 
 
 def value_means(codes: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean code (V,L) of each value that occurs among integers (N,), and those values (V,), in order."""
-    shown, index = values.unique(return_inverse=True)
+    """Mean code (V,L) of each value that occurs among integers (N,), and those values (V,), in order.
+
+    >>> value_means(torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([4, 4, 7]))
+    (tensor([[1.],
+            [5.]]), tensor([4, 7]))
+    """
+    shown, index = torch.unique(values, return_inverse=True)
     sums = codes.new_zeros(len(shown), codes.shape[1]).index_add_(0, index, codes)
     return sums / torch.bincount(index)[:, None], shown
 
 
 def other_values(values: Tensor, shown: Tensor, generator: torch.Generator) -> Tensor:
-    """For each of the integers (N,) another one of `shown` (V,), evenly drawn. V is at least 2; all are shown."""
+    """For each of the integers (N,) another one of `shown` (V,), evenly drawn. V is at least 2; all are shown.
+
+    >>> other_values(torch.tensor([4, 7, 4]), torch.tensor([4, 7]), torch.Generator().manual_seed(0))
+    tensor([7, 4, 7])
+    """
     place = torch.searchsorted(shown, values.contiguous())
     moved = torch.randint(1, len(shown), (len(values),), generator=generator)
     return shown[(place + moved) % len(shown)]
 
 
 def edited_codes(codes: Tensor, old: Tensor, new: Tensor, means: Tensor, shown: Tensor) -> Tensor:
-    """(N,L) moved by the difference of the means (V,L) of the values `new` and `old`, both (N,)."""
+    """(N,L) moved by the difference of the means (V,L) of the values `new` and `old`, both (N,).
+
+    >>> means, shown = torch.tensor([[1.0], [5.0]]), torch.tensor([4, 7])
+    >>> edited_codes(torch.tensor([[0.5]]), torch.tensor([4]), torch.tensor([7]), means, shown)
+    tensor([[4.5000]])
+    """
     after, before = (torch.searchsorted(shown, values.contiguous()) for values in (new, old))
     return codes + means[after] - means[before]
 

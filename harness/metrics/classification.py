@@ -5,6 +5,8 @@ N examples, K classes, R candidates.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -12,29 +14,52 @@ LEAST_PROBABILITY = 1e-7  # a label that a classifier calls impossible costs -lo
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> float:
-    """Fraction of predictions (N,) that equal the labels (N,).
+    """Fraction of predictions (N,) that equal the labels (N,), both integers; NaN for none.
+
+    Counted by torchmetrics and divided here: its own ratio is float32. Raises ValueError for different shapes.
 
     >>> accuracy(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 1, 1, 0]))
     0.75
     """
-    return float((predicted == labels).double().mean())
+    right, of = _hits(predicted, labels, "micro")
+    return float(right / of)
 
 
 def balanced_accuracy(predicted: Tensor, labels: Tensor) -> float:
     """Mean over the classes that occur in `labels` of the fraction of each that is predicted right (mean recall).
 
+    Integers (N,) each; NaN for none. Counted by torchmetrics and averaged here: its macro average also counts a class
+    that is predicted and never occurs, as a recall of 0. Source: Brodersen et al. 2010, doi:10.1109/ICPR.2010.764.
+    Raises ValueError for different shapes.
+
     >>> balanced_accuracy(torch.tensor([0, 0, 0, 0]), torch.tensor([0, 0, 0, 1]))
     0.5
     """
-    sizes = torch.bincount(labels).double()
-    hits = torch.bincount(labels[predicted == labels], minlength=len(sizes)).double()
-    return float((hits[sizes > 0] / sizes[sizes > 0]).mean())
+    right, of = _hits(predicted, labels, "none")  # (K,) each
+    return float((right[of > 0] / of[of > 0]).mean())
+
+
+def _hits(predicted: Tensor, labels: Tensor, average: Literal["micro", "none"]) -> tuple[Tensor, Tensor]:
+    """How many are right, and of how many, of each class (K,) or of all (): float64, which is exact."""
+    from torchmetrics.functional.classification import multiclass_stat_scores
+
+    if len(labels) == 0:
+        return torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    lowest = torch.minimum(predicted.min(), labels.min())  # not 0 where some are unreadable (-1) or left out (-100)
+    predicted, labels = predicted - lowest, labels - lowest
+    classes = max(2, 1 + int(torch.maximum(predicted.max(), labels.max())))  # torchmetrics knows no single class
+    counts = multiclass_stat_scores(predicted, labels, classes, average=average).double()  # (K,5) or (5,)
+    return counts[..., 0], counts[..., 4]
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
     """Expected calibration error of (N,K): mean |accuracy - confidence| over equal-width bins, weighted by their size.
 
-    Confidence is the largest probability. Source: Guo et al. 2017, arXiv:1706.04599, equation 3, with 15 bins.
+    Confidence is the largest probability, in [0,1]. Source: Guo et al. 2017, arXiv:1706.04599, equation 3, with 15
+    bins. Own: torchmetrics computes in float32, and gives a confidence of exactly 1 a bin of its own.
+
+    >>> calibration_error(torch.tensor([[0.75, 0.25], [0.75, 0.25]]), torch.tensor([0, 1]))
+    0.25
     """
     confidence, predicted = probabilities.double().max(1)  # (N,)
     edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=confidence.device)[1:-1]
@@ -45,7 +70,14 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
 
 
 def negative_log_likelihood(probabilities: Tensor, labels: Tensor) -> float:
-    """Mean of -log p(label) in nats per example, from probabilities (N,K), none taken to be below 1e-7."""
+    """Mean of -log p(label) in nats per example, from probabilities (N,K), none taken to be below 1e-7.
+
+    Own: torchmetrics' perplexity, of which this is the logarithm, takes logits and knows no least probability, so that
+    one label that is called impossible makes it infinite.
+
+    >>> round(negative_log_likelihood(torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([0, 1])), 4)
+    8.4056
+    """
     likelihood = probabilities.double().gather(1, labels[:, None])
     return float(-likelihood.clamp_min(LEAST_PROBABILITY).log().mean())
 

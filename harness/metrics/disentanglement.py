@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.metrics.classification import accuracy
+
 BINS = 20  # T
 TREES = 20  # of a forest
 SPLIT_AMONG = 64  # dimensions that a tree's split chooses from, at most: all of them in a code of usual size
@@ -29,13 +31,18 @@ SPLIT_AMONG = 64  # dimensions that a tree's split chooses from, at most: all of
 
 @dataclass(frozen=True, kw_only=True)
 class Dci:
+    """Eastwood and Williams' three scores, each in [0,1], 1 best."""
+
     disentanglement: float
     completeness: float
     informativeness: float  # mean over factors of the accuracy on held-out rows
 
 
 def mutual_information(codes: Tensor, values: Tensor, bins: int = BINS) -> Tensor:
-    """I(z_l; v) in nats of each dimension of codes (N,L), in equal-width bins, with integers (N,): (L,) float64."""
+    """I(z_l; v) in nats of each dimension of codes (N,L), in equal-width bins, with integers (N,): (L,) float64.
+
+    Own: torchmetrics' mutual_info_score takes one dimension at a time, and gives float32.
+    """
     symbols = _equal_width_bins(codes.double(), bins)  # (N,L)
     share = _joint_counts(symbols, values, bins) / len(codes)  # (L,T,V)
     independent = share.sum(2, keepdim=True) * share.sum(1, keepdim=True)
@@ -43,7 +50,7 @@ def mutual_information(codes: Tensor, values: Tensor, bins: int = BINS) -> Tenso
 
 
 def entropy(values: Tensor) -> float:
-    """H(v) in nats of integers (N,).
+    """H(v) in nats of integers (N,) from 0. Own: torchmetrics has no public function for it.
 
     >>> round(entropy(torch.tensor([0, 0, 1, 1])), 4)
     0.6931
@@ -53,29 +60,44 @@ def entropy(values: Tensor) -> float:
 
 
 def mutual_information_gap(codes: Tensor, factors: Tensor) -> Tensor:
-    """MIG of codes (N,L) for each of the factors (N,F), none of them constant: (F,) float64."""
+    """MIG of codes (N,L) for each of the factors (N,F), none of them constant: (F,) float64.
+
+    >>> factors = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> mutual_information_gap(factors, factors)
+    tensor([1., 1.], dtype=torch.float64)
+    """
     gaps = [_gap(mutual_information(codes, values), flat=0.0) / entropy(values) for values in factors.unbind(1)]
     return torch.stack(gaps)
 
 
 def separated_attribute_predictability(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> Tensor:
-    """SAP for each factor: (F,) float64. `train` and `test` are codes (N,L) and factors (N,F) of different rows."""
+    """SAP for each factor: (F,) float64. `train` and `test` are codes (N,L) and factors (N,F) of different rows.
+
+    Where a factor takes V values in `test`, its score is at most 1 - 1/V.
+
+    >>> factors = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> separated_attribute_predictability((factors, factors), (factors, factors))
+    tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
     edges = _quantiles(train[0].double(), BINS)  # (L,T-1)
     fitted, judged = _between_edges(train[0].double(), edges), _between_edges(test[0].double(), edges)  # (N,L) each
     gaps = []
     for known, truth in zip(train[1].unbind(1), test[1].unbind(1), strict=True):
         scores = threshold_accuracy(fitted, known, judged, truth)
-        gaps.append(_gap(scores, flat=1 / len(truth.unique())))
+        gaps.append(_gap(scores, flat=1 / len(torch.unique(truth))))
     return torch.stack(gaps)
 
 
 def threshold_accuracy(fitted: Tensor, known: Tensor, judged: Tensor, truth: Tensor) -> Tensor:
-    """Balanced accuracy of each dimension alone: bins (N,L) and values (N,) to fit, others to judge -> (L,) float64."""
+    """Balanced accuracy of each dimension alone: bins (N,L) and values (N,) to fit, others to judge -> (L,) float64.
+
+    Own: of all dimensions at once, where `balanced_accuracy` takes one.
+    """
     values = int(max(known.max(), truth.max())) + 1
     counts = _joint_counts(fitted, known, BINS, values)  # (L,T,V)
     votes = (counts / counts.sum(1, keepdim=True).clamp_min(1)).argmax(2)  # (L,T)
     right = (votes.gather(1, judged.T) == truth).double()  # (L,M)
-    recall = [right[:, truth == value].mean(1) for value in truth.unique().tolist()]
+    recall = [right[:, truth == value].mean(1) for value in torch.unique(truth).tolist()]
     return torch.stack(recall).mean(0)
 
 
@@ -99,7 +121,7 @@ def forest_importances(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]
         forest = RandomForestClassifier(TREES, max_features=min(fitted.shape[1], SPLIT_AMONG), random_state=0)
         forest.fit(fitted, known.numpy())
         columns.append(torch.from_numpy(forest.feature_importances_))
-        accuracies.append(float((forest.predict(judged) == truth.numpy()).mean()))
+        accuracies.append(accuracy(torch.from_numpy(forest.predict(judged)), truth))
     return torch.stack(columns, 1).double(), torch.tensor(accuracies, dtype=torch.float64)
 
 
@@ -122,7 +144,7 @@ def _gap(scores: Tensor, *, flat: float) -> Tensor:
     """The best less the second best of (L,), and for L = 1 less what a flat dimension has."""
     if len(scores) == 1:
         return (scores[0] - flat).clamp_min(0)
-    best, second = scores.topk(2).values
+    best, second = torch.unbind(scores.topk(2).values)
     return best - second
 
 

@@ -17,7 +17,12 @@ FLAT = 1e-6  # a feature that deviates by less than this share of its own magnit
 def standardised(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     """Every set of features (N,D) with mean 0 and deviation 1 of `train`, without the features that are flat there.
 
-    Without any that varies, one column of zeros is left, so that a classifier can still learn the class shares.
+    Without any that varies, one column of zeros is left, so that a classifier can still learn the class shares. A
+    feature is flat where it deviates by less than 1e-6 of its largest value.
+
+    >>> standardised(torch.tensor([[0.0, 5.0], [2.0, 5.0]]), torch.tensor([[4.0, 6.0]]))
+    (tensor([[-1.],
+            [ 1.]]), tensor([[3.]]))
     """
     mean, deviation = train.mean(0), train.std(0, correction=0)
     varies = deviation > FLAT * train.abs().amax(0)
@@ -28,12 +33,21 @@ def standardised(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
 
 
 def normalised(features: Tensor) -> Tensor:
-    """Features (N,D) on the unit sphere; an all-zero row stays zero."""
+    """Features (N,D) on the unit sphere; an all-zero row stays zero.
+
+    >>> normalised(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
     return F.normalize(features, dim=1)
 
 
 def drawn_rows(n: int, limit: int, generator: torch.Generator, labels: Tensor | None = None) -> Tensor:
-    """At most `limit` of n rows, drawn by the generator, as sorted indices. With labels every class keeps its share."""
+    """At most `limit` of n rows, drawn by the generator, as sorted indices. With labels every class keeps its share.
+
+    >>> drawn_rows(3, 5, torch.Generator()).tolist()
+    [0, 1, 2]
+    """
     if n <= limit:
         return torch.arange(n)
     return stratified_holdout(n, labels, limit, generator)[1]

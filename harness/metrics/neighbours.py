@@ -15,7 +15,11 @@ ROUNDING = 1e-12  # of the largest squared norm: what float64 may move a squared
 
 
 def squared_distances(queries: Tensor, bank: Tensor) -> Tensor:
-    """(Q,F) and (N,F) -> (Q,N) as |q|^2 + |b|^2 - 2 q.b; both should be centred, since rounding grows with |b|^2."""
+    """(Q,F) and (N,F) -> (Q,N) as |q|^2 + |b|^2 - 2 q.b; both should be centred, since rounding grows with |b|^2.
+
+    >>> squared_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[25.,  1.]])
+    """
     norms = queries.square().sum(1, keepdim=True) + bank.square().sum(1)
     return torch.addmm(norms, queries, bank.T, alpha=-2).clamp_min_(0)
 
@@ -25,7 +29,11 @@ def nearest(queries: Tensor, bank: Tensor, skip: Tensor | None = None) -> tuple[
 
     `skip` (Q,) names a row of the bank for each query that does not count: its own. Rows are found by matrix products
     in the precision of the arguments, so of points that are equally near but for rounding any may be named; the
-    distance from it is then computed anew from the difference, exactly 0 for a copy.
+    distance from it is then computed anew from the difference, exactly 0 for a copy. Raises ValueError for an empty
+    bank, or where the only point is to be skipped.
+
+    >>> nearest(torch.tensor([[0.0], [9.0]]), torch.tensor([[1.0], [9.0]]))
+    (tensor([1., 0.], dtype=torch.float64), tensor([0, 1]))
     """
     if len(bank) < (1 if skip is None else 2):
         raise ValueError("there is no other point in the bank")
@@ -41,13 +49,19 @@ def nearest(queries: Tensor, bank: Tensor, skip: Tensor | None = None) -> tuple[
     found = torch.cat(rows)
     distances = [
         (part.double() - bank[row].double()).norm(dim=1)
-        for part, row in zip(queries.split(BLOCK), found.split(BLOCK), strict=True)
+        for part, row in zip(torch.split(queries, BLOCK), torch.split(found, BLOCK), strict=True)
     ]
     return torch.cat(distances), found
 
 
 def squared_radii(points: Tensor, k: int) -> Tensor:
-    """The squared distance of each point (N,F) from its k-th nearest other one: (N,). A duplicate is another point."""
+    """The squared distance of each point (N,F) from its k-th nearest other one: (N,). A duplicate is another point.
+
+    Raises ValueError for fewer than k + 1 points.
+
+    >>> squared_radii(torch.tensor([[0.0], [1.0], [3.0]]), k=1)
+    tensor([1., 1., 4.])
+    """
     if len(points) <= k:
         raise ValueError(f"a {k}-th nearest neighbour needs {k + 1} points, got {len(points)}")
     radii = []
@@ -67,7 +81,12 @@ def balls_hit(queries: Tensor, centres: Tensor, query_radii: Tensor, centre_radi
     """Who lies in whose ball, from one pass over all distances. Radii are squared, (Q,) and (N,); balls are closed.
 
     Returns for each query the number of centres whose ball holds it (Q,), for each centre whether its ball holds a
-    query (N,), and for each centre whether it lies in a query's ball (N,).
+    query (N,), and for each centre whether it lies in a query's ball (N,). So precision, density, coverage and recall
+    are means of these. Source: Naeem et al. 2020, arXiv:2002.09797, equations 1 to 4.
+
+    >>> points, centres = torch.tensor([[0.0], [5.0]]), torch.tensor([[1.0], [7.0]])
+    >>> balls_hit(points, centres, torch.tensor([0.0, 4.0]), torch.tensor([1.0, 1.0]))
+    (tensor([1, 0]), tensor([ True, False]), tensor([False,  True]))
     """
     slack = ROUNDING * float(torch.maximum(queries.square().sum(1).max(), centres.square().sum(1).max()))
     counts, holds, held = [], torch.zeros(len(centres), dtype=torch.bool), torch.zeros(len(centres), dtype=torch.bool)

@@ -36,6 +36,13 @@ def step_evenness(paths: Tensor) -> tuple[float, float]:
 
 
 def share_in_reach(points: Tensor, data: Tensor, squared_radii: Tensor) -> float:
-    """The fraction of points (N,F) no farther from some row of data (M,F) than the radius of that row."""
+    """The fraction of points (N,F) no farther from some row of data (M,F) than the radius of that row.
+
+    `squared_radii` is (M,). Source: the precision of Kynkäänniemi et al. 2019, arXiv:1904.06991, eq. 1.
+
+    >>> import torch
+    >>> share_in_reach(torch.tensor([[0.0], [9.0]]), torch.tensor([[1.0]]), torch.tensor([4.0]))
+    0.5
+    """
     counts, _, _ = balls_hit(points, data, points.new_zeros(len(points)), squared_radii)
     return float((counts > 0).double().mean())

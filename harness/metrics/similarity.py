@@ -14,16 +14,43 @@ SMALLEST_ERROR = 1e-10  # an exact copy has this squared error, and so a PSNR of
 
 
 def squared_error(images: Tensor, others: Tensor) -> Tensor:
-    """Mean squared error over all values of each image: (N,C,H,W) twice -> (N,) float64.
+    """Mean squared error over all values of each image: (N,C,H,W) twice -> (N,) float64. By torchmetrics.
+
+    RuntimeError for different shapes.
 
     >>> squared_error(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5))
     tensor([0.2500], dtype=torch.float64)
     """
-    return (images.double() - others.double()).square().flatten(1).mean(1)
+    from torchmetrics.functional.regression import mean_squared_error
+
+    one, two = _as_outputs(images), _as_outputs(others)
+    return mean_squared_error(two, one, num_outputs=len(images)).reshape(-1)
+
+
+def absolute_error(images: Tensor, others: Tensor) -> Tensor:
+    """Mean absolute error over all values of each image: (N,C,H,W) twice -> (N,) float64. By torchmetrics.
+
+    RuntimeError for different shapes.
+
+    >>> absolute_error(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5))
+    tensor([0.5000], dtype=torch.float64)
+    """
+    from torchmetrics.functional.regression import mean_absolute_error
+
+    one, two = _as_outputs(images), _as_outputs(others)
+    return mean_absolute_error(two, one, num_outputs=len(images)).reshape(-1)
+
+
+def _as_outputs(images: Tensor) -> Tensor:
+    """(N,C,H,W) -> (CHW,N) float64: each image an output of its own, since torchmetrics averages over examples."""
+    return images.double().flatten(1).T
 
 
 def peak_signal_to_noise(error: Tensor) -> Tensor:
     """PSNR in dB of images with these mean squared errors (N,), for values in [0,1]: -10 log10(MSE), at most 100 dB.
+
+    Own: torchmetrics takes images instead of errors, is infinite for a copy, and multiplies by 10 / ln 10 in float32,
+    which is 1e-6 dB.
 
     >>> peak_signal_to_noise(torch.tensor([0.01, 0.0], dtype=torch.float64))
     tensor([ 20., 100.], dtype=torch.float64)
@@ -48,7 +75,12 @@ def structural_similarity(images: Tensor, others: Tensor) -> Tensor:
     (2 m1 m2 + c1)(2 s12 + c2) / ((m1^2 + m2^2 + c1)(s1^2 + s2^2 + c2)), with moments under a Gaussian window
     (sigma 1.5 pixels, 11x11 or what fits), c1 = 0.01^2 and c2 = 0.03^2.
 
-    Source: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", eq. 13.
+    Source: Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", eq. 13. Own:
+    torchmetrics has no value for images smaller than its window, and takes a hundred times as long in float64.
+
+    >>> images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> structural_similarity(images, images)
+    tensor([1., 1.], dtype=torch.float64)
     """
     one, two = images.double(), others.double()
     height, width = one.shape[-2:]

@@ -55,6 +55,11 @@ def fit_softmax_regression(
     Every class must occur, since the free bias of an absent one has no optimum. A problem is converged when its next
     step is expected to lower its objective by less than `tolerance` nats per example. Computes in the precision of
     `features`; the same input gives the same bits.
+
+    >>> features, labels = torch.tensor([[-1.0], [1.0], [-1.0], [1.0]]), torch.tensor([0, 1, 0, 1])
+    >>> fitted = fit_softmax_regression(features, labels, 2, [1e-3, 1e3])
+    >>> [round(float(fitted.probabilities(features, which)[0, 0]), 2) for which in (0, 1)]
+    [0.5, 1.0]
     """
     axes, moments = principal_axes(features)
     rows = features if axes is None else features @ axes  # (N,D')
@@ -118,7 +123,7 @@ class _Problem:
         flat = weights.reshape(problems * classes, -1)
         gradient = torch.zeros_like(flat)
         normalisers = []
-        for rows in self.rows.split(max(256, BLOCK // (problems * classes))):
+        for rows in torch.split(self.rows, max(256, BLOCK // (problems * classes))):
             logits = (flat @ rows.T).view(problems, classes, -1)  # (R,K,n): classes before examples, so sums vectorise
             peak = logits.amax(1, keepdim=True)
             shares = logits.sub_(peak).exp_()

@@ -70,7 +70,12 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Estimate:
 
 
 def within(estimate: Estimate, low: float, high: float) -> Estimate:
-    """The interval cut to what a score can be: a t interval knows no bounds, and no value outside is possible."""
+    """The interval cut to what a score can be: a t interval knows no bounds, and no value outside is possible.
+
+    >>> cut = within(mean_interval([0.90, 0.99]), 0.0, 1.0)
+    >>> round(cut.mean, 3), round(cut.low, 3), cut.high
+    (0.945, 0.373, 1.0)
+    """
     if estimate.low is None or estimate.high is None or not low <= estimate.mean <= high:
         return estimate
     return replace(estimate, low=max(low, estimate.low), high=min(high, estimate.high))
@@ -79,7 +84,12 @@ def within(estimate: Estimate, low: float, high: float) -> Estimate:
 def wilson(share: float, n: int, level: float = LEVEL) -> Estimate:
     """Wilson's score interval of a share of n independent examples: what one seed can say of an accuracy.
 
-    It covers which examples were drawn for the test, and not how training would vary. Wilson 1927, JASA 22:209.
+    It covers which examples were drawn for the test, and not how training would vary. Wilson 1927, JASA 22:209. Raises
+    ValueError without examples, or for what is no share.
+
+    >>> found = wilson(0.9, 100)
+    >>> round(found.low, 4), round(found.high, 4)
+    (0.8256, 0.9448)
     """
     if n < 1 or not 0 <= share <= 1:
         raise ValueError(f"wilson needs a share in [0,1] of n >= 1 examples, got {share} of {n}")
@@ -91,7 +101,12 @@ def wilson(share: float, n: int, level: float = LEVEL) -> Estimate:
 
 
 def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: float = LEVEL) -> Difference | None:
-    """Compare two methods by the seeds that both have (maps of seed -> score); None where they share no seed."""
+    """Compare two methods by the seeds that both have (maps of seed -> score); None where they share no seed.
+
+    >>> found = paired_difference({0: 0.90, 1: 0.92, 2: 0.94}, {0: 0.89, 1: 0.90, 2: 0.93, 3: 0.5})
+    >>> round(found.effect, 4), found.n, found.unpaired, round(found.p, 3)
+    (0.0133, 3, 1, 0.057)
+    """
     common = sorted(a.keys() & b.keys())
     if not common:
         return None
@@ -120,6 +135,9 @@ def power_of_paired_t(difference: float, sd: float, n: int, alpha: float = 1 - L
 
     P(|T| > t(1-alpha/2; n-1)) for T non-central t, T = (Z + sqrt(n) difference/sd) / S with S^2 ~ chi2(n-1)/(n-1),
     as the mean over S (by quadrature: scipy's own non-central t is NaN at places that few seeds need).
+
+    >>> round(power_of_paired_t(1.0, 1.0, 10), 3)
+    0.803
     """
     critical = float(distributions.t.ppf(1 - alpha / 2, n - 1))
     spread, weights = _chi_quadrature(n - 1)
@@ -137,7 +155,13 @@ def _chi_quadrature(freedom: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def detectable_difference(sd: float, n: int, alpha: float = 1 - LEVEL, power: float = POWER) -> float:
-    """The smallest true difference that n paired seeds find with this power, where differences vary by `sd`."""
+    """The smallest true difference that n paired seeds find with this power, where differences vary by `sd`.
+
+    In the unit of `sd`. Raises ValueError for fewer than 2 seeds or no spread.
+
+    >>> round(detectable_difference(0.01, 3), 3), round(detectable_difference(0.01, 10), 3)
+    (0.033, 0.01)
+    """
     if n < 2 or sd <= 0:
         raise ValueError("a detectable difference needs n >= 2 seeds and sd > 0")
     return _detectable_in_deviations(n, alpha, power) * sd
@@ -166,7 +190,12 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def overlaps(a: Estimate, b: Estimate) -> bool | None:
-    """Do the two intervals share a point? None where one of them has no interval."""
+    """Do the two intervals share a point? None where one of them has no interval.
+
+    >>> one, two = wilson(0.9, 100), wilson(0.8, 100)
+    >>> overlaps(one, two), overlaps(one, mean_interval([0.5]))
+    (True, None)
+    """
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return None
     return a.low <= b.high and b.low <= a.high

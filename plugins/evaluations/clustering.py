@@ -49,7 +49,10 @@ def clusters(train: Tensor, test: Tensor, count: int, starts: int, seed: int) ->
 
 
 def matched_accuracy(found: Tensor, labels: Tensor) -> float:
-    """The largest fraction of labels (N,) that a one-to-one naming of the clusters `found` (N,) gets right."""
+    """The largest fraction of labels (N,) that a one-to-one naming of the clusters `found` (N,) gets right.
+
+    Own: torchmetrics' cluster_accuracy needs one more package for the assignment that scipy has.
+    """
     from scipy.optimize import linear_sum_assignment
 
     classes = 1 + int(max(found.max(), labels.max()))
@@ -59,7 +62,11 @@ def matched_accuracy(found: Tensor, labels: Tensor) -> float:
 
 
 def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
-    """Agreement of the clusters with the classes on the test split."""
+    """Agreement of the clusters with the classes on the test split.
+
+    nmi and ari by scikit-learn: torchmetrics' are float32, its NMI is 0 where one cluster is the one class and may
+    exceed 1 by rounding, and its ARI overflows int64 (-19.7 instead of 0.49 for 100,000 images).
+    """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     truth, available = subject.labels("test"), len(subject.labels("train"))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.data.images import to_float
+from harness.metrics.classification import accuracy
 from harness.plugin import Batch, EvaluationSpec, NoConfig, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 from harness.precision import autocast
 
@@ -19,28 +20,29 @@ BATCH = 256  # images posed at once
 
 
 def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
-    right, answers = posed(subject, subject.images("test"))
+    given, right, answers = posed(subject, subject.images("test"))
     n = len(right)
     note = f"{n} questions with {answers} answers each"
-    return {"accuracy": ScoreValue(value=float(right.double().mean()), n=n, chance=1 / answers, note=note)}
+    return {"accuracy": ScoreValue(value=accuracy(given, right), n=n, chance=1 / answers, note=note)}
 
 
-def posed(subject: Subject, images: Tensor) -> tuple[Tensor, int]:
-    """Which questions about uint8 images (N,C,H,W) are answered rightly, bool (M,), and K.
+def posed(subject: Subject, images: Tensor) -> tuple[Tensor, Tensor, int]:
+    """The answers given to questions about uint8 images (N,C,H,W), the right ones, (M,) each, and K.
 
     Methods draw their questions from torch's global generators: these are seeded for this purpose, then restored.
     """
     devices = [subject.device] if subject.device.type == "cuda" else []
     seed = int(torch.randint(2**62, (), generator=subject.generator("pretext questions")))
-    parts, answers = [], 0
+    given, right, answers = [], [], 0
     with torch.random.fork_rng(devices), torch.no_grad(), autocast(subject.device, subject.cell.precision):
         torch.manual_seed(seed)
         for part in images.split(BATCH):
             logits, targets = subject.method.solve(Batch(inputs=to_float(part.to(subject.device)), progress=1.0))
             _check(logits, targets)
-            parts.append((logits.argmax(1) == targets).cpu())
+            given.append(logits.argmax(1).cpu())
+            right.append(targets.cpu())
             answers = logits.shape[1]
-    return torch.cat(parts), answers
+    return torch.cat(given), torch.cat(right), answers
 
 
 def _check(logits: Tensor, targets: Tensor) -> None:

@@ -104,6 +104,8 @@ def _score(truth: Tensor, predicted: Tensor, names: list[str], how: str) -> Scor
 def r_squared(truth: Tensor, predicted: Tensor) -> Tensor:
     """1 - residual over total sum of squares, about the mean of these rows: (N,R) twice -> (R,).
 
+    Own: torchmetrics' r2_score takes any sum of squares below 1e-4 for 0, whatever the unit, and so says 0 or 1 there.
+
     >>> r_squared(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [1.0]]))
     tensor([0.])
     """

@@ -19,6 +19,7 @@ from harness.data.columns import all_values
 from harness.data.images import to_float, to_uint8
 from harness.metrics.similarity import (
     SSIM_WINDOW,
+    absolute_error,
     peak_signal_to_noise,
     squared_error,
     ssim_window,
@@ -93,11 +94,6 @@ def similarity(truth: Tensor, made: Tensor) -> dict[str, float]:
         "l1": float(torch.cat([absolute_error(one, two) for one, two in pairs]).mean()),
         "mse": float(error.mean()),
     }
-
-
-def absolute_error(images: Tensor, others: Tensor) -> Tensor:
-    """Mean absolute error over all values of each image: (N,C,H,W) twice -> (N,) float64."""
-    return (images.double() - others.double()).abs().flatten(1).mean(1)
 
 
 def _note(name: str, copied: dict[str, float], blurred: dict[str, float]) -> str:

@@ -1,20 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from harness.data.fields import DataSpec, Factor, ImageField, TextField
 from harness.data.rows import Dataset, RawData, Rows, read_as
 from harness.data.splits import split_dataset
 from harness.data.tokens import UNKNOWN
 from harness.errors import RequestError
-from harness.metrics.holdout import stratified_holdout
-from harness.seeding import derived_generator
 
 SPEC = DataSpec(inputs=ImageField(channels=1, size=2), classes=("a", "b", "c"))
 
@@ -83,29 +78,6 @@ def test_mean_and_std_are_those_of_the_training_images_alone() -> None:
     values = dataset.train.values.double() / 255
     assert dataset.spec.inputs.mean == pytest.approx([values.mean().item()])
     assert dataset.spec.inputs.std == pytest.approx([values.std(correction=0).item()])
-
-
-@given(
-    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30),
-    share=st.fractions(0, 1),
-    seed=st.integers(0, 1000),
-)
-@settings(max_examples=150, deadline=None)
-def test_each_class_keeps_its_share_as_exactly_as_integers_allow(sizes: list[int], share: Fraction, seed: int) -> None:
-    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
-    n, held = len(labels), int(share * len(labels))
-    kept, out = stratified_holdout(n, labels, held, derived_generator(seed, "test"))
-    assert len(out) == held
-    assert torch.cat([kept, out]).sort().values.tolist() == list(range(n))
-    for label, size in enumerate(sizes):
-        exact = Fraction(size * held, n)
-        assert abs(int((labels[out] == label).sum()) - exact) < 1
-
-
-def test_many_classes_of_one_image_do_not_starve_a_large_class() -> None:
-    labels = torch.cat([torch.zeros(1000, dtype=torch.long), torch.arange(1, 101)])
-    _, out = stratified_holdout(1100, labels, 110, derived_generator(0, "test"))
-    assert int((labels[out] == 0).sum()) == 100
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])

@@ -12,6 +12,8 @@ from example_subject import digits_dataset, example_subject
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor, nn
+from torchmetrics.functional.clustering import adjusted_rand_score as torchmetrics_ari
+from torchmetrics.functional.clustering import normalized_mutual_info_score as torchmetrics_nmi
 
 from harness.data.columns import InMemory
 from harness.data.rows import Rows
@@ -49,6 +51,27 @@ def test_matched_accuracy_is_the_best_of_all_namings() -> None:
     assert matched_accuracy(found, labels) == pytest.approx(best)
     assert matched_accuracy((labels + 1) % 4, labels) == 1.0
     assert matched_accuracy(torch.zeros_like(labels), labels) == pytest.approx(float(torch.bincount(labels).max()) / 60)
+
+
+@pytest.mark.parametrize("n", [5, 60, 2_000])
+def test_nmi_and_ari_agree_with_torchmetrics(n: int) -> None:
+    generator = torch.Generator().manual_seed(n)
+    labels = torch.randint(10, (n,), generator=generator)
+    found = torch.where(torch.rand(n, generator=generator) < 0.6, labels, labels.flip(0))
+    nmi, ari = normalized_mutual_info_score(labels, found), adjusted_rand_score(labels, found)
+    with torch.sparse.check_sparse_tensor_invariants(False):  # torchmetrics builds a sparse table, and torch asks
+        assert float(torchmetrics_nmi(found, labels)) == pytest.approx(nmi, abs=1e-6)
+        assert float(torchmetrics_ari(found, labels)) == pytest.approx(ari, abs=1e-6)
+
+
+def test_why_nmi_and_ari_are_not_those_of_torchmetrics() -> None:
+    one = torch.zeros(20, dtype=torch.int64)
+    labels = torch.randint(10, (100_000,), generator=torch.Generator().manual_seed(0))
+    found = torch.where(torch.arange(len(labels)) % 2 == 0, labels, labels.flip(0))
+    with torch.sparse.check_sparse_tensor_invariants(False):
+        assert float(torchmetrics_nmi(one, one)) == 0.0
+        assert float(torchmetrics_ari(found, labels)) != pytest.approx(adjusted_rand_score(labels, found), abs=0.1)
+    assert normalized_mutual_info_score(one, one) == 1.0
 
 
 def test_a_perfect_representation_scores_one(tmp_path: Path) -> None:

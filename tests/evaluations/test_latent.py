@@ -14,9 +14,6 @@ from torch import Tensor, nn
 
 from harness.errors import TrainingFailed
 from harness.judging.codes import codes_of, decoded
-from harness.metrics.attribute_arithmetic import edited_codes, other_values, value_means
-from harness.metrics.neighbours import squared_radii
-from harness.metrics.paths import share_in_reach, step_evenness
 from harness_plugins.evaluations.latent import SCORES, Config, quantiles, run
 
 SMALL = Config(pairs=40, steps=8)
@@ -54,34 +51,6 @@ class Jumps(SquareCode):
 class Broken(SquareCode):
     def decode(self, code: Tensor) -> Tensor:
         return super().decode(code)[:, :, :4]
-
-
-def test_steps_of_a_cross_fade_of_a_jump_and_of_a_detour() -> None:
-    first, last = torch.rand(2, 3, 1, 1, 4, 4, generator=torch.Generator().manual_seed(0)).unbind()
-    fade = torch.lerp(first, last, torch.linspace(0, 1, 9)[None, :, None, None, None])
-    assert step_evenness(fade) == (pytest.approx(1), pytest.approx(1))
-    jump = torch.cat([first.expand(-1, 5, -1, -1, -1), last.expand(-1, 4, -1, -1, -1)], 1)
-    assert step_evenness(jump) == (pytest.approx(8), pytest.approx(1))
-    corner = torch.zeros(1, 3, 1, 1, 2)
-    corner[0, 1, 0, 0, 0] = corner[0, 2, 0, 0, 0] = 3.0
-    corner[0, 2, 0, 0, 1] = 4.0  # 3 to the right, 4 up: 7 instead of 5
-    assert step_evenness(corner) == (pytest.approx(4 / 3.5), pytest.approx(7 / 5))
-    with pytest.raises(TrainingFailed, match="ignores its code"):
-        step_evenness(first.expand(-1, 5, -1, -1, -1))
-
-
-def test_what_is_in_reach_is_found_by_comparing_all_pairs() -> None:
-    generator = torch.Generator().manual_seed(0)
-    points, data = (scale * torch.randn(n, 3, generator=generator).double() for n, scale in ((60, 3), (40, 1)))
-    found = 0
-    for point in points:
-        for row in range(len(data)):
-            others = sorted(float((data[other] - data[row]).norm()) for other in range(len(data)) if other != row)
-            if float((point - data[row]).norm()) <= others[4]:
-                found += 1
-                break
-    assert 0 < found < 60
-    assert share_in_reach(points, data, squared_radii(data, 5)) == pytest.approx(found / 60)
 
 
 def test_midpoints_of_principal_components_are_cross_fades(tmp_path: Path) -> None:
@@ -158,19 +127,6 @@ def test_unusable_codes_and_images_fail_with_a_reason(tmp_path: Path) -> None:
     broken.method.code = lambda images: images.flatten(1) / 0
     with pytest.raises(TrainingFailed, match="not finite"):
         codes_of(broken, data.test.values)
-
-
-def test_codes_move_by_the_difference_of_means() -> None:
-    codes = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 1.0], [9.0, 9.0]])
-    values = torch.tensor([4, 4, 7, 9])
-    means, shown = value_means(codes, values)
-    assert shown.tolist() == [4, 7, 9]
-    assert means.tolist() == [[1.0, 0.0], [5.0, 1.0], [9.0, 9.0]]
-    moved = edited_codes(codes[:1], torch.tensor([4]), torch.tensor([7]), means, shown)
-    assert moved.tolist() == [[4.0, 1.0]]
-    asked = other_values(values.repeat(200), shown, torch.Generator().manual_seed(0))
-    assert not (asked == values.repeat(200)).any()
-    assert set(asked.tolist()) == {4, 7, 9}
 
 
 def test_quantiles_are_values_of_the_codes() -> None:

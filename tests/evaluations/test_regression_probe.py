@@ -13,6 +13,7 @@ from factor_images import squares
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from torch import Tensor, nn
+from torchmetrics.functional.regression import r2_score as torchmetrics_r2
 
 from harness.errors import NotApplicable
 from harness_plugins.evaluations.regression_probe import Config, r_squared, ridge, ridge_predictions, run
@@ -67,6 +68,16 @@ def test_r_squared_is_that_of_scikit_learn() -> None:
     truth, predicted = torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0)).double().unbind()
     each = r2_score(truth.numpy(), predicted.numpy(), multioutput="raw_values")
     torch.testing.assert_close(r_squared(truth, predicted), torch.from_numpy(each))
+
+
+def test_r_squared_is_that_of_torchmetrics_but_for_small_units() -> None:
+    truth, predicted = torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0)).double().unbind()
+    theirs = torchmetrics_r2(predicted, truth, multioutput="raw_values")
+    torch.testing.assert_close(r_squared(truth, predicted), theirs, atol=1e-12, rtol=0)
+    mean = truth.mean(0).expand(40, -1)
+    assert r_squared(truth, mean).tolist() == pytest.approx([0.0] * 3)
+    torch.testing.assert_close(r_squared(1e-4 * truth, 1e-4 * predicted), theirs)  # a unit changes nothing
+    assert torchmetrics_r2(1e-4 * predicted, 1e-4 * truth, multioutput="raw_values").tolist() == [1.0] * 3
 
 
 def test_places_are_read_from_pixels_in_the_units_of_the_test(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from example_subject import digits_dataset, example_subject
+from sklearn.datasets import load_digits
+from sklearn.manifold import trustworthiness
 from torch import Tensor, nn
 
 from harness.data.columns import InMemory
@@ -23,6 +25,7 @@ from harness_plugins.evaluations.representation import (
     alignment,
     changed,
     effective_dimension,
+    map_of,
     rankme,
     run,
     spread,
@@ -124,6 +127,50 @@ def test_scores_and_the_map_of_digits(tmp_path: Path) -> None:
     assert "t-SNE" in picture.caption
     assert "60 test images" in picture.caption
     assert run(example_subject(Flat(), digits_dataset(), tmp_path), Config(map_points=60)) == scores
+
+
+def digits_on_the_sphere(n: int) -> Tensor:
+    return normalised(torch.from_numpy(load_digits().data[:n]).float())
+
+
+def test_neighbours_on_the_map_of_digits_are_neighbours() -> None:
+    points = digits_on_the_sphere(300)
+    shown = map_of(points)
+    assert shown.shape == (300, 2)
+    assert trustworthiness(points.numpy(), shown.numpy(), n_neighbors=10) > 0.95
+    axes = torch.linalg.svd(points - points.mean(0), full_matrices=False).Vh[:2]
+    flat = trustworthiness(points.numpy(), (points @ axes.T).numpy(), n_neighbors=10)
+    assert flat < 0.9  # what the first two principal components alone give
+
+
+def test_two_maps_of_the_same_points_are_equal_whatever_was_drawn_before() -> None:
+    points = digits_on_the_sphere(60)
+    first = map_of(points)
+    torch.manual_seed(5)
+    np.random.seed(5)
+    assert torch.equal(map_of(points), first)
+
+
+@pytest.mark.parametrize("n", [4, 5, 30])
+def test_equal_points_have_one_place_on_the_map(n: int) -> None:
+    assert torch.equal(map_of(torch.ones(n, 3)), torch.zeros(n, 2))
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        torch.rand(4, 3, generator=torch.Generator().manual_seed(0)),  # as few as there may be
+        torch.arange(12.0)[:, None],  # one feature
+        torch.eye(3).repeat(5, 1),  # three places, five times each
+        torch.cat([torch.zeros(11, 2), torch.ones(1, 2)]),  # all equal but for one
+    ],
+    ids=["four", "a line", "three places", "all but one"],
+)
+def test_degenerate_points_have_a_finite_map(points: Tensor) -> None:
+    shown = map_of(points)
+    assert shown.shape == (len(points), 2)
+    assert torch.isfinite(shown).all()
+    assert float(shown.std(0).max()) > 0
 
 
 def test_a_collapse_is_flagged(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import balanced_accuracy_score, mutual_info_score
+from torchmetrics.functional.clustering import mutual_info_score as torchmetrics_mutual_information
 
+from harness.metrics.classification import balanced_accuracy
 from harness.metrics.disentanglement import (
     TREES,
     dci,
@@ -19,6 +21,7 @@ from harness.metrics.disentanglement import (
     mutual_information,
     mutual_information_gap,
     separated_attribute_predictability,
+    threshold_accuracy,
 )
 
 VALUES = (3, 4, 2)
@@ -55,6 +58,28 @@ def test_mig_is_the_gap_of_equation_5() -> None:
         second, best = sorted(informations)[-2:]
         shares = np.bincount(truth) / len(truth)
         assert gap == pytest.approx((best - second) / -(shares * np.log(shares)).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_information_of_all_dimensions_is_that_of_torchmetrics_one_by_one(seed: int) -> None:
+    symbols = torch.randint(4, (400, 3), generator=torch.Generator().manual_seed(seed))
+    values = (symbols[:, 0] + symbols[:, 1]) % 3
+    found = mutual_information(symbols.double(), values, bins=4)  # bins of equal width: the symbols themselves
+    with torch.sparse.check_sparse_tensor_invariants(False):  # torchmetrics builds a sparse table, and torch asks
+        theirs = [float(torchmetrics_mutual_information(column, values)) for column in symbols.unbind(1)]
+    assert found.tolist() == pytest.approx(theirs, abs=1e-5)
+
+
+def test_accuracy_by_thresholds_is_the_balanced_accuracy_of_each_dimension() -> None:
+    known, truth = factors_of(300, 0)[:, 1], factors_of(200, 1)[:, 1]
+    generator = torch.Generator().manual_seed(2)
+    fitted = (known[:, None] * 3 + torch.randint(4, (300, 2), generator=generator)).clamp(0, 19)
+    judged = (truth[:, None] * 3 + torch.randint(4, (200, 2), generator=generator)).clamp(0, 19)
+    found = threshold_accuracy(fitted, known, judged, truth)
+    for dimension in range(2):
+        table = torch.zeros(20, 4).index_put_((fitted[:, dimension], known), torch.ones(300), accumulate=True)
+        votes = (table / table.sum(0)).argmax(1)  # (T,)
+        assert float(found[dimension]) == pytest.approx(balanced_accuracy(votes[judged[:, dimension]], truth))
 
 
 def test_information_of_a_copy_is_its_entropy_and_of_noise_is_small() -> None:
