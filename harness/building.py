@@ -47,7 +47,7 @@ def information(registry: Registry, cell: Cell) -> tuple[Information, ...]:
     return spec.uses_with(resolve(spec.config, cell.method.params, cell.method.name))
 
 
-def load_dataset(registry: Registry, ref: PluginRef, root: str, seed: int) -> Dataset:
+def load_dataset(registry: Registry, ref: PluginRef, root: Path, seed: int) -> Dataset:
     """A dataset with the splits of `seed`. Texts are strings still: `read_as` makes them tokens of the source's."""
     spec = registry.load(ref.name, ("dataset",)).spec
-    return loading.load(spec, resolve(spec.config, ref.params, ref.name), Path(root), seed)
+    return loading.load(spec, resolve(spec.config, ref.params, ref.name), root, seed)

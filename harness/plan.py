@@ -93,18 +93,7 @@ def make_plan(
     cells = expand(request, registry)
     labels = {str(ref): ref for cell in cells for ref in (cell.source, *cell.targets)}
     fingerprints = {label: _dataset_fingerprint(registry, ref, root) for label, ref in labels.items()}
-    files = tuple(dict.fromkeys(str(info.source) for info in registry.infos() if info.distribution == "file"))
-    shared = CellTask(
-        key="",
-        cell=cells[0],
-        identity={},
-        provenance={},
-        todo=(),
-        plugin_files=files,
-        data_root=str(root),
-        cache=str(loading.cache_root()),
-        fingerprints=fingerprints,
-    )
+    shared = CellTask(key="", cell=cells[0], identity={}, provenance={}, todo=(), fingerprints=fingerprints)
     stored = {} if fresh else folder.stored()
     by_identity = {json.dumps(_plain(result.identity), sort_keys=True): result for result in stored.values()}
     planned = []
@@ -138,12 +127,11 @@ def _planned(
     if not todo:
         return PlannedCell(task=replace(task, todo=()), state="cached", previous=previous)
     names = ", ".join(dict.fromkeys(t.evaluation.name for t in todo))
-    checkpoint = folder.checkpoint(task.key)
-    trained = checkpoint.exists()
+    trained = folder.checkpoint(task.key).exists()
     why = f"{len(todo)} of {len(task.todo)} evaluations: {names}" + ("" if trained else "; its weights are not kept")
     task = replace(task, todo=todo)
     if trained:
-        task = replace(task, training=previous.training, checkpoint=str(checkpoint.resolve()))
+        task = replace(task, training=previous.training)
     return PlannedCell(task=task, state="to run", why=why, previous=previous)
 
 
