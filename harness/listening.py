@@ -42,9 +42,7 @@ def check_events(registry: Registry, name: str, listener: object) -> list[str]:
     if odd:
         raise BrokenPlugin(f"{name} listens to '{odd[0]}', which is no event: {did_you_mean(odd[0], EVENTS)}")
     if not heard:
-        raise BrokenPlugin(
-            f"{name} hears nothing: give it a method of {', '.join(sorted(EVENTS))}, decorated with @hookimpl"
-        )
+        raise BrokenPlugin(f"{name} hears nothing: decorate a method with @hookimpl, of {', '.join(sorted(EVENTS))}")
     return heard
 
 

@@ -131,7 +131,7 @@ class Registry:
         return plugins
 
     def tell(self, hook_name: str, **news: Any) -> None:
-        """Call an event hook of all plugins and listeners. One that raises or exits is reported once and stops nothing."""
+        """Call an event hook of all plugins and listeners. One that raises or exits is reported once, no more."""
         hook = getattr(self.manager.hook, hook_name)
         listeners = [implementation.plugin for implementation in hook.get_hookimpls()]
         for plugin in listeners:

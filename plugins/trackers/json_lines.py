@@ -2,9 +2,9 @@
 
     harness bench --trackers 'json-lines[scalars=false]'        tail -f runs/.../events.jsonl
 
-Every object has `event` and `time` (ISO 8601, UTC). A cell is a number, said in full when it first starts; `scalars` are
-the latest means, with the fraction of the stage that is done. A number that is not finite is null. A second run in the
-same folder goes on in the same file.
+Every object has `event` and `time` (ISO 8601, UTC). A cell is a number, said in full when it first starts; `scalars`
+are the latest means, with the fraction of the stage that is done. A number that is not finite is null. A second run in
+the same folder goes on in the same file.
 """
 
 from __future__ import annotations
