@@ -139,9 +139,14 @@ class Unknown:
 
 def test_listeners_are_closed_however_a_run_ends() -> None:
     registry, sound = Registry([]), Sound()
-    with pytest.raises(KeyboardInterrupt), listening(registry, {"a listener": sound}):
-        registry.tell("harness_run_started", request=None, cells=3)
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with listening(registry, {"a listener": sound}):
+            registry.tell("harness_run_started", request=None, cells=3)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     registry.tell("harness_run_started", request=None, cells=4)
     assert sound.heard == ["started 3", "closed"]
 

@@ -110,10 +110,11 @@ def test_the_children_of_a_cell_end_with_the_bench(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     pids.mkdir()
     hanging = tmp_path / "hanging.py"
-    hanging.write_text(LEAVING.read_text().replace("read_null()\n", f"time.sleep({400})\n", 1))
+    hanging.write_text(LEAVING.read_text().replace("read_null()\n", "time.sleep(400)\n", 1))
+    plugin = f"{hanging}[pids='{pids}',way=forks and crashes]"
     script = (
-        f"import harness; harness.bench(r\"{hanging}[pids='{pids}',way=forks and crashes]\", references='none', seeds=1, "
-        f"budget='1 steps', evaluations='none', out=r'{tmp_path / 'run'}', progress=False)"
+        f'import harness; harness.bench(r"{plugin}", references="none", seeds=1, budget="1 steps", '
+        f'evaluations="none", out=r"{tmp_path / "run"}", progress=False)'
     )
     process = subprocess.Popen([sys.executable, "-c", script])
     wait_until(lambda: any(pids.iterdir()))

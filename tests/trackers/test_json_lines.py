@@ -12,7 +12,13 @@ import harness
 from harness.errors import RequestError
 from harness.registry import Registry
 
-WORDS = {"plugins": "rotation", "references": "pixels", "seeds": 1, "budget": "20 steps", "evaluations": "knn,throughput"}
+WORDS = {
+    "plugins": "rotation",
+    "references": "pixels",
+    "seeds": 1,
+    "budget": "20 steps",
+    "evaluations": "knn,throughput",
+}
 
 
 def events(results: harness.Results, name: str = "events.jsonl") -> list[dict]:
