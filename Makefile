@@ -1,13 +1,15 @@
 # make bench   set up, compare a VAE and jigsaw puzzles on bundled handwriting, say where the report is
 # make test    set up and run the tests
-# make check   formatting, types and the fast tests
+# make lint    formatting, style and types
+# make check   lint, and the fast tests until one fails
+# make wheel   build a wheel, install it alone into a new environment, and run a bench from there
 # make slow    the checks that take minutes
 # make speed   measurements, side by side with other libraries
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: bench test check slow speed clean
+.PHONY: bench test lint check wheel slow speed clean
 
 bench: $(VENV)/.installed
 	$(BIN)/harness bench --plugins vae,jigsaw
@@ -15,11 +17,20 @@ bench: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow"
 
-check: $(VENV)/.installed-check
+lint: $(VENV)/.installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint
 	$(BIN)/python -m pytest -m "not slow" -x -q
+
+wheel: | $(BIN)/python
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv dist/venv
+	dist/venv/bin/python -m pip install --quiet dist/*.whl
+	cd dist && venv/bin/harness bench --plugins vae --seeds 1 --budget '20 steps' --out run
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
@@ -47,4 +58,4 @@ $(VENV)/.installed-benchmarks: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.installed $(VENV)/.installed-test
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build dist *.egg-info

@@ -8,25 +8,31 @@ import torch
 from torch import Tensor, nn
 
 from harness import loading
+from harness.applicability import declared_reason
 from harness.data.fields import DataSpec, ImageField
 from harness.data.rows import Dataset
+from harness.errors import NotApplicable
 from harness.records import Cell, Information, PluginRef
 from harness.registry import METHOD_KINDS, Registry
-from harness.registry.config import resolve
 from harness.seeding import seed_everything
 
 
 def build_method(registry: Registry, cell: Cell, spec: DataSpec[ImageField]) -> nn.Module:
-    """The untrained method of a cell, for images like `spec`. The backbone's weights depend on the seed alone."""
-    plugin = registry.load(cell.method.name, METHOD_KINDS)
+    """The untrained method of a cell, for images like `spec`. The backbone's weights depend on the seed alone.
+
+    Raises NotApplicable with what the method declares, or finds when it is built, against such a source.
+    """
+    chosen = registry.chosen(cell.method, METHOD_KINDS)
+    reason = declared_reason(chosen, spec)
+    if reason:
+        raise NotApplicable(reason)
     backbone = None
     if cell.backbone is not None:
-        encoder = registry.load(cell.backbone.name, ("backbone",)).spec
+        encoder = registry.chosen(cell.backbone, ("backbone",))
         seed_everything(cell.seed, "initialisation", "backbone")
-        backbone = encoder.build(spec, resolve(encoder.config, cell.backbone.params, cell.backbone.name))
+        backbone = encoder.spec.build(spec, encoder.config)
     seed_everything(cell.seed, "initialisation", cell.method.name)
-    config = resolve(plugin.spec.config, cell.method.params, cell.method.name)
-    method = plugin.spec.build(backbone, spec, config)
+    method = chosen.spec.build(backbone, spec, chosen.config)
     return in_channels_last(method)
 
 
@@ -43,11 +49,11 @@ def in_channels_last(method: nn.Module) -> nn.Module:
 
 def information(registry: Registry, cell: Cell) -> tuple[Information, ...]:
     """What the method of a cell sees in training beside images."""
-    spec = registry.load(cell.method.name, METHOD_KINDS).spec
-    return spec.uses_with(resolve(spec.config, cell.method.params, cell.method.name))
+    chosen = registry.chosen(cell.method, METHOD_KINDS)
+    return chosen.spec.uses_with(chosen.config)
 
 
 def load_dataset(registry: Registry, ref: PluginRef, root: Path, seed: int) -> Dataset:
     """A dataset with the splits of `seed`. Texts are strings still: `read_as` makes them tokens of the source's."""
-    spec = registry.load(ref.name, ("dataset",)).spec
-    return loading.load(spec, resolve(spec.config, ref.params, ref.name), root, seed)
+    chosen = registry.chosen(ref, ("dataset",))
+    return loading.load(chosen.spec, chosen.config, root, seed)

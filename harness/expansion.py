@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import RequestError, UnknownName, did_you_mean
 from harness.records import Budget, Cell, PluginRef, Request, TrainConfig
-from harness.registry import METHOD_KINDS, Registry
+from harness.registry import METHOD_KINDS, Chosen, Registry
 from harness.registry.config import full_ref, resolve
 from harness.registry.grammar import is_path, parse_plugins, parse_setting
 
@@ -54,56 +54,64 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
         raise RequestError("nothing to run: name methods with --plugins, or references with --references")
     backbones = _refs(request.backbone, registry, ("backbone",), settings)
     sources = _refs(request.datasets, registry, ("dataset",), settings)
-    targets = _refs(request.targets, registry, ("dataset",), settings)
-    evaluations = _evaluations(request, registry, settings)
+    targets = tuple(_refs(request.targets, registry, ("dataset",), settings))
+    evaluations = tuple(_evaluations(request, registry, settings))
     budget = Budget.parse(request.budget)
     trains = settings.variants("train", {})
     for axis, values in (("backbone", backbones), ("dataset", sources), ("seed", request.seeds)):
         if not values:
             raise RequestError(f"nothing to run: the request names no {axis}")
-    devices = [checked_device(device) for device in request.devices]
+    devices = list(dict.fromkeys(checked_device(device) for device in request.devices))
     settings.check_used()
-    cells = []
-    for source, backbone, device, precision, train, seed, method in product(
-        sources, backbones, dict.fromkeys(devices), map(_precision, request.precision), trains, request.seeds, methods
+    precisions = [_precision(name) for name in request.precision]
+    threads = _threads(request.threads)
+    recipes = {str(method): _recipes(registry.chosen(method, METHOD_KINDS), trains) for method in methods}
+    cells: dict[tuple[object, ...], Cell] = {}
+    for source, backbone, device, precision, turn, seed, method in product(
+        sources, backbones, devices, precisions, range(len(trains)), request.seeds, methods
     ):
-        spec = registry.load(method.name, METHOD_KINDS).spec
+        spec = registry.chosen(method, METHOD_KINDS).spec
         cell = Cell(
             method=method,
             kind=spec.kind,
             backbone=backbone if spec.uses_backbone else None,
             source=source,
-            targets=tuple(targets) or (source,),
-            evaluations=tuple(evaluations),
+            targets=targets or (source,),
+            evaluations=evaluations,
             device=device,
             precision=precision,
             seed=seed,
             budget=budget,
-            train=resolve(TrainConfig, asdict(TrainConfig()) | dict(spec.recipe) | train, "train"),
-            threads=_threads(request.threads),
+            train=recipes[str(method)][turn],
+            threads=threads,
         )
-        if cell not in cells:  # a method without a backbone is not repeated for each one
-            cells.append(cell)
-    return cells
+        cells.setdefault(_trained_alike(cell), cell)  # a method without a backbone is not repeated for each one
+    return list(cells.values())
+
+
+def _recipes(method: Chosen, trains: Sequence[Mapping[str, Any]]) -> list[TrainConfig]:
+    """The optimisation of a method for each variant of it that the request asks for."""
+    own = asdict(TrainConfig()) | dict(method.spec.recipe)
+    return [resolve(TrainConfig, own | dict(train), "train") for train in trains]
 
 
 def _united(cells: Iterable[Cell]) -> list[Cell]:
     """Each cell once, with the evaluations and the targets of all parts that ask for it."""
-    united: list[Cell] = []
+    united: dict[tuple[object, ...], Cell] = {}
     for cell in cells:
-        alike = [i for i, other in enumerate(united) if _bare(other) == _bare(cell)]
-        if not alike:
-            united.append(cell)
-            continue
-        other = united[alike[0]]
-        targets = [*other.targets, *(target for target in cell.targets if target not in other.targets)]
-        judges = [*other.evaluations, *(judge for judge in cell.evaluations if judge not in other.evaluations)]
-        united[alike[0]] = replace(other, targets=tuple(targets), evaluations=tuple(judges))
-    return united
+        key = _trained_alike(cell)
+        other = united.setdefault(key, cell)
+        if other is not cell:
+            targets = {str(ref): ref for ref in (*other.targets, *cell.targets)}
+            judges = {str(ref): ref for ref in (*other.evaluations, *cell.evaluations)}
+            united[key] = replace(other, targets=tuple(targets.values()), evaluations=tuple(judges.values()))
+    return list(united.values())
 
 
-def _bare(cell: Cell) -> Cell:
-    return replace(cell, targets=(), evaluations=())
+def _trained_alike(cell: Cell) -> tuple[object, ...]:
+    """What two cells share that differ in targets and evaluations at most."""
+    plugins = (str(cell.method), str(cell.backbone or ""), str(cell.source))
+    return (*plugins, cell.device, cell.precision, cell.seed, str(cell.budget), cell.train, cell.threads)
 
 
 def _methods(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:
@@ -113,15 +121,14 @@ def _methods(request: Request, registry: Registry, settings: Settings) -> list[P
 
 def _refs(texts: Sequence[str], registry: Registry, kinds: tuple[str, ...], settings: Settings) -> list[PluginRef]:
     """The plugins that `texts` name, each with its parameters typed and those left out that equal the default."""
-    refs: list[PluginRef] = []
+    refs: dict[str, PluginRef] = {}
     for written in (ref for text in texts for ref in parse_plugins(text)):
         for name in _names(written, registry, kinds):
             config = registry.load(name, kinds).spec.config
             for params in settings.variants(name, written.params):
                 ref = canonical(name, config, params)
-                if ref not in refs:
-                    refs.append(ref)
-    return refs
+                refs.setdefault(str(ref), ref)
+    return list(refs.values())
 
 
 def _names(written: PluginRef, registry: Registry, kinds: tuple[str, ...]) -> list[str]:

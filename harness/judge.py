@@ -22,7 +22,6 @@ from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import EvaluationSpec
 from harness.records import CellTask, EvaluationResult, EvaluationTask, Picture, PluginRef, Score, ScoreValue, Workplace
 from harness.registry import Registry
-from harness.registry.config import resolve
 from harness.seeding import seed_everything
 
 Report = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of it done, latest scalars)
@@ -33,12 +32,17 @@ def judge(
 ) -> Iterable[EvaluationResult]:
     subjects: dict[str, Subject | Exception] = {}
     for index, todo in enumerate(task.todo):
+        if todo.unfit:
+            yield outcome(todo, "skipped", todo.unfit)
+            continue
         report(str(todo.evaluation.name), index / len(task.todo), {})
         label = str(todo.target)
         if label not in subjects:
             subjects[label] = _subject(task, workplace, registry, todo.target, method, source)
         subject = subjects[label]
-        if isinstance(subject, Exception):
+        if isinstance(subject, NotApplicable):
+            yield outcome(todo, "skipped", str(subject))
+        elif isinstance(subject, Exception):
             yield outcome(todo, "failed", f"target not loaded: {reason_of(subject)}")
         else:
             yield evaluate(subject, registry, todo, workplace.staging)
@@ -60,6 +64,8 @@ def _subject(
             cache=workplace.cache,
             fingerprint=task.fingerprints.get(str(target), ""),
         )
+    except NotApplicable as reason:
+        return reason
     except Exception as error:
         traceback.print_exc()
         return error
@@ -70,13 +76,13 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
     started = time.perf_counter()
     subject.begin(staging / _folder_name(todo))
     try:
-        spec: EvaluationSpec = registry.load(todo.evaluation.name, ("evaluation",)).spec
+        chosen = registry.chosen(todo.evaluation, ("evaluation",))
+        spec: EvaluationSpec = chosen.spec
         lacking = missing_need(spec, subject)
         if lacking:
             return outcome(todo, "skipped", lacking, note=subject.note)
-        config: Any = resolve(spec.config, todo.evaluation.params, todo.evaluation.name)
         seed_everything(subject.cell.seed, "evaluation", spec.name, subject.target.name)
-        scores = _scores(spec, spec.run(subject, config), len(subject.target.test))
+        scores = _scores(spec, spec.run(subject, chosen.config), len(subject.target.test))
         pictures = tuple(_seen_from(staging, picture) for picture in subject.pictures)
     except NotApplicable as reason:
         return outcome(todo, "skipped", str(reason), note=subject.note)

@@ -11,7 +11,6 @@ from harness.errors import HarnessError, RequestError
 from harness.plugin.launching import Conditions, Launcher
 from harness.records import PluginRef
 from harness.registry import Registry
-from harness.registry.config import resolve
 from harness.registry.grammar import parse_plugins
 
 
@@ -51,12 +50,11 @@ def trackers_of(options: Options, registry: Registry) -> dict[str, Callable[[Pat
 
 
 def _builder(ref: PluginRef, kind: str, registry: Registry) -> Callable[[Any], Any]:
-    spec = registry.load(ref.name, (kind,)).spec
-    config: Any = resolve(spec.config, ref.params, ref.name)
+    chosen = registry.chosen(ref, (kind,))
 
     def build(given: Any) -> Any:
         try:
-            return spec.build(config, given)
+            return chosen.spec.build(chosen.config, given)
         except HarnessError:
             raise
         except (Exception, SystemExit) as error:

@@ -296,13 +296,14 @@ class CellResult:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationTask:
     """One evaluation of one target that a cell still has to do."""
 
     target: PluginRef
     evaluation: PluginRef
     key: str
+    unfit: str = ""  # why the plan knows that it makes no sense: its row is skipped with that; empty: it is run
 
 
 @dataclass(frozen=True, kw_only=True)

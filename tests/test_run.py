@@ -166,7 +166,8 @@ def test_what_a_cell_ran_with_is_stored(first: harness.Results) -> None:
     stored = json.loads((first.folder.cells / f"{first.cells[2].key}.json").read_text())
     keyed = stored["provenance"]["keyed"]
     sources = {"method source", "backbone source", "core source", "dataset source"}
-    assert set(keyed) == sources | {"dataset", "torch", "device class"}
+    files = {"method files", "backbone files"}
+    assert set(keyed) == sources | files | {"dataset", "dataset description", "libraries", "torch", "device class"}
     assert stored["identity"]["train"]["batch_size"] == 128
     assert stored["provenance"]["device name"]
     assert (first.folder.artifacts / stored["key"] / "method.safetensors").exists()

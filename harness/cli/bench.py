@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -150,6 +151,9 @@ def _print_plan(plan: Plan, path: Path) -> None:
     counts: dict[str, int] = {}
     for planned in plan.cells:
         counts[planned.state] = counts.get(planned.state, 0) + 1
+    unfit = Counter(todo.unfit for planned in plan.cells for todo in planned.task.todo if todo.unfit)
+    for reason, n in unfit.items():
+        print(f"{'skipped':8}  {n} evaluations: {reason}")
     judged = sum(len(cell.cell.targets) * len(cell.cell.evaluations) for cell in plan.cells)
     print(
         f"\n{len(plan.cells)} cells, {judged} evaluations: {', '.join(f'{n} {state}' for state, n in counts.items())}"

@@ -31,7 +31,7 @@ def content_fingerprint(files: Iterable[Path], salt: str = "") -> str:
 
     Names count from the files' common folder, so that moving a whole dataset changes nothing; times do not count.
     """
-    paths = sorted(Path(os.path.abspath(file)) for file in files)
+    paths = in_order(files)
     if not paths:
         raise ValueError("a fingerprint needs at least one file")
     common = Path(os.path.commonpath([path.parent for path in paths]))
@@ -41,6 +41,16 @@ def content_fingerprint(files: Iterable[Path], salt: str = "") -> str:
         total.update(f"{path.relative_to(common).as_posix()}\0{digests[path]}\n".encode())
     total.update(salt.encode())
     return total.hexdigest()
+
+
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Each file once, absolute and without `..`, sorted: the order of a fingerprint, however the paths are spelled."""
+    return sorted({written_out(file) for file in files})
+
+
+def written_out(file: Path) -> Path:
+    """The absolute path without `.` and `..`; links stay as they are."""
+    return Path(os.path.abspath(file))
 
 
 def _digests(paths: list[Path]) -> dict[Path, str]:

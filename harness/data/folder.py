@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})  # 8 bits a channel
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
-DECODING = 2  # to be raised with every change here that changes decoded images or their order: they are kept by it
+DECODING = 3  # to be raised with every change here that changes decoded images or their order: they are kept by it
 SHOWN = 3  # files that an error message names
 DECODERS = 8  # most threads that decode; Pillow works outside Python's lock
 
@@ -96,9 +96,9 @@ def cached_images(files: Sequence[Path], size: int, channels: int, owner: str) -
     import torch
 
     from harness.data.cache import cached_array
-    from harness.data.content import content_fingerprint
+    from harness.data.content import content_fingerprint, in_order, written_out
 
-    paths = sorted(set(files))  # as in the fingerprint, so that the order of the images follows from the key
+    paths = in_order(files)  # as in the fingerprint, so that the order of the images follows from the key
     key = content_fingerprint(paths, f"decoding {DECODING} {size} {channels} Pillow {PIL.__version__}")
     array = cached_array(
         f"decoded/{key}.npy",
@@ -106,7 +106,7 @@ def cached_images(files: Sequence[Path], size: int, channels: int, owner: str) -
         build=lambda: decode_images(paths, size, channels, owner),
     )
     place = {path: row for row, path in enumerate(paths)}
-    return torch.from_numpy(array)[[place[file] for file in files]]
+    return torch.from_numpy(array)[[place[written_out(file)] for file in files]]
 
 
 def decode_images(files: Sequence[Path], size: int, channels: int, owner: str) -> np.ndarray:

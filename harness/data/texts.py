@@ -100,10 +100,10 @@ def tokens_of(strings: Sequence[str], tokenizer: str, length: int) -> Tensor:
 def check(column: Column) -> None:
     """Raise ValueError unless the column holds strings."""
     if not isinstance(column, Texts):
-        raise ValueError(f"a {type(column).__name__}, expected a list of strings")
+        raise ValueError("no list of strings")
     wrong = next((text for text in column.strings if not isinstance(text, str)), None)
     if wrong is not None:
-        raise ValueError(f"a list with a {type(wrong).__name__}, expected strings")
+        raise ValueError(f"strings but for one {type(wrong).__name__}, {wrong!r:.40}")
 
 
 def strings_of(column: Column) -> tuple[str, ...]:

@@ -42,9 +42,14 @@ def inception_extractor(device: torch.device) -> Extractor:
     )
 
 
+def weights_path() -> Path:
+    """Where the weights belong; they may not be there."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / FILE
+
+
 def weights_file() -> Path:
     """The checked path of the weights in torch's hub folder ($TORCH_HOME/hub/checkpoints)."""
-    file = Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    file = weights_path()
     if not file.is_file():
         raise NotApplicable(
             f"no Inception weights: put {FILE} (from torch-fidelity's release v0.2.0) into {file.parent}, "

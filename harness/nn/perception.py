@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VGG_LAYERS: tuple[str | int, ...] = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512)  # VGG-16 up to relu4_1
 VGG_CUTS = (0, 2, 7, 12, 19)  # of these layers and their ReLUs: relu1_1, relu2_1, relu3_1 and relu4_1 end a stage
 VGG_WIDTH = 512  # channels of relu4_1
+VGG_FILE = "vgg16-397923af.pth"  # of torchvision's VGG16_Weights.IMAGENET1K_V1; the name ends in its SHA-256
 VGG_SMALLEST = 16  # pixels: relu4_1 has an eighth of them, and one position has no spread
 
 
@@ -81,8 +82,9 @@ class VggPerception(nn.Module):
         super().__init__()
         from torchvision.models.vgg import make_layers
 
-        if data.inputs.size < VGG_SMALLEST:
-            raise NotApplicable(f"perception=vgg16 needs images of {VGG_SMALLEST} pixels and more: take autoencoder")
+        reason = too_small_for_vgg(data)
+        if reason:
+            raise NotApplicable(reason)
         weights = _vgg_weights()
         layers = make_layers(list(VGG_LAYERS))
         layers.load_state_dict({key: weights[f"features.{key}"] for key in layers.state_dict()})
@@ -149,11 +151,21 @@ def stage_maps(backbone: Backbone, images: Tensor) -> list[Tensor]:
     return levels
 
 
+def too_small_for_vgg(data: DataSpec[ImageField]) -> str:
+    """Why VGG-16 makes no maps of such images; "" if it does."""
+    if data.inputs.size < VGG_SMALLEST:
+        return f"perception=vgg16 needs images of {VGG_SMALLEST} pixels and more: take autoencoder"
+    return ""
+
+
+def vgg_file() -> Path:
+    """Where torchvision keeps the weights of VGG-16; they may not be there."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / VGG_FILE
+
+
 def _vgg_weights() -> dict[str, Tensor]:
     """By name, as torchvision saves them. Raises NotApplicable with the place to put them."""
-    from torchvision.models import VGG16_Weights
-
-    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(VGG16_Weights.IMAGENET1K_V1.url).name
+    file = vgg_file()
     if not file.is_file():
         raise NotApplicable(f"no VGG-16 weights: put torchvision's {file.name} into {file.parent}, or take autoencoder")
     return torch.load(file, map_location="cpu", weights_only=True)

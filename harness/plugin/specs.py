@@ -5,7 +5,7 @@ No torch here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,15 @@ class NoConfig:
 class MethodSpec:
     """A method: `build(backbone, data, config)` gives an `nn.Module` with `loss(batch)`, `turns(batch)`,
     `fit(images)` or none of them (it is not trained), and with the capabilities of `harness.plugin.capabilities`.
+
+    A plan builds nothing. What it knows of a method is declared here: `takes`, `uses`, and
+
+    applies(data, config)  why this method makes no sense on a source that looks like `data` (a DataSpec), or "".
+                           For what depends on these two alone, such as tiles that would be too small. What only
+                           building can tell, `build` tells by raising NotApplicable: the cell is skipped with that.
+    files(config)          the files that it reads, such as a checkpoint. Their content is part of the cell's key, so
+                           that another checkpoint under the same name is trained on anew; a file that is not there is
+                           an error of the request. Leave out a file that the method can do without.
     """
 
     name: str
@@ -42,6 +51,8 @@ class MethodSpec:
     uses: tuple[Information, ...] | Callable[[Any], tuple[Information, ...]] = ()  # beside images, or that of a config
     uses_backbone: bool = True  # False: `backbone` is None, and the method is not repeated for each backbone
     recipe: Mapping[str, Any] = field(default_factory=dict)  # its own defaults for harness.records.TrainConfig
+    applies: Callable[[Any, Any], str] | None = None  # (DataSpec, config) -> a reason why not, or ""
+    files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts
 
     def uses_with(self, config: Any) -> tuple[Information, ...]:
         """What a method of this config sees in training beside images. Its batches carry this and nothing else."""
@@ -50,13 +61,14 @@ class MethodSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """An encoder: `build(data, config)` gives a `harness.nn.Backbone`."""
+    """An encoder: `build(data, config)` gives a `harness.nn.Backbone`. `files(config)` is as in MethodSpec."""
 
     name: str
     build: Callable[[Any, Any], Backbone]
     config: type = NoConfig
     takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it encodes
     source: str = ""
+    files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts, such as weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +98,7 @@ class EvaluationSpec:
 
     It raises NotApplicable where it makes no sense. Where a capability that it needs is missing, it is not called
     and its row is skipped with that reason. An exclusive evaluation measures time: nothing else runs beside it.
+    `files(config)` is as in MethodSpec: for the weights of a judging network, say.
     """
 
     name: str
@@ -96,6 +109,7 @@ class EvaluationSpec:
     takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can judge on; ANY where features are enough
     exclusive: bool = False
     source: str = ""
+    files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts, such as weights
 
 
 @dataclass(frozen=True, kw_only=True)

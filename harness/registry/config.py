@@ -14,6 +14,7 @@ import textwrap
 import tokenize
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -53,7 +54,7 @@ def resolve(config_class: type[Config], params: Mapping[str, Any], owner: str) -
     missing = [name for name, field in known.items() if _default(field) is MISSING and name not in params]
     if missing:
         raise RequestError(f"plugin '{owner}' needs {', '.join(missing)}: write {owner}[{missing[0]}=...]")
-    hints = get_type_hints(config_class, include_extras=True)
+    hints = _hints(config_class)  # type: ignore[arg-type]
     values = {key: _validated(hints[key], value, f"{owner}[{key}={value}]") for key, value in params.items()}
     try:
         return config_class(**values)
@@ -69,7 +70,7 @@ def full_ref(name: str, config: Any) -> PluginRef:
 
 def describe(config_class: type) -> list[Parameter]:
     """Every parameter with its type, default and comment."""
-    hints = get_type_hints(config_class, include_extras=True)
+    hints = _hints(config_class)
     comments = _comments(config_class)
     return [
         Parameter(field.name, _type_text(hints[field.name]), _default_text(field), comments.get(field.name, ""))
@@ -78,15 +79,37 @@ def describe(config_class: type) -> list[Parameter]:
     ]
 
 
+@cache
+def _hints(config_class: Any) -> dict[str, Any]:
+    return get_type_hints(config_class, include_extras=True)
+
+
+def _adapter(hint: Any) -> Any:
+    """Pydantic's validator of a type, kept where the type can be: making one takes as long as planning a cell."""
+    try:
+        return _kept_adapter(hint)
+    except TypeError:  # a Literal or an annotation that holds a list
+        return _new_adapter(hint)
+
+
+def _new_adapter(hint: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(hint)
+
+
+_kept_adapter = cache(_new_adapter)
+
+
 def _validated(hint: Any, value: Any, written: str) -> Any:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     if isinstance(value, str) and value.lower() in ("none", "null") and NoneType in get_args(hint):
         return None
     if isinstance(value, str):
         value = {_written(choice): choice for choice in _choices(hint)}.get(value, value)  # "3" for Literal[1, 3]
     try:
-        result = TypeAdapter(hint).validate_python(value)
+        result = _adapter(hint).validate_python(value)
     except ValidationError as error:
         raise RequestError(f"{written}: {_expectation(hint, value, error.errors())}") from error
     if isinstance(result, float) and math.isnan(result):

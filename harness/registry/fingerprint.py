@@ -1,75 +1,87 @@
-"""Where the source of a plugin is, and a digest of what that source means.
+"""Digests of source code: what changes an answer changes them, and nothing else does.
 
-The digest is of the syntax tree without comments, docstrings, blank lines and line numbers: an edit that cannot
-change an answer does not make a finished cell stale, and every other edit does.
+A digest is of the syntax trees without comments, docstrings, blank lines and line numbers: an edit that cannot change
+an answer does not make a finished cell stale, and every other edit does. Which files count is derived from what is
+imported (`harness.registry.sources`).
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
+import importlib.metadata
 import os
 import sys
-from collections.abc import Iterable
-from functools import lru_cache
-from importlib.machinery import ModuleSpec
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.registry.installed import FILE
+from harness.registry.sources import find_source, imported_modules, libraries, neighbours, read_source
+
 if TYPE_CHECKING:
-    from harness.registry.registry import LoadedPlugin
+    from harness.registry.chosen import LoadedPlugin
 
 BUILT_INS = "harness_plugins"
+CELL = "harness.cell"  # what every cell runs
 DIGEST_BYTES = 8
+SPELLED = {"PIL": "pillow", "sklearn": "scikit-learn"}  # saves reading the metadata of everything that is installed
+
+
+def core_modules() -> frozenset[str]:
+    """The modules of Harness that a cell runs, whatever its plugins are."""
+    file = find_source(CELL)
+    assert file is not None
+    return imported_modules([file]) | {CELL}
 
 
 def source_digest(loaded: LoadedPlugin) -> str:
     """16 hex digits for the code behind a plugin: its own, and what it imports from Harness, directly or through that.
 
-    A built-in's or an unpackaged file's own code is that one file. A stranger's plugin may import its neighbours, so
-    it is every .py file of its top-level package.
+    A built-in's own code is its file; an unpackaged file's also the neighbours that it imports; a stranger's, every
+    .py file of its top-level package.
     """
-    files = [loaded.file]
-    if loaded.info.distribution != "file" and not loaded.info.module.startswith(f"{BUILT_INS}."):
-        package = sys.modules[loaded.info.module.partition(".")[0]]
-        folders = [Path(folder) for folder in getattr(package, "__path__", [])]
-        files = [file for folder in folders for file in folder.rglob("*.py")] or files
-    shared = sorted(set().union(*(imported_modules(file) for file in files)))
+    files = own_files(loaded)
+    shared = sorted(imported_modules(files))
     parts = [digest_of_files(files), *(f"{module} {digest_of_modules([module])}" for module in shared)]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
-# Modules that describe, name or travel, and compute nothing: an edit there makes no result stale.
-INERT = frozenset(f"harness.{name}" for name in ("errors", "plugin.hookspecs", "plugin.specs", "records"))
+def own_files(loaded: LoadedPlugin) -> list[Path]:
+    """The files of a plugin's own code."""
+    if loaded.info.distribution == FILE:
+        return [loaded.file, *neighbours(loaded.file)]
+    if loaded.info.module.startswith(f"{BUILT_INS}."):
+        return [loaded.file]
+    package = sys.modules[loaded.info.module.partition(".")[0]]
+    folders = [Path(folder) for folder in getattr(package, "__path__", [])]
+    return [file for folder in folders for file in sorted(folder.rglob("*.py"))] or [loaded.file]
 
 
-def imported_modules(file: Path) -> frozenset[str]:
-    """The modules of `harness` that a source file imports, and those that these import in turn; without INERT ones."""
-    found: set[str] = set()
-    waiting = [file]
-    while waiting:
-        for module in _imports(waiting.pop()) - found - INERT:
-            source = find_source(module)
-            if source is not None:
-                found.add(module)
-                waiting.append(source)
-    return frozenset(found)
+def library_versions(files: Iterable[Path]) -> Mapping[str, str]:
+    """The packages that some files import, and the modules of Harness behind them, with their versions.
+
+    Without what is not installed, and without torch, which is in every key by itself.
+    """
+    named = list(files)
+    behind = [file for module in imported_modules(named) if (file := find_source(module)) is not None]
+    found = {name: _version(name) for name in sorted(libraries([*named, *behind]) - {"torch"})}
+    return {name: version for name, version in found.items() if version}
 
 
-@lru_cache(maxsize=1024)
-def _imports(file: Path) -> frozenset[str]:
-    """The dotted names below `harness.` in the import statements of a file, wherever they stand in it."""
-    names: set[str] = set()
+@cache
+def _version(package: str) -> str:
+    """Of the distribution that a top-level package comes with; "" for code that is not installed."""
     try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):  # a stranger's package may hold templates, or code for other Pythons
-        return frozenset()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return frozenset(name for name in names if name.startswith("harness."))
+        return importlib.metadata.version(SPELLED.get(package, package))
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        distributions = _distributions().get(package, [])
+        return ", ".join(importlib.metadata.version(name) for name in distributions)
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 def digest_of_modules(modules: Iterable[str]) -> str:
@@ -89,65 +101,6 @@ def digest_of_files(paths: Iterable[Path]) -> str:
     root = os.path.commonpath([file.parent for file in files])
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for file in files:
-        stat = file.stat()
         digest.update(file.relative_to(root).as_posix().encode() + b"\0")
-        digest.update(_meaning(file, stat.st_mtime_ns, stat.st_size))
+        digest.update(read_source(file).meaning)
     return digest.hexdigest()
-
-
-@lru_cache(maxsize=1024)
-def _meaning(file: Path, modified: int, size: int) -> bytes:
-    """A digest of one file; a file that is no valid Python counts byte by byte."""
-    content = file.read_bytes()
-    if file.suffix == ".py":
-        try:
-            content = normalised(content).encode()
-        except (SyntaxError, ValueError):
-            return hashlib.blake2b(b"bytes\0" + content).digest()
-    return hashlib.blake2b(content).digest()
-
-
-def normalised(source: str | bytes) -> str:
-    """The syntax tree of Python source as text, without docstrings and positions.
-
-    >>> normalised("x = 1  # one") == normalised("'''Docs.'''\\nx = 1")
-    True
-    """
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            docstring = [part for part in node.body[:1] if _is_text(part)]
-            node.body = node.body[len(docstring) :]  # type: ignore[assignment]
-    return ast.dump(tree)
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def find_source(module: str) -> Path | None:
-    """The source file of a module, found without running it or any of its parent packages; None if there is none.
-
-    importlib.util.find_spec would import the parents. This asks the finders step by step, which includes those of
-    editable installs.
-    """
-    spec, path, name = None, None, ""
-    parts = module.split(".")
-    if not all(parts):
-        return None
-    for part in parts:
-        name = f"{name}.{part}" if name else part
-        spec = _find_spec(name, path)
-        if spec is None:
-            return None
-        path = tuple(spec.submodule_search_locations or ())
-    file = Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
-    return file if file is not None and file.suffix == ".py" else None
-
-
-def _find_spec(name: str, path: tuple[str, ...] | None) -> ModuleSpec | None:
-    for finder in sys.meta_path:
-        spec = finder.find_spec(name, path) if hasattr(finder, "find_spec") else None
-        if spec is not None:
-            return spec
-    return None

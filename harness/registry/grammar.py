@@ -41,13 +41,14 @@ def parse_plugins(text: str) -> tuple[PluginRef, ...]:
     ['vae[beta=1]', 'vae[beta=4]', 'jigsaw']
     """
     reader = _Reader(text)
-    plugins: list[PluginRef] = []
+    plugins: dict[str, PluginRef] = {}
     if reader.at_end():
         return ()
     while True:
-        plugins += [ref for ref in _plugin(reader) if ref not in plugins]
+        for ref in _plugin(reader):
+            plugins.setdefault(str(ref), ref)
         if reader.at_end():
-            return tuple(plugins)
+            return tuple(plugins.values())
         reader.expect(",", "expected ',' between plugins")
 
 
@@ -175,12 +176,12 @@ def _params(reader: _Reader) -> dict[str, list[str]]:
 
 
 def _values(reader: _Reader, stops: str) -> list[str]:
-    values: list[str] = []
+    values: dict[str, None] = {}
     while True:
         quoted = reader.peek() in tuple(QUOTES)
         value = reader.token(stops)
         if not value and not quoted:
             raise reader.error("expected a value")
-        values += [value] if value not in values else []
+        values[value] = None
         if not reader.take("|"):
-            return values
+            return list(values)

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 
-from harness.registry.fingerprint import find_source
+from harness.registry.sources import find_source
 
 GROUPS = {
     "harness.models": "model",

@@ -14,7 +14,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import is_dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -25,6 +25,8 @@ import pluggy
 
 from harness.errors import BrokenPlugin, DuplicatePlugin, RequestError, UnknownName, did_you_mean
 from harness.plugin import hookspecs
+from harness.records import PluginRef
+from harness.registry.chosen import Chosen, LoadedPlugin
 from harness.registry.installed import (
     FILE,
     GROUPS,
@@ -37,7 +39,7 @@ from harness.registry.installed import (
     plugin_infos,
 )
 
-__all__ = ["FILE", "GROUPS", "KINDS", "METHOD_KINDS", "LoadedPlugin", "PluginInfo", "Registry"]
+__all__ = ["Registry"]
 
 SPEC_OF_HOOK = {
     "harness_method": "MethodSpec",
@@ -53,16 +55,6 @@ EVENTS = HOOKS - set(SPEC_OF_HOOK)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class LoadedPlugin:
-    """A plugin whose module is imported and whose spec is valid."""
-
-    info: PluginInfo
-    spec: Any  # the Spec that its hook returned: a MethodSpec for the three kinds of methods, and so on
-    module: ModuleType
-    file: Path
-
-
 class Registry:
     """All installed plugins, and the files that were loaded beside them.
 
@@ -72,6 +64,7 @@ class Registry:
     def __init__(self, entry_points: Iterable[EntryPoint] | None = None) -> None:
         self._infos = plugin_infos(entry_points)
         self._loaded: dict[PluginInfo, LoadedPlugin] = {}
+        self._chosen: dict[tuple[str, str, tuple[str, ...]], Chosen] = {}
         self._reported: set[str] = set()  # plugins whose event hooks failed
 
     @cached_property
@@ -105,6 +98,19 @@ class Registry:
         if info not in self._loaded:
             self._loaded[info] = self._load(info)
         return self._loaded[info]
+
+    def chosen(self, ref: PluginRef, kinds: Sequence[str]) -> Chosen:
+        """The plugin of a reference with its config: the same object for the same reference, found once.
+
+        Raises what `load` raises, and RequestError for parameters that it does not have.
+        """
+        from harness.registry.config import resolve
+
+        key = (ref.name, repr(sorted(ref.params.items())), tuple(kinds))
+        if key not in self._chosen:
+            loaded = self.load(ref.name, kinds)
+            self._chosen[key] = Chosen(ref, loaded, resolve(loaded.spec.config, ref.params, ref.name))
+        return self._chosen[key]
 
     def load_file(self, path: str | Path) -> list[LoadedPlugin]:
         """Import an unpackaged .py file and return all plugins that it offers; the same file again gives the same ones.

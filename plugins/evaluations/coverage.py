@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harness.judging.feature_spaces import extractor_named
+from harness.judging.feature_spaces import extractor_named, files_of
 from harness.metrics.features import drawn_rows
 from harness.metrics.neighbours import balls_hit, squared_radii
 from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
@@ -120,6 +120,7 @@ def harness_evaluation() -> EvaluationSpec:
         run=run,
         needs=("sample",),
         config=Config,
+        files=lambda config: files_of(config.extractor),
         source="Kynkäänniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797",
         scores=(*map(_score, NAMES), *map(_real_score, NAMES)),
     )

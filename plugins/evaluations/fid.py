@@ -21,7 +21,7 @@ from torch import Tensor
 
 from harness.data.images import to_float
 from harness.judging.extractor import Extractor
-from harness.judging.feature_spaces import extractor_named
+from harness.judging.feature_spaces import extractor_named, files_of
 from harness.metrics.feature_distances import (
     GROUPS,
     debiased_frechet_distance,
@@ -130,6 +130,7 @@ def harness_evaluation() -> EvaluationSpec:
         run=run,
         needs=("sample",),
         config=Config,
+        files=lambda config: files_of(config.extractor),
         source="Heusel et al. 2017, arXiv:1706.08500; Chong and Forsyth 2020, arXiv:1911.07023; Binkowski et al. 2018, "
         "arXiv:1801.01401; Bonneel et al. 2015, doi:10.1007/s10851-014-0506-3",
         scores=(

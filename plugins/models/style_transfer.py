@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -23,7 +24,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.nn.adain import adain, style_code, style_distance
-from harness.nn.perception import AutoencoderPerception, ClassifierPerception, MapDecoder, VggPerception
+from harness.nn.perception import (
+    AutoencoderPerception,
+    ClassifierPerception,
+    MapDecoder,
+    VggPerception,
+    too_small_for_vgg,
+    vgg_file,
+)
 from harness.nn.translators import same_for_all
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, Information, MethodSpec, hookimpl
 
@@ -109,6 +117,15 @@ def uses(config: Config) -> tuple[Information, ...]:
     return ("labels",) if config.perception == "classifier" else ()
 
 
+def applies(data: DataSpec[ImageField], config: Config) -> str:
+    return too_small_for_vgg(data) if config.perception == "vgg16" else ""
+
+
+def files(config: Config) -> list[Path]:
+    """The weights of VGG-16, if that is the encoder; where they are missing, building says where to put them."""
+    return [vgg_file()] if config.perception == "vgg16" and vgg_file().is_file() else []
+
+
 @hookimpl
 def harness_method() -> MethodSpec:
     return MethodSpec(
@@ -118,5 +135,7 @@ def harness_method() -> MethodSpec:
         config=Config,
         source="arXiv:1703.06868",
         uses=uses,
+        applies=applies,
+        files=files,
         recipe={"batch_size": 32, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant"},
     )

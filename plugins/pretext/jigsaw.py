@@ -48,12 +48,10 @@ class Jigsaw(nn.Module):
     def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
-        self.cell = data.inputs.size // config.grid  # pixels
-        self.tile = int(self.cell * config.tile)  # T
-        if self.tile < 3:
-            raise NotApplicable(
-                f"{config.grid}x{config.grid} tiles of {data.inputs.size}-pixel images have fewer than 3 pixels"
-            )
+        reason = applies(data, config)
+        if reason:
+            raise NotApplicable(reason)
+        self.cell, self.tile = tile_sizes(data, config)
         if not backbone.any_size:
             raise NotApplicable("jigsaw needs a backbone that takes tiles; this one is bound to whole images")
         tiles = config.grid**2
@@ -79,6 +77,18 @@ class Jigsaw(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)  # (B,D)
+
+
+def tile_sizes(data: DataSpec[ImageField], config: Config) -> tuple[int, int]:
+    """The side of a cell, and T, in pixels."""
+    cell = data.inputs.size // config.grid
+    return cell, int(cell * config.tile)
+
+
+def applies(data: DataSpec[ImageField], config: Config) -> str:
+    if tile_sizes(data, config)[1] < 3:
+        return f"{config.grid}x{config.grid} tiles of {data.inputs.size}-pixel images have fewer than 3 pixels"
+    return ""
 
 
 def cut_tiles(images: Tensor, grid: int, cell: int, tile: int) -> Tensor:
@@ -119,4 +129,6 @@ def permutation_set(tiles: int, count: int, seed: int = 0) -> np.ndarray:
 
 @hookimpl
 def harness_method() -> MethodSpec:
-    return MethodSpec(name="jigsaw", kind="pretext", build=Jigsaw, config=Config, source="arXiv:1603.09246")
+    return MethodSpec(
+        name="jigsaw", kind="pretext", build=Jigsaw, config=Config, source="arXiv:1603.09246", applies=applies
+    )

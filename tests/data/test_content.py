@@ -11,7 +11,7 @@ import pytest
 
 from harness.data import content
 from harness.data.cache import cache_root
-from harness.data.content import content_fingerprint
+from harness.data.content import content_fingerprint, in_order
 
 OLD = 1_600_000_000 * 10**9  # ns
 
@@ -124,3 +124,18 @@ def test_memo_that_cannot_be_written_is_a_warning(
 def test_no_files_are_an_error() -> None:
     with pytest.raises(ValueError, match="at least one file"):
         content_fingerprint([])
+
+
+def test_the_spelling_of_a_path_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/x", "b/x", "b/y"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    plain = [tmp_path / "a" / "x", tmp_path / "b" / "x", tmp_path / "b" / "y"]
+    monkeypatch.chdir(tmp_path / "b")
+    spelled = [Path("../a/x"), Path("x"), tmp_path / "a" / ".." / "b" / "y", Path("./x")]
+    assert in_order(spelled) == plain
+    assert content_fingerprint(spelled) == content_fingerprint(plain)
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    linked = [tmp_path / "link" / "x", tmp_path / "link" / "y", tmp_path / "a" / "x"]
+    assert in_order(linked) == [linked[2], linked[0], linked[1]]  # a link counts by its own name, in key and order
+    assert content_fingerprint(linked) != content_fingerprint(plain)

@@ -227,3 +227,19 @@ def test_fingerprint_knows_images_and_captions_but_not_the_place(tmp_path: Path)
     text = (moved / "captions.csv").read_text()
     (moved / "captions.csv").write_text(text.replace("red", "green"))
     assert loading.fingerprint(SPEC, configured(moved), ROOT) != before
+
+
+def test_images_keep_their_captions_however_their_paths_are_spelled(tmp_path: Path) -> None:
+    """The decoded images are kept by content and name: a path with `..` in it sorts elsewhere than what it means."""
+    table = [{"file": f"in/{number}.png", "caption": CAPTIONS[number]} for number in range(6)]
+    write(tmp_path / "photos", table)
+    plain = SPEC.load(configured(tmp_path / "photos"), ROOT)
+    spelled = [row | {"file": f"../photos/{row['file']}"} if number % 2 else row for number, row in enumerate(table)]
+    with (tmp_path / "photos" / "captions.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, spelled[0])
+        writer.writeheader()
+        writer.writerows(spelled)
+    again = SPEC.load(configured(tmp_path / "photos"), ROOT)
+    assert again.captions == plain.captions
+    np.testing.assert_array_equal(again.inputs.numpy(), plain.inputs.numpy())
+    np.testing.assert_array_equal(again.inputs[3].numpy(), decode_image(tmp_path / "photos" / "in" / "3.png", 8, 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from typing import Literal
@@ -11,15 +12,17 @@ from typing import Literal
 import torch
 from torch import nn
 
+from harness.errors import NotApplicable
 from harness.plugin.hookspecs import hookimpl
 from harness.plugin.specs import MethodSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    way: Literal["none", "build", "raise", "nan", "crash", "kill", "hang", "collapse", "encode", "print", "late"] = (
-        "none"
-    )
+    way: Literal[
+        "none", "build", "raise", "nan", "crash", "kill", "hang", "collapse", "encode", "print", "late",
+        "build exits", "build quits", "build aborts", "build hangs", "applies", "skips",
+    ] = "none"  # fmt: skip
 
 
 class Bad(nn.Module):
@@ -29,6 +32,16 @@ class Bad(nn.Module):
         self.backbone = backbone
         if self.way == "build":
             raise KeyError("no such layer")
+        if self.way == "build exits":
+            sys.exit(0)
+        if self.way == "build quits":
+            os._exit(0)
+        if self.way == "build aborts":
+            os.abort()
+        if self.way == "build hangs":
+            time.sleep(600)
+        if self.way == "skips":
+            raise NotApplicable("its backbone has no such layer")
 
     def loss(self, batch) -> torch.Tensor:
         if self.way == "raise":
@@ -54,6 +67,12 @@ class Bad(nn.Module):
         return self.backbone(images)
 
 
+def applies(data, config: Config) -> str:
+    if config.way == "applies":
+        raise LookupError("no such declaration")
+    return ""
+
+
 @hookimpl
 def harness_method() -> MethodSpec:
-    return MethodSpec(name="bad", kind="pretext", build=Bad, config=Config, source="a test")
+    return MethodSpec(name="bad", kind="pretext", build=Bad, config=Config, source="a test", applies=applies)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,16 +11,18 @@ import pytest
 import harness
 from harness.plan import make_plan
 from harness.registry import Registry
+from harness.store import RunFolder
 from harness.suite import make_request
 
 BAD = Path(__file__).with_name("bad_methods.py")
 WAYS = "none|build|raise|nan|crash|kill|hang|collapse|encode|print|late"
+BUILDING = "build exits|build quits|build aborts|build hangs|applies"  # what planning must not be ended by
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory):
     return harness.bench(
-        f"{BAD}[way={WAYS}]",
+        f"{BAD}[way={WAYS}|{BUILDING}]",
         references="none",
         seeds=1,
         budget="2 steps",
@@ -35,7 +39,7 @@ def cell(results, way: str):
 
 
 def test_every_cell_has_a_result_and_the_run_is_not_ok(results) -> None:
-    assert len(results.cells) == len(WAYS.split("|"))
+    assert len(results.cells) == len(f"{WAYS}|{BUILDING}".split("|"))
     assert not results.ok
     assert results.missing == 0
 
@@ -56,6 +60,11 @@ def test_good_cells_finish_beside_bad_ones(results, way: str) -> None:
         ("crash", "the process died, SIGSEGV"),
         ("kill", "the process died, SIGKILL (out of memory?)"),
         ("hang", "timed out after 25 s"),
+        ("build exits", "the process died, exit code 0"),
+        ("build quits", "the process died, exit code 0"),
+        ("build aborts", "the process died, SIGABRT"),
+        ("build hangs", "timed out after 25 s"),
+        ("applies", "LookupError: no such declaration"),
     ],
 )
 def test_a_failed_training_has_its_reason_in_every_row(results, way: str, reason: str) -> None:
@@ -99,16 +108,38 @@ def test_tracebacks_and_prints_are_in_the_logs(results) -> None:
 def test_the_frame_has_a_row_for_every_failure(results) -> None:
     frame = results.frame
     failed = frame[frame.status == "failed"]
-    assert len(set(failed.cell)) == 9
+    assert len(set(failed.cell)) == 14
     assert failed.reason.str.len().min() > 0
     assert failed.value.isna().all()
 
 
 def test_failures_are_listed_one_a_line(results) -> None:
-    assert len(results.failures) == 6 + 2 * 3
+    assert len(results.failures) == 11 + 2 * 3
     assert all("\n" not in line for line in results.failures)
 
 
 def test_the_report_is_there_all_the_same(results) -> None:
     page = (results.folder.path / "index.html").read_text()
     assert "timed out after 25 s" in page
+
+
+def test_a_dry_run_builds_nothing(tmp_path: Path) -> None:
+    """A constructor that exits, aborts or hangs is met by its cell, never by the plan."""
+    request = make_request({"plugins": f"{BAD}[way=none|build|{BUILDING}]", "references": "none", "seeds": 1})
+    plan = make_plan(request, Registry(), RunFolder(tmp_path / "run"))
+    assert [planned.state for planned in plan.cells] == ["to run"] * 7
+    command = [sys.executable, "-m", "harness", "bench", "--plugins", f"{BAD}[way={BUILDING}]", "--dry-run"]
+    done = subprocess.run([*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "27 cells" in done.stdout  # three seeds of five methods and four references
+
+
+def test_what_only_building_tells_is_a_skipped_row_and_is_told_once(tmp_path: Path) -> None:
+    words = {"plugins": f"{BAD}[way=skips]", "references": "none", "seeds": 1, "evaluations": "knn"}
+    results = harness.bench(**words, out=tmp_path / "run", progress=False)
+    assert results.ok
+    (only,) = results.cells
+    assert (only.training.status, only.training.reason) == ("skipped", "its backbone has no such layer")
+    assert [(e.status, e.reason) for e in only.evaluations] == [("skipped", "its backbone has no such layer")]
+    (planned,) = make_plan(make_request(words), Registry(), results.folder).cells
+    assert (planned.state, planned.why) == ("skipped", "its backbone has no such layer")

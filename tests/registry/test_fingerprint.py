@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from harness.registry import METHOD_KINDS, Registry
 from harness.registry.fingerprint import (
+    core_modules,
     digest_of_files,
     digest_of_modules,
-    find_source,
-    imported_modules,
+    library_versions,
     source_digest,
 )
+from harness.registry.sources import imported_modules
 
 SOURCE = '''"""Docs."""
 import os
@@ -97,25 +97,10 @@ def test_modules_are_their_files() -> None:
     assert digest_of_modules(["harness.seeding"]) == digest_of_files([root / "seeding.py"])
 
 
-@pytest.mark.parametrize("module", ["torch.nn.functional", "harness_plugins.models.vae", "sklearn.cluster"])
-def test_sources_are_found_without_running_the_parents(module: str) -> None:
-    code = (
-        "import sys; from harness.registry.fingerprint import find_source\n"
-        f"assert find_source({module!r}).is_file()\n"
-        f"assert {module.split('.')[0]!r} not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.parametrize("module", ["sys", "no_such_package.module", "harness.no_such_module", "harness.seeding.x", ""])
-def test_what_has_no_source(module: str) -> None:
-    assert find_source(module) is None
-
-
 def test_a_built_in_depends_on_what_it_imports_from_harness_and_no_other_plugin() -> None:
     registry = Registry()
     vae = registry.load("vae", METHOD_KINDS)
-    modules = imported_modules(vae.file)
+    modules = imported_modules([vae.file])
     assert {"harness.nn.backbone", "harness.nn.decoders", "harness.data.batches", "harness.data.images"} <= modules
     assert (
         not {"harness.records", "harness.plugin.specs", "harness.registry.registry", "harness.metrics.statistics"}
@@ -125,15 +110,41 @@ def test_a_built_in_depends_on_what_it_imports_from_harness_and_no_other_plugin(
     assert source_digest(vae) == source_digest(vae) != source_digest(registry.load("jigsaw", METHOD_KINDS))
 
 
-def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
+def test_the_core_is_what_a_cell_imports() -> None:
+    core = core_modules()
+    assert {"harness.cell", "harness.building", "harness.judge", "harness.trainer", "harness.judging.subject"} <= core
+    assert not {name for name in core if name.split(".")[1] in ("plan", "report", "cli", "launchers", "registry")}
+
+
+def digest_of_plugin(plugin: Path) -> str:
+    """As a new process would see it."""
+    (loaded,) = Registry().load_file(plugin)
+    return source_digest(loaded)
+
+
+def test_a_file_counts_with_the_neighbours_that_it_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = (Path(__file__).parents[1] / "faults" / "bad_methods.py").read_text()
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(source.replace("import os\n", "import os\nfrom mine_near import x\n"))
+    (tmp_path / "mine_near.py").write_text("import mine_far\nx = 1\n")
+    (tmp_path / "mine_far.py").write_text("y = 1\n")
+    (tmp_path / "mine_alone.py").write_text("z = 1\n")
+    before = digest_of_plugin(plugin)
+    (tmp_path / "mine_alone.py").write_text("z = 22\n")
+    (tmp_path / "mine_near.py").write_text("import mine_far  # far\nx = 1\n")
+    assert digest_of_plugin(plugin) == before
+    (tmp_path / "mine_far.py").write_text("y = 22\n")
+    after = digest_of_plugin(plugin)
+    assert after != before
+    (tmp_path / "mine_near.py").write_text("import mine_far\nx = 111\n")
+    assert digest_of_plugin(plugin) != after
+
+
+def test_the_libraries_behind_a_file_have_versions(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text(
-        "import os, harness.metrics.statistics as stats\nfrom harness.nn import layers\n"
-        "from .neighbour import harness\n"
-        "def f():\n    from harness.seeding import derived_seed\n"
-    )
-    found = imported_modules(file)
-    assert {"harness.metrics.statistics", "harness.nn.layers", "harness.seeding"} <= found
-    assert all(name.startswith("harness.") for name in found)
-    (tmp_path / "bad.py").write_text("from harness.metrics.statistics import (")
-    assert imported_modules(tmp_path / "bad.py") == frozenset()
+    file.write_text("import os, torch, sklearn.cluster\nfrom harness.data import texts\nimport no_such_package\n")
+    versions = library_versions([file])
+    assert versions["sklearn"] == version("scikit-learn")
+    assert versions["tokenizers"] == version("tokenizers")  # through harness.data.texts
+    assert not {"os", "torch", "no_such_package", "harness"} & set(versions)

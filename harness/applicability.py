@@ -1,0 +1,62 @@
+"""Does it make sense? Answers from declarations alone, each a reason why not or "": nothing is built or read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from harness.data.fields import PLURALS, DataKind, DataSpec
+from harness.registry import Chosen
+
+logger = logging.getLogger(__name__)
+
+
+def reason_against(method: Chosen, backbone: Chosen | None, source: Chosen, data: DataSpec) -> str:
+    """Why a method on this backbone cannot learn from a source that looks like `data`."""
+    for chosen in (method, *([] if backbone is None else [backbone])):
+        if data.kind not in chosen.spec.takes:
+            return (
+                f"{chosen.info.name} takes {_words(chosen.spec.takes)}, {source.info.name} holds {PLURALS[data.kind]}"
+            )
+    return _lacking(method, source, data) or _declared(method, data)
+
+
+def reason_against_judging(evaluation: Chosen, source: DataSpec, target: Chosen, data: DataSpec) -> str:
+    """Why an evaluation cannot judge, on a target that looks like `data`, what was learned from a source."""
+    name, holds = target.info.name, PLURALS[data.kind]
+    if data.kind != source.kind:
+        return f"{name} holds {holds}, the method has learned from {PLURALS[source.kind]}"
+    if data.kind not in evaluation.spec.takes:
+        return f"{evaluation.info.name} judges {_words(evaluation.spec.takes)}, {name} holds {holds}"
+    return ""
+
+
+def declared_reason(method: Chosen, data: DataSpec) -> str:
+    """What the method itself declares against data that looks like this."""
+    return method.spec.applies(data, method.config) if method.spec.applies else ""
+
+
+def _declared(method: Chosen, data: DataSpec) -> str:
+    """The same; a fault in it is left to the cell, which meets it again and has a row for it."""
+    try:
+        return declared_reason(method, data)
+    except (Exception, SystemExit) as error:
+        logger.debug("applies() of %s failed: %r", method.ref, error)
+        return ""
+
+
+def _lacking(method: Chosen, source: Chosen, data: DataSpec) -> str:
+    """What the method uses beside the inputs and the source does not have."""
+    there = {
+        "labels": bool(data.classes),
+        "captions": data.captions is not None,
+        "counterparts": bool(data.counterpart),
+        "unpaired": bool(data.counterpart),
+    }
+    lacking = [name for name in method.spec.uses_with(method.config) if not there[name]]
+    words = "counterparts" if lacking[:1] == ["unpaired"] else "".join(lacking[:1])
+    return f"{source.info.name} has no {words} to learn from" if lacking else ""
+
+
+def _words(kinds: Sequence[DataKind]) -> str:
+    return " or ".join(PLURALS[kind] for kind in kinds) or "nothing"

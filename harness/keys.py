@@ -1,0 +1,185 @@
+"""What a cell is, and the key of all that its answer depends on.
+
+The identity is what was asked, in words: equal for a stale cell and its successor. What is keyed besides is what it was
+answered with: sources, data, files, libraries, the kind of device. What many cells share is worked out once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from harness import loading
+from harness.data.content import content_fingerprint
+from harness.data.fields import DataSpec
+from harness.errors import BrokenPlugin, HarnessError
+from harness.machine import device_class, machine, torch_version
+from harness.records import Cell, PluginRef, TrainConfig
+from harness.registry import METHOD_KINDS, Chosen, Registry
+from harness.registry.fingerprint import core_modules, digest_of_modules, library_versions
+from harness.registry.sources import find_source
+
+
+class Keys:
+    """The keys of cells and evaluations on this machine, with the data below `root`."""
+
+    def __init__(self, registry: Registry, root: Path) -> None:
+        self.registry = registry
+        self.root = root
+        self.fingerprints: dict[str, str] = {}  # of the datasets that were asked for, by label
+        self._data: dict[str, DataSpec] = {}
+        self._shared: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._judged: dict[tuple[str, str], str] = {}
+        self._train = cache(asdict)
+
+    def method(self, cell: Cell) -> Chosen:
+        return self.registry.chosen(cell.method, METHOD_KINDS)
+
+    def backbone(self, cell: Cell) -> Chosen | None:
+        return None if cell.backbone is None else self.registry.chosen(cell.backbone, ("backbone",))
+
+    def dataset(self, ref: PluginRef) -> Chosen:
+        return self.registry.chosen(ref, ("dataset",))
+
+    def evaluation(self, ref: PluginRef) -> Chosen:
+        return self.registry.chosen(ref, ("evaluation",))
+
+    def data(self, ref: PluginRef) -> DataSpec:
+        """What a dataset says that it looks like. Raises BrokenPlugin where its plugin cannot say so."""
+        label = str(ref)
+        if label not in self._data:
+            chosen = self.dataset(ref)
+            try:
+                self._data[label] = chosen.spec.describe(chosen.config, self.root)
+            except HarnessError:
+                raise
+            except (Exception, SystemExit) as error:
+                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                raise BrokenPlugin(f"dataset '{ref}' cannot be described: {reason}") from error
+        return self._data[label]
+
+    def fingerprint(self, ref: PluginRef) -> str:
+        """The content of a dataset's files. Raises DatasetMissing."""
+        label = str(ref)
+        if label not in self.fingerprints:
+            chosen = self.dataset(ref)
+            self.fingerprints[label] = loading.fingerprint(chosen.spec, chosen.config, self.root)
+        return self.fingerprints[label]
+
+    def _description(self, ref: PluginRef) -> str:
+        """What a dataset says of its files: the same ones in other folders may be of other classes."""
+        return hashed(repr(self.data(ref)))
+
+    def identity(self, cell: Cell) -> dict[str, Any]:
+        """What was asked, with every parameter."""
+        backbone = self.backbone(cell)
+        return {
+            "method": self.method(cell).full,
+            "backbone": backbone.full if backbone else "",
+            "source": self.dataset(cell.source).full,
+            "device": cell.device,
+            "precision": cell.precision,
+            "seed": cell.seed,
+            "budget": str(cell.budget),
+            "train": self._train(cell.train),
+            "threads": cell.threads,
+        }
+
+    def provenance(self, cell: Cell) -> dict[str, Any]:
+        """What it runs with. Cells that differ in their seeds share one."""
+        plugins = (str(cell.method), str(cell.backbone or ""), str(cell.source), cell.device)
+        settings = changed_settings(cell.train, self.method(cell).spec.recipe)
+        key = (*plugins, settings)
+        if key not in self._shared:
+            method = self.method(cell)
+            self._shared[key] = {
+                "keyed": self._keyed(cell),
+                "plugin": method.info.origin,
+                "uses": ", ".join(method.spec.uses_with(method.config)),
+                "settings": settings,
+                **machine(cell.device),
+            }
+        return self._shared[key]
+
+    def _keyed(self, cell: Cell) -> dict[str, str]:
+        method, backbone, dataset = self.method(cell), self.backbone(cell), self.dataset(cell.source)
+        versions = dict(self._core_libraries)
+        for chosen in (method, dataset, *([backbone] if backbone else [])):
+            versions |= chosen.loaded.libraries
+        return {
+            "method source": method.digest,
+            "method files": files_fingerprint(method),
+            "backbone source": backbone.digest if backbone else "",
+            "backbone files": files_fingerprint(backbone) if backbone else "",
+            "core source": self._core,
+            "dataset": self.fingerprint(cell.source),
+            "dataset description": self._description(cell.source),
+            "dataset source": dataset.digest,
+            "libraries": written_versions(versions),
+            "torch": torch_version(),
+            "device class": device_class(cell.device),
+        }
+
+    @cached_property
+    def _core(self) -> str:
+        return digest_of_modules(core_modules())
+
+    @cached_property
+    def _core_libraries(self) -> Mapping[str, str]:
+        return library_versions(file for name in core_modules() if (file := find_source(name)) is not None)
+
+    def evaluation_key(self, cell_key: str, target: PluginRef, ref: PluginRef) -> str:
+        """Of one evaluation of a cell: all that changes what it says."""
+        pair = (str(target), str(ref))
+        if pair not in self._judged:
+            self._judged[pair] = self._judgement(target, ref)
+        return hashed(f"{cell_key} {self._judged[pair]}")
+
+    def _judgement(self, target: PluginRef, ref: PluginRef) -> str:
+        data, judge = self.dataset(target), self.evaluation(ref)
+        parts = {
+            "target": data.full,
+            "dataset": self.fingerprint(target),
+            "dataset description": self._description(target),
+            "dataset source": data.digest,
+            "evaluation": judge.full,
+            "evaluation source": judge.digest,
+            "evaluation files": files_fingerprint(judge),
+            "libraries": written_versions({**data.loaded.libraries, **judge.loaded.libraries}),
+            "timed on": machine("cpu")["device name"] if judge.spec.exclusive else "",
+        }
+        return hashed(json.dumps(parts, sort_keys=True))
+
+
+def files_fingerprint(chosen: Chosen) -> str:
+    """The content of the files that a plugin declares; "" if there are none. Raises RequestError for a missing one."""
+    return content_fingerprint(chosen.files) if chosen.files else ""
+
+
+def written_versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+
+
+def changed_settings(train: TrainConfig, recipe: Mapping[str, Any]) -> str:
+    """What the request set of the optimisation, where it differs from the method's own recipe."""
+    own = asdict(TrainConfig()) | dict(recipe)
+    return ", ".join(f"{name}={value}" for name, value in asdict(train).items() if value != own[name])
+
+
+def hashed(text: str) -> str:
+    """16 hex digits."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def as_text(value: Any) -> str:
+    """JSON that is equal for equal values, whatever their order."""
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    return {key: _plain(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
