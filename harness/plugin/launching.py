@@ -27,9 +27,9 @@ class Conditions:
 class Assignment:
     """A task, and the workplace that this machine has for it.
 
-    Where a cell runs here, that is its workplace. Where it runs elsewhere, the launcher sends the plugin files (with the
-    modules beside them that they import: `harness.registry.sources.neighbours`) and the checkpoint, makes a workplace of
-    its own there, and writes what comes back, `{relative name: bytes}`, to `here.staging`.
+    Where a cell runs here, that is its workplace. Where it runs elsewhere, the launcher sends the plugin files with the
+    modules beside them that they import (`harness.registry.sources.neighbours`) and the checkpoint, makes a workplace
+    of its own there, and writes what comes back, `{relative name: bytes}`, to `here.staging`.
     """
 
     task: CellTask
