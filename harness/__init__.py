@@ -26,6 +26,8 @@ def bench(
     data_dir: str | Path | None = None,
     jobs: int | None = None,
     timeout: float | None = None,
+    launcher: str = "local",
+    trackers: str | Sequence[str] = (),
     fail_fast: bool = False,
     fresh: bool = False,
     progress: bool = True,
@@ -34,12 +36,13 @@ def bench(
     """Train, freeze, judge and compare; the Python face of `harness bench`.
 
     `request` takes the words of a suite: references, datasets, targets, backbone, devices, precision, seeds,
-    evaluations, budget, set, threads; text as on the command line, or lists. Raises RequestError for a request that
+    evaluations, budget, set, threads; text as on the command line, or lists. `launcher` and `trackers` name plugins,
+    with their parameters: what runs the cells, and what follows the run. Raises RequestError for a request that
     makes no sense; a cell that fails is a row of the results, not an error.
     """
     from pathlib import Path
 
-    from harness.cli.progress import showing_progress
+    from harness.cli.progress import progress_listener
     from harness.registry import Registry
     from harness.run import Options, carry_out
     from harness.suite import make_request
@@ -49,12 +52,14 @@ def bench(
         data_dir=str(data_dir) if data_dir else None,
         jobs=jobs,
         timeout=timeout,
+        launcher=launcher,
+        trackers=(trackers,) if isinstance(trackers, str) else tuple(trackers),
         fail_fast=fail_fast,
         fresh=fresh,
         command="harness.bench() in Python",
     )
     words = make_request({"plugins": plugins, **request})
-    return carry_out(words, options, Registry(), *([showing_progress] if progress else []))
+    return carry_out(words, options, Registry(), progress_listener() if progress else None)
 
 
 def __getattr__(name: str) -> Any:

@@ -53,7 +53,7 @@ def information(registry: Registry, cell: Cell) -> tuple[Information, ...]:
     return chosen.spec.uses_with(chosen.config)
 
 
-def load_dataset(registry: Registry, ref: PluginRef, root: str, seed: int) -> Dataset:
+def load_dataset(registry: Registry, ref: PluginRef, root: Path, seed: int) -> Dataset:
     """A dataset with the splits of `seed`. Texts are strings still: `read_as` makes them tokens of the source's."""
     chosen = registry.chosen(ref, ("dataset",))
-    return loading.load(chosen.spec, chosen.config, Path(root), seed)
+    return loading.load(chosen.spec, chosen.config, root, seed)

@@ -18,25 +18,28 @@ from harness.errors import NotApplicable
 from harness.judge import Report, judge
 from harness.judging.diagnosis import check_training
 from harness.outcomes import reason_of, unjudged
-from harness.records import Cell, CellResult, CellTask, TrainingResult
+from harness.records import Cell, CellResult, CellTask, TrainingResult, Workplace
 from harness.registry import Registry
 from harness.trainer import train
 
 
-def run_cell(task: CellTask, report: Report, trained: Callable[[TrainingResult], None]) -> CellResult:
+def run_cell(
+    task: CellTask, workplace: Workplace, report: Report, trained: Callable[[TrainingResult], None]
+) -> CellResult:
     """Carry out a task. What fails inside becomes a `failed` row with its reason; only a crash gets past this.
 
+    Weights and pictures lie in `workplace.staging`, and the pictures of the result are named as seen from there.
     `trained` is told when training is done and its weights are written, so that a crash in judging does not lose it.
     """
     prepare_process(task.cell)
     registry = Registry()
-    for file in task.plugin_files:
-        registry.load_file(Path(file))
+    for file in workplace.plugin_files:
+        registry.load_file(file)
     report("loading", 0.0, {})
-    method, source, training = _trained(task, registry, report)
+    method, source, training = _trained(task, workplace, registry, report)
     if training.status == "ok" and method is not None and source is not None:
         trained(training)
-        evaluations = tuple(judge(task, registry, method, source, report))
+        evaluations = tuple(judge(task, workplace, registry, method, source, report))
     else:
         evaluations = tuple(unjudged(task, training))
     return CellResult(
@@ -65,15 +68,15 @@ def prepare_process(cell: Cell) -> None:
 
 
 def _trained(
-    task: CellTask, registry: Registry, report: Report
+    task: CellTask, workplace: Workplace, registry: Registry, report: Report
 ) -> tuple[nn.Module | None, Dataset | None, TrainingResult]:
     cell = task.cell
     try:
-        source = load_dataset(registry, cell.source, task.data_root, cell.seed)
+        source = load_dataset(registry, cell.source, workplace.data_root, cell.seed)
         source = read_as(source, source.spec)
         method = build_method(registry, cell, source.spec).to(cell.device)
         if task.training is not None:
-            _load_weights(method, Path(task.checkpoint))
+            _load_weights(method, workplace.checkpoint)
             return method, source, task.training
         training = train(
             method,
@@ -85,7 +88,7 @@ def _trained(
             precision=cell.precision,
             progress=lambda done, scalars: report("training", done, scalars),
         )
-        _save_weights(method, Path(task.staging) / "method.safetensors")
+        _save_weights(method, workplace.staging / "method.safetensors")
         check_training(method, source, steps=training.steps, seed=cell.seed, device=cell.device)
         return method, source, training
     except NotApplicable as reason:
@@ -103,8 +106,10 @@ def _save_weights(method: nn.Module, file: Path) -> None:
         save_model(method, str(file))
 
 
-def _load_weights(method: nn.Module, file: Path) -> None:
+def _load_weights(method: nn.Module, file: Path | None) -> None:
     from safetensors.torch import load_model
 
     if method.state_dict():
+        if file is None:
+            raise FileNotFoundError("the weights of the earlier training are not there: run with --fresh")
         load_model(method, str(file))

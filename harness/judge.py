@@ -20,7 +20,7 @@ from harness.judging.subject import Subject
 from harness.outcomes import outcome, reason_of
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import EvaluationSpec
-from harness.records import CellTask, EvaluationResult, EvaluationTask, PluginRef, Score, ScoreValue
+from harness.records import CellTask, EvaluationResult, EvaluationTask, Picture, PluginRef, Score, ScoreValue, Workplace
 from harness.registry import Registry
 from harness.seeding import seed_everything
 
@@ -28,7 +28,7 @@ Report = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of i
 
 
 def judge(
-    task: CellTask, registry: Registry, method: nn.Module, source: Dataset, report: Report
+    task: CellTask, workplace: Workplace, registry: Registry, method: nn.Module, source: Dataset, report: Report
 ) -> Iterable[EvaluationResult]:
     subjects: dict[str, Subject | Exception] = {}
     for index, todo in enumerate(task.todo):
@@ -38,30 +38,30 @@ def judge(
         report(str(todo.evaluation.name), index / len(task.todo), {})
         label = str(todo.target)
         if label not in subjects:
-            subjects[label] = _subject(task, registry, todo.target, method, source)
+            subjects[label] = _subject(task, workplace, registry, todo.target, method, source)
         subject = subjects[label]
         if isinstance(subject, NotApplicable):
             yield outcome(todo, "skipped", str(subject))
         elif isinstance(subject, Exception):
             yield outcome(todo, "failed", f"target not loaded: {reason_of(subject)}")
         else:
-            yield evaluate(subject, registry, todo, Path(task.staging))
+            yield evaluate(subject, registry, todo, workplace.staging)
 
 
 def _subject(
-    task: CellTask, registry: Registry, target: PluginRef, method: nn.Module, source: Dataset
+    task: CellTask, workplace: Workplace, registry: Registry, target: PluginRef, method: nn.Module, source: Dataset
 ) -> Subject | Exception:
     try:
         same = str(target) == str(task.cell.source)
-        data = source if same else load_dataset(registry, target, task.data_root, task.cell.seed)
+        data = source if same else load_dataset(registry, target, workplace.data_root, task.cell.seed)
         return Subject(
             method=method,
             cell=task.cell,
             source=source,
             learned_from=source.pretraining(information(registry, task.cell)),
             target=data if same else read_as(data, source.spec),
-            artifacts=Path(task.staging),
-            cache=Path(task.cache),
+            artifacts=workplace.staging,
+            cache=workplace.cache,
             fingerprint=task.fingerprints.get(str(target), ""),
         )
     except NotApplicable as reason:
@@ -83,6 +83,7 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
             return outcome(todo, "skipped", lacking, note=subject.note)
         seed_everything(subject.cell.seed, "evaluation", spec.name, subject.target.name)
         scores = _scores(spec, spec.run(subject, chosen.config), len(subject.target.test))
+        pictures = tuple(_seen_from(staging, picture) for picture in subject.pictures)
     except NotApplicable as reason:
         return outcome(todo, "skipped", str(reason), note=subject.note)
     except Exception as error:
@@ -92,8 +93,13 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
     return replace(
         outcome(todo, "ok", "", seconds=time.perf_counter() - started, note=subject.note),
         scores=scores,
-        pictures=tuple(subject.pictures),
+        pictures=pictures,
     )
+
+
+def _seen_from(staging: Path, picture: Picture) -> Picture:
+    """A picture whose file is named so that it is found wherever the staging folder goes."""
+    return replace(picture, file=Path(picture.file).relative_to(staging).as_posix())
 
 
 def missing_need(spec: EvaluationSpec, subject: Subject) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.errors import TrainingFailed
-from harness.records import CellTask, EvaluationResult, EvaluationTask, Status, TrainingResult
+from harness.records import CellResult, CellTask, EvaluationResult, EvaluationTask, Status, TrainingResult
 
 
 def unjudged(task: CellTask, training: TrainingResult) -> Iterable[EvaluationResult]:
@@ -13,6 +13,13 @@ def unjudged(task: CellTask, training: TrainingResult) -> Iterable[EvaluationRes
     reason = training.reason if training.status == "skipped" else f"not trained: {training.reason}"
     for todo in task.todo:
         yield outcome(todo, training.status, reason)
+
+
+def failed(task: CellTask, reason: str) -> CellResult:
+    """The result of a cell whose process gave none; what is known of its training is kept."""
+    training = task.training or TrainingResult(status="failed", reason=reason)
+    rows = unjudged(task, TrainingResult(status="failed", reason=reason))
+    return CellResult.without_process(task, training, rows)
 
 
 def outcome(

@@ -21,7 +21,7 @@ from harness.records import (
     Request,
     TrainingResult,
 )
-from harness.registry import FILE, Registry
+from harness.registry import Registry
 from harness.store import RunFolder
 
 State = Literal["cached", "stale", "to run", "skipped"]
@@ -73,17 +73,7 @@ def make_plan(
     keys = Keys(registry, loading.data_root(data_dir))
     for ref in {str(ref): ref for cell in cells for ref in (cell.source, *cell.targets)}.values():
         keys.fingerprint(ref)  # all of them, before any work: a dataset that is missing is an error of the request
-    shared = CellTask(
-        key="",
-        cell=cells[0],
-        identity={},
-        provenance={},
-        todo=(),
-        plugin_files=tuple(dict.fromkeys(str(info.source) for info in registry.infos() if info.distribution == FILE)),
-        data_root=str(keys.root),
-        cache=str(loading.cache_root()),
-        fingerprints=keys.fingerprints,
-    )
+    shared = CellTask(key="", cell=cells[0], identity={}, provenance={}, todo=(), fingerprints=keys.fingerprints)
     stored = {} if fresh else folder.stored()
     by_identity = {as_text(result.identity): result for result in stored.values()}
     fits = _Fits(keys)
@@ -147,12 +137,11 @@ def _planned(
     if not todo:
         return PlannedCell(task=replace(task, todo=()), state="cached", previous=previous)
     names = ", ".join(dict.fromkeys(t.evaluation.name for t in todo))
-    checkpoint = folder.checkpoint(task.key)
-    trained = checkpoint.exists()
+    trained = folder.checkpoint(task.key).exists()
     why = f"{len(todo)} of {len(task.todo)} evaluations: {names}" + ("" if trained else "; its weights are not kept")
     task = replace(task, todo=todo)
     if trained:
-        task = replace(task, training=previous.training, checkpoint=str(checkpoint.resolve()))
+        task = replace(task, training=previous.training)
     return PlannedCell(task=task, state="to run", why=why, previous=previous)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import RequestError
@@ -250,7 +251,7 @@ class Picture:
 
     name: str  # "reconstructions", "samples", "interpolation", "map"
     kind: Literal["image", "scatter"]
-    file: str  # relative to the run folder
+    file: str  # relative to the workplace of its cell, and once it is published, to the run folder
     caption: str
     columns: int = 0  # of the grid
     texts: tuple[str, ...] = ()  # under each image, row by row
@@ -339,17 +340,29 @@ class EvaluationTask:
 
 @dataclass(frozen=True, kw_only=True)
 class CellTask:
-    """Everything that the process of a cell needs to know, as plain data: it can travel to another machine as JSON."""
+    """Everything that a cell needs to know, as plain data: it can travel to another machine as JSON.
+
+    No path is in it but those that a user wrote as a parameter: where things lie is said by a Workplace.
+    """
 
     key: str
     cell: Cell
     identity: Mapping[str, Any]
     provenance: Mapping[str, Any]
     todo: tuple[EvaluationTask, ...]
-    training: TrainingResult | None = None  # of an earlier run, whose weights are in `checkpoint`
-    checkpoint: str = ""
-    plugin_files: tuple[str, ...] = ()
-    data_root: str = ""
-    cache: str = ""  # what may be kept between runs
-    staging: str = ""  # a folder of this task's own for artifacts, until the parent publishes them
+    training: TrainingResult | None = None  # of an earlier run, whose weights are the workplace's checkpoint
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the source and the targets, by label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Where a task is carried out: folders and files of one machine, as absolute paths.
+
+    The launcher makes it where the cell runs. What a cell writes for others it writes below `staging`.
+    """
+
+    data_root: Path
+    cache: Path  # what may be kept between runs
+    staging: Path  # a folder of this task's own for weights and pictures; it may not exist yet
+    plugin_files: tuple[Path, ...] = ()  # unpackaged plugins that a task may name
+    checkpoint: Path | None = None  # the weights that the task's `training` gave, if it has one and the method has any

@@ -108,13 +108,13 @@ class RunFolder:
     def save(self, result: CellResult, staged: Path | None) -> CellResult:
         """Publish a finished cell: its staged artifacts first, then its file. Returns it as it was stored."""
         if staged is not None and staged.exists():
+            prefix = f"artifacts/{result.key}"
+            result = replace(result, evaluations=tuple(_published(e, staged, prefix) for e in result.evaluations))
             home = self.artifacts / result.key
             home.mkdir(exist_ok=True)
             for entry in staged.iterdir():
                 _replace_tree(entry, home / entry.name)
             shutil.rmtree(staged, ignore_errors=True)
-            prefix = f"artifacts/{result.key}"
-            result = replace(result, evaluations=tuple(_published(e, staged, prefix) for e in result.evaluations))
         write_whole(self.cells / f"{result.key}.json", dump_result(result))
         return result
 
@@ -133,9 +133,8 @@ def _published(evaluation: EvaluationResult, staged: Path, prefix: str) -> Evalu
     """Pictures that were staged get their place below the run folder; those of earlier runs have it already."""
 
     def moved(picture: Picture) -> Picture:
-        file = Path(picture.file)
-        inside = file.is_absolute() and file.is_relative_to(staged)
-        return replace(picture, file=f"{prefix}/{file.relative_to(staged).as_posix()}") if inside else picture
+        staged_here = not Path(picture.file).is_absolute() and (staged / picture.file).is_file()
+        return replace(picture, file=f"{prefix}/{picture.file}") if staged_here else picture
 
     return replace(evaluation, pictures=tuple(moved(picture) for picture in evaluation.pictures))
 

@@ -15,6 +15,7 @@ from harness.registry.grammar import parse_seeds
 PLUGIN_LISTS = ("plugins", "references", "datasets", "targets", "backbone", "evaluations")
 WORD_LISTS = ("devices", "precision")
 WORDS = {"set": "settings"}  # words of the user that are called otherwise inside
+WAYS = ("launcher", "trackers")  # how the whole of a suite is carried out: no part of a request
 PARTS = "part"  # [[part]]: a request that takes its other words from the top of the suite
 
 
@@ -44,6 +45,8 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
         return replace(make_request(shared, where), parts=parts)
     arguments: dict[str, Any] = {}
     for word, value in values.items():
+        if word in WAYS:
+            raise RequestError(f"{where}: '{word}' says how a whole suite is carried out: write it above its parts")
         if word not in known:
             raise UnknownName(f"{where} has no key '{word}': {did_you_mean(word, known)}")
         try:
@@ -51,6 +54,20 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
         except (TypeError, ValueError):
             raise RequestError(f"{where}: '{word}' cannot be {value!r}") from None
     return Request(**arguments)
+
+
+def apart(words: Mapping[str, Any], where: str = "the request") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The words of a request, and those of how it is carried out, as arguments of Options.
+
+    >>> apart({"seeds": 2, "trackers": "json-lines"})
+    ({'seeds': 2}, {'trackers': ('json-lines',)})
+    """
+    ways = {word: words[word] for word in WAYS if word in words}
+    try:
+        converted = {word: tuple(_texts(v)) if word == "trackers" else _text(v) for word, v in ways.items()}
+    except TypeError:
+        raise RequestError(f"{where}: {' and '.join(ways)} are names of plugins, not {list(ways.values())}") from None
+    return {word: value for word, value in words.items() if word not in WAYS}, converted
 
 
 def overridden(suite: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

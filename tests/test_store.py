@@ -72,7 +72,7 @@ def test_pictures_are_published_with_their_cell(tmp_path: Path) -> None:
     staged = folder.staging / "k-training"
     (staged / "digits-knn").mkdir(parents=True)
     (staged / "digits-knn" / "map.json").write_text("{}")
-    picture = Picture(name="map", kind="scatter", file=str(staged / "digits-knn" / "map.json"), caption="")
+    picture = Picture(name="map", kind="scatter", file="digits-knn/map.json", caption="")
     kept = Picture(name="old", kind="image", file="artifacts/k/digits-fid/old.png", caption="")
     saved = folder.save(result(evaluations=(evaluation(pictures=(picture, kept)),)), staged)
     files = [entry.file for entry in saved.evaluations[0].pictures]

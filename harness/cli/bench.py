@@ -79,6 +79,8 @@ def bench(
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Cells at once. [default: as many as the cores allow]")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take. [default: no limit]")] = None,
+    launcher: Annotated[str | None, typer.Option(help="What runs the cells. [default: local]")] = None,
+    trackers: Annotated[str | None, typer.Option(help="What follows the run, e.g. json-lines. [default: none]")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")] = False,
     dry_run: Annotated[
         bool,
@@ -90,10 +92,10 @@ def bench(
 
     Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 3 seeds.
     """
-    from harness.cli.progress import showing_progress
+    from harness.cli.progress import progress_listener
     from harness.registry import Registry
     from harness.run import Options, carry_out
-    from harness.suite import make_request, overridden, read_suite
+    from harness.suite import apart, make_request, overridden, read_suite
 
     given = {
         "plugins": plugins,
@@ -108,10 +110,13 @@ def bench(
         "precision": precision,
         "set": settings,
         "threads": threads,
+        "launcher": launcher,
+        "trackers": trackers,
     }
     options_given = {word: value for word, value in given.items() if value is not None and value != []}
-    words = overridden(read_suite(suite) if suite else {}, options_given)
-    request = make_request(words, f"suite {suite}" if suite else "the request")
+    where = f"suite {suite}" if suite else "the request"
+    words, ways = apart(overridden(read_suite(suite) if suite else {}, options_given), where)
+    request = make_request(words, where)
     default_out = Path("runs") / suite.stem if suite else None
     options = Options(
         out=out or default_out,
@@ -121,22 +126,25 @@ def bench(
         fail_fast=fail_fast,
         fresh=fresh,
         command=shlex.join(["harness", *sys.argv[1:]]),
+        **ways,
     )
     registry = Registry()
     if dry_run:
         _dry_run(request, options, registry)
         return
-    results = carry_out(request, options, registry, showing_progress)
+    results = carry_out(request, options, registry, progress_listener())
     _print_results(results)
     if not results.ok:
         raise typer.Exit(1)
 
 
 def _dry_run(request: Any, options: Options, registry: Any) -> None:
+    from harness.options import launcher_of, trackers_of
     from harness.plan import make_plan
     from harness.run import slug
     from harness.store import RunFolder
 
+    launcher_of(options, registry), trackers_of(options, registry)  # a wrong name is said now
     folder = RunFolder(options.out or Path("runs") / slug(request))
     plan = make_plan(request, registry, folder, data_dir=options.data_dir, fresh=options.fresh)
     _print_plan(plan, folder.path)

@@ -34,6 +34,8 @@ HEADINGS = {
     "backbone": "backbones",
     "dataset": "datasets",
     "evaluation": "evaluations",
+    "launcher": "launchers",
+    "tracker": "trackers",
 }
 WIDEST_WITHOUT_TERMINAL = 160  # characters
 
@@ -111,7 +113,7 @@ def check(
 
 
 def find_plugins(registry: Registry, name: str) -> list[LoadedPlugin]:
-    """All plugins of this name: a method, a backbone, a dataset and an evaluation may share one, or a file."""
+    """All plugins of this name: a method, a backbone, a dataset, an evaluation ... may share one, or a file."""
     from harness.registry.grammar import is_path
 
     if is_path(name):

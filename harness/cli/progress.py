@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from harness.records import Cell, CellResult
-    from harness.registry import Registry
 
 
-@contextmanager
-def showing_progress(registry: Registry) -> Iterator[None]:
-    """Listen to the run's events for as long as it runs; on stderr, so that stdout stays for results."""
-    listener = _Live() if sys.stderr.isatty() else _Log()
-    registry.manager.register(listener, name="harness progress")
-    try:
-        yield
-    finally:
-        listener.close()
-        registry.manager.unregister(listener)
+def progress_listener() -> object:
+    """What listens to a run's events and shows them; on stderr, so that stdout stays for results."""
+    return _Live() if sys.stderr.isatty() else _Log()
 
 
 class _Counter:
@@ -57,9 +48,6 @@ class _Log:
         if line:
             print(line, file=sys.stderr, flush=True)
 
-    def close(self) -> None:
-        return
-
 
 class _Live:
     """A bar for the run and one for each running cell: stage, loss, examples/s, time left."""
@@ -79,10 +67,10 @@ class _Live:
             console=Console(stderr=True),
             transient=True,
         )
-        self.progress.start()
 
     @hookimpl
     def harness_run_started(self, cells: int) -> None:
+        self.progress.start()
         self.counter.cells = cells
         self.run = self.progress.add_task("all cells", total=max(cells, 1), news="")
 

@@ -19,12 +19,12 @@ from typing import Any, Literal
 
 import torch
 
-from harness.contract import backbones, datasets, evaluations
+from harness.contract import backbones, datasets, evaluations, launchers, trackers
 from harness.contract.examples import small_datasets
 from harness.contract.methods import method_checks
 from harness.contract.requirements import Broken, require
 from harness.errors import DatasetMissing, HarnessError, NotApplicable
-from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec
+from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, LauncherSpec, TrackerSpec
 from harness.registry import METHOD_KINDS, LoadedPlugin, Registry
 from harness.registry.config import full_ref, resolve
 from harness.registry.installed import first_docstring_line
@@ -105,6 +105,12 @@ def _checks(
         yield from ((check.__name__, _bound(check, dataset)) for check in datasets.CHECKS)
     elif isinstance(spec, EvaluationSpec):
         yield from ((check.__name__, _bound(check, spec)) for check in evaluations.CHECKS)
+    elif isinstance(spec, LauncherSpec):
+        launcher = launchers.LauncherCase(spec, config)
+        yield from ((check.__name__, _bound(check, launcher)) for check in launchers.CHECKS)
+    elif isinstance(spec, TrackerSpec):
+        tracker = trackers.TrackerCase(spec, config)
+        yield from ((check.__name__, _bound(check, tracker)) for check in trackers.CHECKS)
 
 
 def _bound(check: Callable[[Any], str | None], case: Any) -> Callable[[], str | None]:

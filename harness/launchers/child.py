@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -12,34 +13,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.records import TrainingResult
+    from harness.records import Workplace
 
 PROGRESS, TRAINED, RESULT = b"P", b"T", b"R"  # the first byte of a message
 SECONDS_BETWEEN_NEWS = 0.2
 
 
-def run_child(task: bytes, connection: Connection, lifeline: Connection, log: str) -> None:
+def run_child(task: bytes, workplace: Workplace, connection: Connection, lifeline: Connection, log: Path) -> None:
     """Run one task. Whatever a plugin prints goes to the cell's log, and so does the traceback of a crash in C."""
     if hasattr(os, "setsid"):
-        os.setsid()  # a group of its own, so that a time limit ends its children too
+        os.setsid()  # a group of its own, so that its children end with it
+    for end in (connection, lifeline):
+        os.set_inheritable(end.fileno(), False)  # what came from the forkserver is inherited by every program it starts
     _redirect_output(log)
     threading.Thread(target=_die_with_the_parent, args=(lifeline,), daemon=True).start()
 
-    from harness.cell import run_cell
-    from harness.store import dump_result, dump_training, load_task
+    from harness.launchers.work import work
 
-    def trained(training: TrainingResult) -> None:
-        connection.send_bytes(TRAINED + dump_training(training))
-
-    result = run_cell(load_task(task), _Reporter(connection), trained)
-    connection.send_bytes(RESULT + dump_result(result))
+    result = work(task, workplace, _Reporter(connection), lambda training: connection.send_bytes(TRAINED + training))
+    connection.send_bytes(RESULT + result)
     connection.close()
 
 
-def _redirect_output(log: str) -> None:
+def _redirect_output(log: Path) -> None:
     import faulthandler
 
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -49,9 +48,11 @@ def _redirect_output(log: str) -> None:
 
 
 def _die_with_the_parent(lifeline: Connection) -> None:
-    """The other end closes when the parent ends, however it ends: then nobody waits for this cell."""
+    """The other end closes when the parent ends, however it ends: then nobody waits for this cell and its children."""
     with contextlib.suppress(EOFError, OSError):
         lifeline.recv_bytes()
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 

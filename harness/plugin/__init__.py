@@ -20,15 +20,28 @@ if TYPE_CHECKING:  # for type checkers, and for digests, which follow a name to 
     from harness.judging.subject import Subject
     from harness.nn.backbone import Backbone
     from harness.plugin.hookspecs import hookimpl
-    from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, MethodSpec, NoConfig
+    from harness.plugin.launching import Assignment, Conditions, Launcher
+    from harness.plugin.specs import (
+        BackboneSpec,
+        DatasetSpec,
+        EvaluationSpec,
+        LauncherSpec,
+        MethodSpec,
+        NoConfig,
+        TrackerSpec,
+    )
     from harness.precision import full_precision
-    from harness.records import Information, ScoreSpec, ScoreValue, SplitName
+    from harness.records import Cell, CellResult, Information, Request, ScoreSpec, ScoreValue, SplitName, Workplace
 
 _HOMES = {
     "ANY": "harness.data.fields",
+    "Assignment": "harness.plugin.launching",
     "Backbone": "harness.nn.backbone",
     "BackboneSpec": "harness.plugin.specs",
     "Batch": "harness.data.batches",
+    "Cell": "harness.records",
+    "CellResult": "harness.records",
+    "Conditions": "harness.plugin.launching",
     "DataSpec": "harness.data.fields",
     "DatasetMissing": "harness.errors",
     "DatasetSpec": "harness.plugin.specs",
@@ -36,26 +49,35 @@ _HOMES = {
     "Factor": "harness.data.fields",
     "ImageField": "harness.data.fields",
     "Information": "harness.records",
+    "Launcher": "harness.plugin.launching",
+    "LauncherSpec": "harness.plugin.specs",
     "MethodSpec": "harness.plugin.specs",
     "NoConfig": "harness.plugin.specs",
     "NotApplicable": "harness.errors",
     "RawData": "harness.data.rows",
+    "Request": "harness.records",
     "RequestError": "harness.errors",
     "ScoreSpec": "harness.records",
     "ScoreValue": "harness.records",
     "SplitName": "harness.records",
     "Subject": "harness.judging.subject",
     "TextField": "harness.data.fields",
+    "TrackerSpec": "harness.plugin.specs",
     "TrainingFailed": "harness.errors",
     "VideoField": "harness.data.fields",
+    "Workplace": "harness.records",
     "full_precision": "harness.precision",
     "hookimpl": "harness.plugin.hookspecs",
 }
 __all__ = [
     "ANY",
+    "Assignment",
     "Backbone",
     "BackboneSpec",
     "Batch",
+    "Cell",
+    "CellResult",
+    "Conditions",
     "DataSpec",
     "DatasetMissing",
     "DatasetSpec",
@@ -63,18 +85,23 @@ __all__ = [
     "Factor",
     "ImageField",
     "Information",
+    "Launcher",
+    "LauncherSpec",
     "MethodSpec",
     "NoConfig",
     "NotApplicable",
     "RawData",
+    "Request",
     "RequestError",
     "ScoreSpec",
     "ScoreValue",
     "SplitName",
     "Subject",
     "TextField",
+    "TrackerSpec",
     "TrainingFailed",
     "VideoField",
+    "Workplace",
     "full_precision",
     "hookimpl",
 ]

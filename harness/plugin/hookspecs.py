@@ -1,7 +1,8 @@
 """Every extension point of Harness. A plugin is a module with the hooks that it implements, and one entry point.
 
 Groups of entry points: harness.models, harness.pretext_tasks, harness.references, harness.backbones,
-harness.datasets, harness.evaluations. The group says what the plugin is, so that listing imports nothing.
+harness.datasets, harness.evaluations, harness.launchers, harness.trackers. The group says what the plugin is, so that
+listing imports nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, MethodSpec
+    from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, LauncherSpec, MethodSpec, TrackerSpec
     from harness.records import Cell, CellResult, Request
 
 PROJECT = "harness"
@@ -43,6 +44,16 @@ def harness_evaluation() -> EvaluationSpec:  # type: ignore[empty-body]
     """A judge of frozen methods."""
 
 
+@hookspec
+def harness_launcher() -> LauncherSpec:  # type: ignore[empty-body]
+    """What runs the cells of a bench."""
+
+
+@hookspec
+def harness_tracker() -> TrackerSpec:  # type: ignore[empty-body]
+    """What follows a run: it listens to the events below."""
+
+
 # What a plugin is told: called in the process of `harness bench` itself, never in a cell's. ---------------------------
 
 
@@ -68,4 +79,4 @@ def harness_cell_finished(cell: Cell, result: CellResult) -> None:
 
 @hookspec
 def harness_run_finished(results: list[CellResult]) -> None:
-    """All cells ended."""
+    """All cells ended. It is not told where a run is interrupted."""

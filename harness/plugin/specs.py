@@ -1,4 +1,7 @@
-"""What a plugin's hook returns: frozen descriptions of methods, backbones, datasets and evaluations. No torch here."""
+"""What a plugin's hook returns: frozen descriptions of methods, backbones, datasets, evaluations, launchers, trackers.
+
+No torch here.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from harness.data.rows import RawData
     from harness.judging.subject import Subject
     from harness.nn.backbone import Backbone
+    from harness.plugin.launching import Conditions, Launcher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,3 +110,29 @@ class EvaluationSpec:
     exclusive: bool = False
     source: str = ""
     files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts, such as weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class LauncherSpec:
+    """What runs cells: `build(config, conditions)` gives a `harness.plugin.launching.Launcher`."""
+
+    name: str
+    build: Callable[[Any, Conditions], Launcher]
+    config: type = NoConfig
+    source: str = ""  # what it stands on, e.g. "Ray 2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerSpec:
+    """What follows a run: `build(config, folder)` gives a listener for the run in `folder`.
+
+    A listener is any object with methods that are event hooks of `harness.plugin.hookspecs`, decorated with `hookimpl`
+    (each takes those of the hook's arguments that it names), and, if it holds something open, `close()`, which is
+    called when the run ends, however it ends. It lives in the process of the bench and may write to the folder. A hook
+    that raises is reported once and stops nothing; what `build` raises is an error before the first cell.
+    """
+
+    name: str
+    build: Callable[[Any, Path], object]
+    config: type = NoConfig
+    source: str = ""  # the service or the format that it writes

@@ -23,6 +23,8 @@ GROUPS = {
     "harness.backbones": "backbone",
     "harness.datasets": "dataset",
     "harness.evaluations": "evaluation",
+    "harness.launchers": "launcher",
+    "harness.trackers": "tracker",
 }
 METHOD_KINDS = ("model", "pretext", "reference")
 KINDS = tuple(GROUPS.values())

@@ -46,8 +46,11 @@ SPEC_OF_HOOK = {
     "harness_backbone": "BackboneSpec",
     "harness_dataset": "DatasetSpec",
     "harness_evaluation": "EvaluationSpec",
+    "harness_launcher": "LauncherSpec",
+    "harness_tracker": "TrackerSpec",
 }
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("harness_"))
+EVENTS = HOOKS - set(SPEC_OF_HOOK)
 
 logger = logging.getLogger(__name__)
 
@@ -134,14 +137,14 @@ class Registry:
         return plugins
 
     def tell(self, hook_name: str, **news: Any) -> None:
-        """Call an event hook of every loaded plugin. One that raises is reported once, and stops nothing."""
+        """Call an event hook of all plugins and listeners. One that raises or exits is reported once, no more."""
         hook = getattr(self.manager.hook, hook_name)
         listeners = [implementation.plugin for implementation in hook.get_hookimpls()]
         for plugin in listeners:
             others = [other for other in listeners if other is not plugin]
             try:
                 self.manager.subset_hook_caller(hook_name, others)(**news)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 name = self._name_of(plugin)
                 if name not in self._reported:
                     self._reported.add(name)

@@ -33,7 +33,15 @@ def test_list_groups_all_plugins_by_kind() -> None:
     for info in infos:
         assert re.search(rf"^  {re.escape(info.name)} +harness \S+", text, re.MULTILINE), info
     headings = [line for line in text.splitlines()[:-1] if not line.startswith(" ")]
-    assert headings == ["models", "pretext tasks", "references", "backbones", "datasets", "evaluations"]
+    assert headings == [
+        "models",
+        "pretext tasks",
+        "references",
+        "backbones",
+        "datasets",
+        "evaluations",
+        *["launchers", "trackers"],
+    ]
     assert text.splitlines()[-1] == f"{len(infos)} plugins. `harness plugins show NAME` describes one."
     assert max(map(len, text.splitlines())) <= 160
 

@@ -1,0 +1,23 @@
+"""What is done where a cell runs, whichever launcher brought it there: a task as JSON in, a result as JSON out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.records import Workplace
+
+News = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of it done, latest scalars)
+
+
+def work(task: bytes, workplace: Workplace, news: News, trained: Callable[[bytes], None]) -> bytes:
+    """Carry out a task in this process, which should have nothing else to do: it sets threads and kernels for itself.
+
+    `trained` gets the TrainingResult as JSON as soon as the weights are in `workplace.staging`, so that a crash in
+    judging does not lose the training.
+    """
+    from harness.cell import run_cell
+    from harness.store import dump_result, dump_training, load_task
+
+    return dump_result(run_cell(load_task(task), workplace, news, lambda training: trained(dump_training(training))))

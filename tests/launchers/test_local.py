@@ -1,0 +1,131 @@
+"""The local launcher: ends that are seen at once, groups that end with their cell, deaths that are told in a line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+import harness
+
+LEAVING = Path(__file__).with_name("leaving.py")
+WAYS = ("forks", "starts", "forks and dies", "starts and dies", "forks away and dies", "speaks and dies", "crashes")
+WITHIN = 300.0  # seconds for all ways on a busy machine; the children sleep longer
+
+
+@pytest.fixture(scope="module")
+def pids(tmp_path_factory: pytest.TempPathFactory):
+    """The folder in which methods note what they started; those that went away are ended after the tests."""
+    folder = tmp_path_factory.mktemp("pids")
+    yield folder
+    for file in folder.iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(file.name), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, pids: Path) -> harness.Results:
+    started = time.monotonic()
+    results = harness.bench(
+        f"{LEAVING}[pids='{pids}',way={'|'.join(WAYS)}]",
+        references="none",
+        seeds=1,
+        budget="1 steps",
+        evaluations="none",
+        jobs=2,
+        out=tmp_path_factory.mktemp("runs") / "run",
+        progress=False,
+    )
+    assert time.monotonic() - started < WITHIN
+    return results
+
+
+def reason(results: harness.Results, way: str) -> str:
+    return next(r.training.reason for r in results.cells if r.cell.method.params["way"] == way)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_dead_cell_is_seen_at_once_whatever_it_left_behind(results: harness.Results) -> None:
+    for way in ("forks and dies", "starts and dies", "forks away and dies"):
+        assert reason(results, way) == "the process died, exit code 3: nothing in its log"
+
+
+def test_what_a_cell_started_ends_with_it(results: harness.Results, pids: Path) -> None:
+    """All but the one that left the cell's group."""
+    started = [int(file.name) for file in pids.iterdir()]
+    assert len(started) == 5
+    assert len([pid for pid in started if alive(pid)]) == 1
+    assert reason(results, "forks") == reason(results, "starts") == ""
+
+
+def test_a_long_line_is_cut(results: harness.Results) -> None:
+    text = reason(results, "speaks and dies")
+    assert text.startswith("the process died, exit code 3: xxx")
+    assert text.endswith("x…")
+    assert len(text) < 300
+
+
+def test_a_crash_in_c_is_named_with_its_last_python_line(results: harness.Results) -> None:
+    text = reason(results, "crashes")
+    assert text.startswith("the process died, SIGSEGV: Segmentation fault in string_at (__init__.py, line ")
+    assert "Extension modules" not in text
+
+
+def test_a_second_run_quotes_its_own_log(results: harness.Results) -> None:
+    """The log of the first run is kept in the same file."""
+    (before,) = [r for r in results.cells if r.cell.method.params["way"] == "speaks and dies"]
+    log = results.folder.logs / f"{before.key}.log"
+    again = next(r for r in results.cells if r.cell.method.params["way"] == "forks and dies")
+    other = results.folder.logs / f"{again.key}.log"
+    other.write_text("words of an earlier run\n")
+    harness.bench(
+        f"{LEAVING}[pids='{before.cell.method.params['pids']}',way=forks and dies]",
+        references="none",
+        seeds=1,
+        budget="1 steps",
+        evaluations="none",
+        out=results.folder.path,
+        progress=False,
+    )
+    assert "earlier run" in other.read_text()
+    assert results.folder.stored()[again.key].training.reason == reason(results, "forks and dies")
+    assert log.stat().st_size > 3_000_000
+
+
+def test_the_children_of_a_cell_end_with_the_bench(tmp_path: Path) -> None:
+    """kill -9 of the bench: the cell and what it started go too."""
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    hanging = tmp_path / "hanging.py"
+    hanging.write_text(LEAVING.read_text().replace("read_null()\n", "time.sleep(400)\n", 1))
+    plugin = f"{hanging}[pids='{pids}',way=forks and crashes]"
+    script = (
+        f'import harness; harness.bench(r"{plugin}", references="none", seeds=1, budget="1 steps", '
+        f'evaluations="none", out=r"{tmp_path / "run"}", progress=False)'
+    )
+    process = subprocess.Popen([sys.executable, "-c", script])
+    wait_until(lambda: any(pids.iterdir()))
+    process.kill()
+    process.wait()
+    (child,) = (int(file.name) for file in pids.iterdir())
+    wait_until(lambda: not alive(child))
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "waited two minutes"
+        time.sleep(0.1)
