@@ -43,6 +43,7 @@ CORE = (
     "harness.data.columns",
     "harness.data.fields",
     "harness.data.rows",
+    "harness.data.stream",
     "harness.data.texts",
     "harness.loading",
     "harness.data.images",

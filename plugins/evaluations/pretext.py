@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.data.columns import Column, blocks, column_of
 from harness.data.images import to_float
 from harness.plugin import Batch, EvaluationSpec, NoConfig, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 from harness.precision import autocast
@@ -19,14 +20,14 @@ BATCH = 256  # images posed at once
 
 
 def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
-    right, answers = posed(subject, subject.images("test"))
+    right, answers = posed(subject, subject.inputs("test"))
     n = len(right)
     note = f"{n} questions with {answers} answers each"
     return {"accuracy": ScoreValue(value=float(right.double().mean()), n=n, chance=1 / answers, note=note)}
 
 
-def posed(subject: Subject, images: Tensor) -> tuple[Tensor, int]:
-    """Which questions about uint8 images (N,C,H,W) are answered rightly, bool (M,), and K.
+def posed(subject: Subject, images: Tensor | Column) -> tuple[Tensor, int]:
+    """Which questions about uint8 images (N,C,H,W), in a tensor or a column, are answered rightly, bool (M,), and K.
 
     Methods draw their questions from torch's global generators: these are seeded for this purpose, then restored.
     """
@@ -35,7 +36,7 @@ def posed(subject: Subject, images: Tensor) -> tuple[Tensor, int]:
     parts, answers = [], 0
     with torch.random.fork_rng(devices), torch.no_grad(), autocast(subject.device, subject.cell.precision):
         torch.manual_seed(seed)
-        for part in images.split(BATCH):
+        for part in blocks(column_of(images), BATCH):
             logits, targets = subject.method.solve(Batch(inputs=to_float(part.to(subject.device)), progress=1.0))
             _check(logits, targets)
             parts.append((logits.argmax(1) == targets).cpu())
