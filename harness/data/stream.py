@@ -27,7 +27,7 @@ from torch import Tensor
 from harness.errors import HarnessError, RequestError, TrainingFailed
 
 AHEAD = 2  # batches that each worker has ready or in work
-YIELDING = 10  # what is added to a worker's niceness: a cell's neighbours do not pay for its decoding
+YIELDING = 5  # what is added to a worker's niceness: a cell's neighbours do not pay for its decoding
 
 
 class Taken(Protocol):
@@ -92,20 +92,20 @@ def streamed(
 def _started(decoding: Decoding, batches: Iterable[Tensor], workers: int) -> Iterator[tuple]:
     from torch.utils.data import DataLoader
 
-    loader: DataLoader = DataLoader(
-        decoding,  # type: ignore[arg-type]
-        batch_size=None,  # an item is a batch already
-        sampler=_Lists(batches),  # type: ignore[arg-type]
-        collate_fn=_as_it_is,  # type: ignore[arg-type]
-        num_workers=workers,
-        prefetch_factor=AHEAD,
-        worker_init_fn=partial(_settle, os.getpid()),
-        generator=torch.Generator(),  # else DataLoader draws its workers' seed from the global one
-        multiprocessing_context="fork" if sys.platform == "linux" else None,  # 20 ms; they never touch an accelerator
-    )
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more workers than there are cores
         warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than there are cores
+        loader: DataLoader = DataLoader(
+            decoding,  # type: ignore[arg-type]
+            batch_size=None,  # an item is a batch already
+            sampler=_Lists(batches),  # type: ignore[arg-type]
+            collate_fn=_as_it_is,  # type: ignore[arg-type]
+            num_workers=workers,
+            prefetch_factor=AHEAD,
+            worker_init_fn=partial(_settle, os.getpid()),
+            generator=torch.Generator(),  # else DataLoader draws its workers' seed from the global one
+            multiprocessing_context="fork" if sys.platform == "linux" else None,  # no accelerator is touched there
+        )
         return iter(loader)
 
 
