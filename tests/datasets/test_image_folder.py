@@ -342,13 +342,14 @@ def test_a_file_that_cannot_be_decoded_on_demand_is_named_in_one_line(eighty: Pa
     dataset = loading.load(SPEC, config, ROOT, seed=0)
     bad.write_bytes(b"nonsense")
     workers = len(psutil.Process().children())
+
+    def train() -> None:
+        with closing(iter(Batches(dataset.train, dataset.spec, 16, torch.Generator(), 2))) as batches:
+            for _ in range(8):
+                next(batches)
+
     with pytest.raises(RequestError) as error:
-        if when == "loading":
-            loading.load(SPEC, config, ROOT, seed=0)
-        else:
-            with closing(iter(Batches(dataset.train, dataset.spec, 16, torch.Generator(), 2))) as batches:
-                for _ in range(8):
-                    next(batches)
+        train() if when == "training" else loading.load(SPEC, config, ROOT, seed=0)
     assert str(error.value).endswith(f" images cannot be decoded: remove or replace {bad} (not an image)")
     del error
     assert len(psutil.Process().children()) == workers

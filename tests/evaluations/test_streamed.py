@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from example_subject import example_subject
 
 from harness.data.columns import Files, InMemory
 from harness.data.rows import Dataset, Rows
@@ -23,10 +23,8 @@ from harness_plugins.models import vae
 from harness_plugins.pretext import rotation
 from harness_plugins.references import pca
 
-sys.path.append(str(Path(__file__).parents[1] / "evaluations"))
-from example_subject import example_subject
-
-OF_VAE = "coverage,density,fid,knn,latent,linear-probe,memorisation,rate,reconstruction,representation".split(",")
+OF_VAE = ("coverage", "density", "fid", "knn", "latent", "linear-probe", "memorisation", "rate", "reconstruction")
+OF_VAE += ("representation",)  # fmt: skip
 LIMITS = {"latent": {"train_limit": 500}}  # it draws so many rows and keeps them
 N = 900
 
