@@ -3,12 +3,15 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 from harness import loading
+from harness.data.columns import all_values
 from harness.data.folder import decode_image
 from harness.data.rows import read_as
 from harness.data.texts import words_of
@@ -227,3 +230,13 @@ def test_fingerprint_knows_images_and_captions_but_not_the_place(tmp_path: Path)
     text = (moved / "captions.csv").read_text()
     (moved / "captions.csv").write_text(text.replace("red", "green"))
     assert loading.fingerprint(SPEC, configured(moved), ROOT) != before
+
+
+def test_images_on_demand_are_those_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path, rows())
+    kept, waiting = (SPEC.load(configured(folder, in_memory=in_memory), ROOT) for in_memory in (True, False))
+    np.testing.assert_array_equal(all_values(waiting.inputs).numpy(), kept.inputs.numpy())
+    assert waiting.captions == kept.captions
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10))
+    with pytest.raises(RequestError, match=r"captioned-folder: 20 images .*captioned-folder\[in_memory=false\]"):
+        SPEC.describe(configured(folder), ROOT)
