@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from math import ceil, cos, isfinite, pi
 from typing import Any
@@ -46,7 +47,7 @@ def train(
         return _descend(method, split, data, config, budget, seed=seed, precision=precision, progress=progress)
     started = time.perf_counter()
     if "fit" in able:
-        method.fit(split.values)
+        method.fit(split.values if split.inputs.in_memory else split.inputs)
         seconds = time.perf_counter() - started
         return TrainingResult(status="ok", seconds=seconds, examples=len(split), counted=PLURALS[data.kind])
     return TrainingResult(status="ok", counted=PLURALS[data.kind])
@@ -171,12 +172,12 @@ def _descend(
     method.train()
     clock = Clock(budget, batches.batch_size, len(batches))
     curve = _Curve(clock, batches, progress)
-    stream = iter(batches)
-    while (done := clock.done) < 1:
-        batch = replace(next(stream), progress=done)
-        loss = optimisation.step(batch, rate_at(done, config.warmup, config.schedule))
-        clock.steps += 1
-        curve.add(loss, batch.scalars)
+    with closing(iter(batches)) as stream:
+        while (done := clock.done) < 1:
+            batch = replace(next(stream), progress=done)
+            loss = optimisation.step(batch, rate_at(done, config.warmup, config.schedule))
+            clock.steps += 1
+            curve.add(loss, batch.scalars)
     curve.flush()
     return TrainingResult(
         status="ok",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from harness.data.batches import Batch
-from harness.data.columns import InMemory
+from harness.data.columns import Column, Files, InMemory, blocks, column_of
 from harness.data.fields import DataSpec, ImageField
 from harness.data.rows import Rows
 from harness.errors import TrainingFailed
@@ -164,6 +165,21 @@ def test_a_method_with_fit_sees_all_images_once() -> None:
 
     method = Fitted()
     assert run(method, "1 epochs").examples == method.n == 100
+
+
+def test_a_method_with_fit_gets_a_column_of_what_is_not_in_memory() -> None:
+    class Fitted(nn.Module):
+        def fit(self, images: torch.Tensor | Column) -> None:
+            self.sum = sum(int(part.sum()) for part in blocks(column_of(images), 30))
+
+    values = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)
+    files = Files(tuple(map(Path, map(str, range(100)))), lambda paths: values[[int(path.name) for path in paths]])
+    for inputs in (InMemory(values), files):
+        method, rows = Fitted(), Rows(inputs=inputs)
+        result = train(
+            method, rows, SPEC, TrainConfig(), Budget.parse("1 epoch"), seed=0, precision="fp32", progress=print
+        )
+        assert (result.examples, method.sum) == (100, 4950)
 
 
 def test_a_budget_of_nothing_trains_nothing() -> None:

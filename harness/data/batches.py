@@ -5,7 +5,7 @@ B examples; C channels, H=W pixels, T frames, L tokens of one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +15,7 @@ from harness.data.columns import Column, all_values
 from harness.data.fields import DataSpec, Field
 from harness.data.images import channels_last
 from harness.data.rows import Rows
+from harness.data.stream import streamed
 from harness.data.tokens import PADDING
 
 
@@ -38,31 +39,44 @@ class Batch:
 class Batches:
     """An endless stream of shuffled batches; every row comes once per epoch, except for the last partial batch.
 
-    The order comes from `generator` alone, so that methods with the same seed see the same rows in the same order.
+    The order comes from `generator` alone, so that methods with the same seed see the same rows in the same order,
+    whether their columns are in memory or not. What is not in memory is decoded ahead by `workers` processes (None: as
+    many as this process has threads), which end with the iterator: close it.
     """
 
-    def __init__(self, split: Rows, data: DataSpec, batch_size: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, split: Rows, data: DataSpec, batch_size: int, generator: torch.Generator, workers: int | None = None
+    ) -> None:
         self.split = split
         self.data = data
         self.batch_size = min(batch_size, len(split))
         self.generator = generator
+        self.workers = workers
 
     def __len__(self) -> int:
         """Steps in an epoch."""
         return len(self.split) // self.batch_size
 
-    def __iter__(self) -> Iterator[Batch]:
-        device = device_of(self.split.inputs)
+    def __iter__(self) -> Generator[Batch, None, None]:
+        waiting = self.split.waiting()
+        if waiting:
+            yield from self._streamed(waiting)
+            return
+        for index in self._order(self.split.inputs.device):
+            yield batch_of(self.split.rows(index), self.data)
+
+    def _order(self, device: torch.device) -> Iterator[Tensor]:
+        """The rows (B,) of each batch, epoch after epoch, without end."""
         while True:
             order = torch.randperm(len(self.split), generator=self.generator).to(device)
-            for index in order.split(self.batch_size)[: len(self)]:
-                yield batch_of(self.split.rows(index), self.data)
+            yield from order.split(self.batch_size)[: len(self)]
 
-
-def device_of(column: Column) -> torch.device:
-    """Where the values of a column are; the CPU, if they are not in memory."""
-    values = getattr(column, "values", None)
-    return values.device if isinstance(values, Tensor) else torch.device("cpu")
+    def _streamed(self, waiting: dict[str, Column]) -> Iterator[Batch]:
+        """Batches whose columns that are not in memory come from worker processes, all others from memory."""
+        device = self.split.inputs.device
+        for index, values in streamed(list(waiting.values()), self._order(torch.device("cpu")), self.workers):
+            taken = {name: each.to(device) for name, each in zip(waiting, values, strict=True)}
+            yield batch_of(self.split.decoded(index, taken), self.data)
 
 
 def batch_of(rows: Rows, data: DataSpec) -> Batch:

@@ -5,25 +5,33 @@ N clips, T frames, C channels, H=W pixels.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from harness.data.columns import Column, InMemory, blocks
+from harness.data.columns import Column, Converted, InMemory, blocks
 from harness.data.images import converted
 
 CONVERTED = 64  # clips that are converted at once
 
 
-def resized(column: Column, frames: int, channels: int, size: int) -> InMemory:
+def resized(column: Column, frames: int, channels: int, size: int) -> Column:
     """uint8 clips (N,T,C,H,W) with other frames, channels and size, so that another encoder can read them.
 
     Frames are taken at even distances, the first and the last one among them, and repeated where there are too few.
+    What is not in memory is converted when it is taken.
     """
-    parts = []
-    for part in blocks(column, CONVERTED):
-        chosen = part.index_select(1, even_frames(part.shape[1], frames))  # (n,T,C,H,W)
-        parts.append(converted(chosen.flatten(0, 1), channels, size).unflatten(0, (len(part), frames)))
-    return InMemory(torch.cat(parts))
+    change = partial(changed, frames=frames, channels=channels, size=size)
+    if not column.in_memory:
+        return Converted(column, change)
+    return InMemory(torch.cat([change(part) for part in blocks(column, CONVERTED)]))
+
+
+def changed(clips: Tensor, frames: int, channels: int, size: int) -> Tensor:
+    """uint8 (N,T,C,H,W) as uint8 (N,`frames`,`channels`,`size`,`size`), as `resized` does it."""
+    chosen = clips.index_select(1, even_frames(clips.shape[1], frames))
+    return converted(chosen.flatten(0, 1), channels, size).unflatten(0, (len(clips), frames))
 
 
 def even_frames(frames: int, wanted: int) -> Tensor:

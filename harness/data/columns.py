@@ -5,14 +5,17 @@ N rows, n of them taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from harness.data.stream import streamed
+
+CPU = torch.device("cpu")
 BLOCK = 512  # rows that are read at once where a column is walked from end to end
 
 
@@ -24,6 +27,11 @@ class Column(Protocol):
         """Does `take` only copy memory?"""
         ...
 
+    @property
+    def device(self) -> torch.device:
+        """Where the values of `blocks` and `batches_of` are."""
+        ...
+
     def __len__(self) -> int: ...
 
     def rows(self, index: Tensor) -> Column:
@@ -31,11 +39,11 @@ class Column(Protocol):
         ...
 
     def take(self, index: Tensor) -> Tensor:
-        """The values of the rows (n,): (n,...), as they are kept."""
+        """The values of the rows (n,): (n,...), as they are kept; on the CPU, unless the column is in memory."""
         ...
 
     def to(self, device: str | torch.device) -> Column:
-        """The column with its values on a device, if it is in memory."""
+        """The column with its values on a device; what is in files gets there once it is decoded."""
         ...
 
 
@@ -46,6 +54,10 @@ class InMemory:
     values: Tensor
 
     in_memory = True
+
+    @property
+    def device(self) -> torch.device:
+        return self.values.device
 
     def __len__(self) -> int:
         return len(self.values)
@@ -67,6 +79,7 @@ class Texts:
     strings: tuple[str, ...]
 
     in_memory = True
+    device = CPU
 
     def __len__(self) -> int:
         return len(self.strings)
@@ -86,11 +99,13 @@ class Files:
     """N values that are decoded when they are taken, for data that does not fit into memory.
 
     decode: some paths -> their values (n,...); it decides alone what a file looks like, so that the numbers are those
-    of the same files decoded into memory.
+    of the same files decoded into memory. It runs in worker processes as well, and must be picklable where they are
+    not forked.
     """
 
     paths: tuple[Path, ...]
     decode: Callable[[Sequence[Path]], Tensor]
+    device: torch.device = CPU
 
     in_memory = False
 
@@ -98,13 +113,69 @@ class Files:
         return len(self.paths)
 
     def rows(self, index: Tensor) -> Files:
-        return Files(tuple(self.paths[row] for row in index.tolist()), self.decode)
+        return replace(self, paths=tuple(self.paths[row] for row in index.tolist()))
 
     def take(self, index: Tensor) -> Tensor:
         return self.decode([self.paths[row] for row in index.tolist()])
 
     def to(self, device: str | torch.device) -> Files:
-        return self
+        return replace(self, device=torch.device(device))
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The values of another column, changed when they are taken: images in another size, frames of a clip."""
+
+    column: Column
+    change: Callable[[Tensor], Tensor]  # values (n,...) -> (n,...); each by itself, whatever comes with it
+
+    in_memory = False
+
+    @property
+    def device(self) -> torch.device:
+        return self.column.device
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def rows(self, index: Tensor) -> Converted:
+        return replace(self, column=self.column.rows(index))
+
+    def take(self, index: Tensor) -> Tensor:
+        return self.change(self.column.take(index))
+
+    def to(self, device: str | torch.device) -> Converted:
+        return replace(self, column=self.column.to(device))
+
+
+@dataclass(frozen=True)
+class Chained:
+    """The rows of several columns of different sorts, one after the other."""
+
+    columns: tuple[Column, ...]  # what is in memory is on the CPU
+    index: Tensor  # int64 (N,): rows of the chain
+    device: torch.device = CPU
+
+    in_memory = False
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def rows(self, index: Tensor) -> Chained:
+        return replace(self, index=self.index[index.cpu()])
+
+    def take(self, index: Tensor) -> Tensor:
+        wanted, start, places, parts = self.index[index.cpu()], 0, [], []
+        for column in self.columns:
+            inside = ((wanted >= start) & (wanted < start + len(column))).nonzero().flatten()
+            if len(inside):
+                places.append(inside)
+                parts.append(column.take(wanted[inside] - start))
+            start += len(column)
+        return torch.cat(parts)[torch.cat(places).argsort()]
+
+    def to(self, device: str | torch.device) -> Chained:
+        return replace(self, device=torch.device(device))
 
 
 def column_of(values: Tensor | Sequence[str] | Column) -> Column:
@@ -120,7 +191,11 @@ def column_of(values: Tensor | Sequence[str] | Column) -> Column:
 
 def all_values(column: Column) -> Tensor:
     """Every value of a column (N,...); where it is in files, all of them are read into memory."""
-    return column.values if isinstance(column, InMemory) else column.take(torch.arange(len(column)))
+    if isinstance(column, InMemory):
+        return column.values
+    if len(column) <= BLOCK:
+        return column.take(torch.arange(len(column))).to(column.device)
+    return torch.cat(list(blocks(column)))
 
 
 def blocks(column: Column, size: int = BLOCK) -> Iterator[Tensor]:
@@ -128,17 +203,32 @@ def blocks(column: Column, size: int = BLOCK) -> Iterator[Tensor]:
     if isinstance(column, InMemory):
         yield from column.values.split(size)
         return
-    for index in torch.arange(len(column)).split(size):
-        yield column.take(index)
+    workers = None if len(column) > size else 0
+    yield from batches_of(column, torch.arange(len(column)).split(size), workers)
+
+
+def batches_of(column: Column, batches: Iterable[Tensor], workers: int | None = None) -> Iterator[Tensor]:
+    """The values of some batches of rows (n,), in that order: (n,...); decoded ahead if they are not in memory."""
+    if column.in_memory:
+        yield from (column.take(index) for index in batches)
+        return
+    for _, (values,) in streamed([column], batches, workers):
+        yield values.to(column.device)
+
+
+def example_shape(column: Column) -> tuple[int, ...]:
+    """The shape of one value."""
+    values = column.values if isinstance(column, InMemory) else column.take(torch.arange(1))
+    return tuple(values.shape[1:])
 
 
 def concatenated(columns: Sequence[Column]) -> Column:
-    """The rows of all columns of one sort, one after the other."""
+    """The rows of all columns, one after the other."""
     first = columns[0]
     if len(columns) == 1:
         return first
-    if isinstance(first, InMemory):
+    if all(isinstance(column, InMemory) for column in columns):
         return InMemory(torch.cat([all_values(column) for column in columns]))
     if isinstance(first, Texts):
         return Texts(tuple(text for column in columns for text in column.strings))  # type: ignore[attr-defined]
-    return Files(tuple(path for column in columns for path in column.paths), first.decode)  # type: ignore[attr-defined]
+    return Chained(tuple(columns), torch.arange(sum(map(len, columns))))

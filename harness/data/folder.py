@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from harness.data.columns import Files
+
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})  # 8 bits a channel
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 DECODING = 3  # to be raised with every change here that changes decoded images or their order: they are kept by it
 SHOWN = 3  # files that an error message names
+COPIES = 2  # of decoded images in memory at once: a dataset as it was read, and cut into splits
 DECODERS = 8  # most threads that decode; Pillow works outside Python's lock
 
 
@@ -64,7 +67,11 @@ def list_images(folder: Path) -> Listing:
 
 
 def subfolders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    """The names of the folders in `folder`, through links too; not hidden ones, nor a link that leads back up."""
+    above = _above(folder)
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    return sorted(entry.name for entry in found if _identity(entry.path) not in above)
 
 
 def _labelled(folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...], tuple[int, ...]]:
@@ -81,13 +88,74 @@ def _labelled(folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...], tuple[in
 
 
 def images_below(folder: Path) -> list[Path]:
-    """All image files below `folder`, at any depth, through links too; hidden ones are left out."""
-    return sorted(
-        Path(parent) / name
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-    )
+    """All image files below `folder`, at any depth, through links too; hidden ones are left out.
+
+    A folder is entered once, however many links lead to it, and a link that leads back up is not followed.
+    """
+    found: list[str] = []
+    entered = _above(folder) - {_identity(folder)}
+    for parent, below, names in os.walk(folder, followlinks=True):
+        identity = _identity(parent)
+        if identity in entered:
+            below.clear()
+            continue
+        entered.add(identity)
+        below.sort(key=lambda name: (os.path.islink(os.path.join(parent, name)), name))  # a folder before its links
+        kept = (name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."))
+        found += [os.path.join(parent, name) for name in kept]
+    return [Path(file) for file in sorted(found, key=lambda file: file.split(os.sep))]  # as paths are sorted
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """What a folder is, whatever it is called: its device and its inode."""
+    stat = os.stat(folder)
+    return stat.st_dev, stat.st_ino
+
+
+def _above(folder: Path) -> set[tuple[int, int]]:
+    """The folder itself and all that it lies in, both as it is written and as it is once links are resolved."""
+    paths = {folder.absolute(), folder.resolve()}
+    return {_identity(each) for path in paths for each in (path, *path.parents)}
+
+
+def images_of(
+    parts: Sequence[Sequence[Path]], size: int, channels: int, owner: str, *, in_memory: bool
+) -> Sequence[Tensor | Files]:
+    """For each part, its files decoded as uint8 (N,C,H,W), or as a column that decodes them when they are taken."""
+    if in_memory:
+        together = cached_images([file for part in parts for file in part], size, channels, owner)
+        return together.split([len(part) for part in parts])
+    from harness.data.columns import Files
+
+    decoder = Decoder(size=size, channels=channels, owner=owner)
+    return [Files(tuple(part), decoder) for part in parts]
+
+
+def require_memory(files: int, size: int, channels: int, owner: str) -> None:
+    """Raise RequestError, before anything is decoded, where so many images do not fit into the memory that is free."""
+    import psutil
+
+    needed, free = COPIES * files * channels * size**2, psutil.virtual_memory().available
+    if needed > free:
+        raise RequestError(
+            f"{owner}: {files:,} images of {size}x{size}x{channels} need {needed / 2**30:.1f} GiB of memory and "
+            f"{free / 2**30:.1f} GiB are free: {owner}[in_memory=false] decodes them on demand"
+        )
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Image files -> uint8 (n,C,H,W), in as many threads as this process may use for one cell; workers have one."""
+
+    size: int
+    channels: int
+    owner: str
+
+    def __call__(self, files: Sequence[Path]) -> Tensor:
+        import torch
+
+        threads = torch.get_num_threads()
+        return torch.from_numpy(decode_images(files, self.size, self.channels, self.owner, threads))
 
 
 def cached_images(files: Sequence[Path], size: int, channels: int, owner: str) -> Tensor:
@@ -109,13 +177,22 @@ def cached_images(files: Sequence[Path], size: int, channels: int, owner: str) -
     return torch.from_numpy(array)[[place[written_out(file)] for file in files]]
 
 
-def decode_images(files: Sequence[Path], size: int, channels: int, owner: str) -> np.ndarray:
-    """Decode all `files` to uint8 (N,C,H,W). Raises one RequestError that counts all files that cannot be decoded."""
+def decode_images(
+    files: Sequence[Path], size: int, channels: int, owner: str, threads: int | None = None
+) -> np.ndarray:
+    """Decode all `files` to uint8 (N,C,H,W). Raises one RequestError that counts all files that cannot be decoded.
+
+    threads: None are as many as there are cores.
+    """
     import numpy as np
 
     images = np.zeros((len(files), channels, size, size), dtype=np.uint8)
-    with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
-        outcomes = list(pool.map(partial(_decode_into, images, size, channels), range(len(files)), files))
+    decode = partial(_decode_into, images, size, channels)
+    if threads == 1:
+        outcomes = list(map(decode, range(len(files)), files))
+    else:
+        with ThreadPoolExecutor(min(DECODERS, threads or os.cpu_count() or 1)) as pool:
+            outcomes = list(pool.map(decode, range(len(files)), files))
     failures = [f"{file} ({reason})" for file, reason in zip(files, outcomes, strict=True) if reason]
     if failures:
         more = f" and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""

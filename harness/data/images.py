@@ -6,12 +6,13 @@ N images, C channels, H=W pixels, T frames of a clip.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.data.columns import Column, InMemory, blocks
+from harness.data.columns import Column, Converted, InMemory, blocks
 
 CONVERTED = 1024  # images that are resized at once
 
@@ -78,12 +79,14 @@ def check(column: Column, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{found}, expected torch.uint8 (N, {str(shape)[1:]}")
 
 
-def resized(column: Column, channels: int, size: int) -> InMemory:
+def resized(column: Column, channels: int, size: int) -> Column:
     """uint8 images (N,C,H,W) in another size and with other channels, so that another encoder can read them.
 
     Images are resized bilinearly with antialiasing. Grey becomes three equal channels; colour becomes its luma
-    (ITU-R BT.601, as torchvision and PIL do).
+    (ITU-R BT.601, as torchvision and PIL do). What is not in memory is converted when it is taken.
     """
+    if not column.in_memory:
+        return Converted(column, partial(converted, channels=channels, size=size))
     return InMemory(torch.cat([converted(part, channels, size) for part in blocks(column, CONVERTED)]))
 
 

@@ -5,14 +5,14 @@ N rows, F factors, R regression targets. A method sees the kind of data through 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Generic
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
 
-from harness.data.columns import Column, all_values, concatenated
+from harness.data.columns import Column, InMemory, all_values, concatenated
 from harness.data.fields import DataSpec, F
 from harness.records import Information, SplitName
 from harness.seeding import derived_generator
@@ -58,23 +58,35 @@ class Rows:
 
     def rows(self, index: Tensor) -> Rows:
         """The rows that `index` (n,) names, of everything."""
-        return self._each(
-            lambda column: column.rows(index), lambda values: values.index_select(0, index.to(values.device))
-        )
+        return Rows(**_rows(self._known(), index))
 
     def to(self, device: str | torch.device) -> Rows:
-        """Everything that is in memory on that device."""
-        return self._each(lambda column: column.to(device), lambda values: values.to(device))
+        """Everything that is in memory on that device; what is in files gets there once it is decoded."""
+        return Rows(**{name: value.to(device) for name, value in self._known().items() if value is not None})  # type: ignore[arg-type]
 
-    def _each(self, of_column: Callable[[Column], Column], of_tensor: Callable[[Tensor], Tensor]) -> Rows:
-        values = {name: value for name, value in self._known().items() if value is not None}
-        changed = {
-            name: of_tensor(value) if isinstance(value, Tensor) else of_column(value) for name, value in values.items()
-        }
-        return Rows(**changed)  # type: ignore[arg-type]
+    def waiting(self) -> dict[str, Column]:
+        """The columns that are not in memory, by name."""
+        columns = {"inputs": self.inputs, "captions": self.captions, "counterparts": self.counterparts}
+        return {name: column for name, column in columns.items() if column is not None and not column.in_memory}
+
+    def decoded(self, index: Tensor, values: Mapping[str, Tensor]) -> Rows:
+        """The rows (n,), with the values (n,...) of every column that is not in memory."""
+        known = {name: value for name, value in self._known().items() if name not in values}
+        return Rows(**_rows(known, index), **{name: InMemory(taken) for name, taken in values.items()})  # type: ignore[arg-type]
 
     def _known(self) -> dict[str, Tensor | Column | None]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _rows(known: Mapping[str, Tensor | Column | None], index: Tensor) -> dict[str, Any]:
+    """Those rows of each, without what is None."""
+    found: dict[str, Any] = {}
+    for name, value in known.items():
+        if isinstance(value, Tensor):
+            found[name] = value.index_select(0, index.to(value.device))
+        elif value is not None:
+            found[name] = value.rows(index.to(value.device))
+    return found
 
 
 def condition_of(rows: Rows, kind: str) -> Tensor | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 
 import torch
@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.data.cache import write_atomically
-from harness.data.columns import InMemory, concatenated
-from harness.data.images import channel_statistics, to_float
+from harness.data.columns import Column, batches_of, blocks, concatenated, example_shape
+from harness.data.images import column_statistics, to_float
 from harness.data.rows import Rows
 from harness.errors import NotApplicable
 from harness.judging.extractor import INFERENCE_BATCH, Extractor
@@ -62,8 +62,8 @@ def kept_extractor(labelled: Rows, test: Rows, classes: int, folder: Path, devic
     from filelock import FileLock
     from safetensors.torch import load_file
 
-    ordered, tested = in_own_order(labelled), in_own_order(test)
-    key = _content_key(ordered, tested, classes)
+    (ordered, keys), (tested, test_keys) = _ordered(labelled), _ordered(test)
+    key = _content_key((ordered, keys), (tested, test_keys), classes)
     file = folder / f"{key}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{key}.lock"):
@@ -71,7 +71,7 @@ def kept_extractor(labelled: Rows, test: Rows, classes: int, folder: Path, devic
             _write(train_classifier(ordered, classes), tested, file)
     weights = load_file(file)
     reached = float(weights.pop(ACCURACY))
-    classifier = Classifier(tuple(labelled.values.shape[1:]), classes)
+    classifier = Classifier(example_shape(labelled.inputs), classes)
     classifier.load_state_dict(weights)
     classifier.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     return Extractor(
@@ -135,10 +135,10 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.head(F.relu(self.hidden(images)))  # (N,K)
 
-    def set_scale(self, images: Tensor) -> None:
-        """Let `features` of these uint8 images (N,C,H,W) have mean 0 and total variance F."""
+    def set_scale(self, images: Column) -> None:
+        """Let `features` of these images have mean 0 and total variance F."""
         with torch.no_grad():
-            hidden = torch.cat([self.hidden(to_float(part)) for part in images.split(INFERENCE_BATCH)]).double()
+            hidden = torch.cat([self.hidden(to_float(part)) for part in blocks(images, INFERENCE_BATCH)]).double()
         self.centre.copy_(hidden.mean(0))
         self.scale.copy_(hidden.var(0).mean().sqrt().clamp_min(1e-6))
 
@@ -154,21 +154,21 @@ def train_classifier(split: Rows, classes: int, *, seed: int = 0) -> Classifier:
     assert split.labels is not None
     with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classifier = Classifier(tuple(split.values.shape[1:]), classes).to(memory_format=torch.channels_last)
-        for buffer, values in zip((classifier.mean, classifier.std), channel_statistics(split.values), strict=True):
+        classifier = Classifier(example_shape(split.inputs), classes).to(memory_format=torch.channels_last)
+        for buffer, values in zip((classifier.mean, classifier.std), column_statistics(split.inputs), strict=True):
             buffer.copy_(torch.tensor(values).view_as(buffer))
         seen = min(max(EPOCHS * len(split), FEWEST), MOST)
         order = torch.cat([torch.randperm(len(split)) for _ in range(ceil(seen / len(split)))])[:seen]
         steps = order.split(BATCH)[: max(1, seen // BATCH)]
         optimiser = torch.optim.AdamW(classifier.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=len(steps))
-        for index in steps:
-            loss = F.cross_entropy(classifier(to_float(split.values[index])), split.labels[index])
+        for index, images in zip(steps, batches_of(split.inputs, steps), strict=True):
+            loss = F.cross_entropy(classifier(to_float(images)), split.labels[index])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-        classifier.eval().requires_grad_(False).set_scale(split.values[:SCALED_BY])
+        classifier.eval().requires_grad_(False).set_scale(split.rows(torch.arange(min(SCALED_BY, len(split)))).inputs)
     return classifier
 
 
@@ -176,7 +176,7 @@ def accuracy_of(classifier: Classifier, split: Rows) -> float:
     """The fraction of a labelled split that is classified rightly."""
     assert split.labels is not None
     with torch.no_grad():
-        answers = [classifier(to_float(part)).argmax(1) for part in split.values.split(INFERENCE_BATCH)]
+        answers = [classifier(to_float(part)).argmax(1) for part in blocks(split.inputs, INFERENCE_BATCH)]
     return accuracy(torch.cat(answers), split.labels)
 
 
@@ -204,28 +204,34 @@ def weights_hash(weights: dict[str, Tensor]) -> str:
 
 def in_own_order(split: Rows) -> Rows:
     """The same images, in an order that depends on their content alone: seeds cut train and validation differently."""
+    return _ordered(split)[0]
+
+
+def _ordered(split: Rows) -> tuple[Rows, Tensor]:
+    """`in_own_order`, and the key of each image in that order: int64 (N,)."""
     assert split.labels is not None
     by_label = torch.argsort(split.labels, stable=True)  # settles the order of equal images with different labels
-    index = by_label[torch.argsort(_image_keys(split.values[by_label]), stable=True)]
-    return Rows(inputs=InMemory(split.values[index]), labels=split.labels[index])
+    keys = _image_keys(split.inputs)
+    index = by_label[torch.argsort(keys[by_label], stable=True)]
+    return Rows(inputs=split.inputs.rows(index), labels=split.labels[index]), keys[index]
 
 
-def _image_keys(images: Tensor) -> Tensor:
-    """A 64-bit hash of each image: (N,C,H,W) uint8 -> (N,) int64, the sum of its bytes times random odd numbers."""
-    pixels = images[0].numel()
+def _image_keys(images: Column) -> Tensor:
+    """A 64-bit hash of each of N images: (N,) int64, the sum of its bytes times random odd numbers."""
+    pixels = prod(example_shape(images))
     generator = torch.Generator().manual_seed(RECIPE)
     factors = torch.randint(-(2**62), 2**62, (pixels,), generator=generator) * 2 + 1
-    return torch.cat([(part.flatten(1).long() * factors).sum(1) for part in images.split(4096)])
+    return torch.cat([(part.flatten(1).long() * factors).sum(1) for part in blocks(images, 4096)])
 
 
-def _content_key(labelled: Rows, test: Rows, classes: int) -> str:
+def _content_key(labelled: tuple[Rows, Tensor], test: tuple[Rows, Tensor], classes: int) -> str:
     """16 hexadecimal digits for everything that the kept file depends on."""
     digest = hashlib.blake2b(digest_size=8)
     digest.update(f"{RECIPE} {classes} {torch.__version__}".encode())
-    for split in (labelled, test):
+    for split, keys in (labelled, test):
         assert split.labels is not None
-        digest.update(str(tuple(split.values.shape)).encode())
-        digest.update(_image_keys(split.values).numpy().tobytes() + split.labels.numpy().tobytes())
+        digest.update(str((len(split), *example_shape(split.inputs))).encode())
+        digest.update(keys.numpy().tobytes() + split.labels.numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -80,11 +80,16 @@ class Subject:
         return capability in capabilities_of(self.method)
 
     def inputs(self, split: SplitName) -> Column:
-        """The inputs of a split as a column, which may be in files: walk it in blocks, or take some of its rows."""
+        """The inputs of a split as a column, which may be in files: `batched` walks it in blocks, `take(rows)` reads
+        some of it.
+        """
         return self.target.split(split).inputs
 
     def images(self, split: SplitName) -> Tensor:
-        """All inputs of a split as they are kept, uint8 (N,C,H,W), on the CPU."""
+        """All inputs of a split as they are kept, uint8 (N,C,H,W), on the CPU.
+
+        All are read into memory, which they may not fit: `inputs(split).take(rows)` reads those that are needed.
+        """
         return self.target.split(split).values
 
     def labels(self, split: SplitName) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from torch import Tensor
 
 from harness.data.batches import Batch
+from harness.data.columns import Column
 
 
 class Learns(Protocol):
@@ -28,8 +29,11 @@ class TakesTurns(Protocol):
 
 
 class Fits(Protocol):
-    def fit(self, images: Tensor) -> None:
-        """Learn in closed form from all images of the source at once, uint8 (N,C,H,W)."""
+    def fit(self, images: Tensor | Column) -> None:
+        """Learn in closed form from all images of the source: uint8 (N,C,H,W), or a column where they are in files.
+
+        Walk either with `harness.data.columns.blocks(column_of(images), size)`: uint8 (n,C,H,W) at a time, in order.
+        """
         ...
 
 

@@ -5,7 +5,8 @@
 
 `file` is seen from the folder of the captions. A column `label` gives classes. The rows whose `split` is `test` are the
 official test set; or `photos/train/` and `photos/test/` hold images and captions each. Otherwise Harness holds out a
-fifth. Every image has one caption: of several, choose one. Images are read as `image-folder` reads them.
+fifth. Every image has one caption: of several, choose one. Images are read as `image-folder` reads them, those that do
+not fit into memory (`in_memory=false`) too.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.data.caption_files import CaptionedImage, captions_file, read_captions
-from harness.data.folder import cached_images
+from harness.data.folder import images_of, require_memory
 from harness.plugin import DatasetMissing, DatasetSpec, DataSpec, ImageField, RequestError, TextField, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from harness.data.columns import Files
     from harness.plugin import RawData
 
 NAME = "captioned-folder"
@@ -31,6 +33,7 @@ class Config:
     path: Path = field(metadata={"changes_images": False})  # the folder, seen from where the command runs
     size: int = 32  # height and width of an image in pixels, after resizing
     channels: Literal[1, 3] = 3  # 1 for grey, 3 for colour
+    in_memory: bool = field(default=True, metadata={"changes_images": False})  # false: decoded on demand, by workers
 
     def __post_init__(self) -> None:
         if not 4 <= self.size <= 1024:
@@ -71,7 +74,10 @@ def _classes(rows: tuple[list[CaptionedImage], list[CaptionedImage]]) -> tuple[s
 
 
 def describe(config: Config, root: Path) -> DataSpec[ImageField]:
-    classes = _classes(_rows(config))
+    rows = _rows(config)
+    if config.in_memory:
+        require_memory(sum(map(len, rows)), config.size, config.channels, NAME)
+    classes = _classes(rows)
     return DataSpec(
         inputs=ImageField(channels=config.channels, size=config.size), classes=classes, captions=TextField()
     )
@@ -87,14 +93,13 @@ def load(config: Config, root: Path) -> RawData:
 
     rows = _rows(config)
     classes = _classes(rows)
-    images = cached_images([row.file for part in rows for row in part], config.size, config.channels, NAME)
-    train, test = (
-        _part(part, images, classes) for part, images in zip(rows, images.split([len(p) for p in rows]), strict=True)
-    )
+    parts = [[row.file for row in part] for part in rows]
+    images = images_of(parts, config.size, config.channels, NAME, in_memory=config.in_memory)
+    train, test = (_part(part, inputs, classes) for part, inputs in zip(rows, images, strict=True))
     return replace(train, test=test if rows[1] else None)
 
 
-def _part(rows: list[CaptionedImage], images: Tensor, classes: tuple[str, ...]) -> RawData:
+def _part(rows: list[CaptionedImage], images: Tensor | Files, classes: tuple[str, ...]) -> RawData:
     import torch
 
     from harness.plugin import RawData

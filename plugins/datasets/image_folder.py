@@ -3,6 +3,8 @@
 `photos/cat/1.jpg` and `photos/dog/x/2.png` are a cat and a dog. Where `photos/train/` and `photos/test/` hold the class
 folders, `test/` is the official test set; otherwise Harness holds out a fifth. Images are turned upright, their short
 side is resized to `size` with antialiasing, and the centre is cut out. What was decoded is kept in the cache folder.
+With `in_memory=false`, for folders that do not fit into memory, images are decoded whenever they are needed instead:
+the numbers are the same.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.data.folder import Listing, cached_images, list_images
+from harness.data.folder import Listing, images_of, list_images, require_memory
 from harness.plugin import DatasetSpec, DataSpec, ImageField, hookimpl
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ class Config:
     path: Path = field(metadata={"changes_images": False})  # the folder, seen from where the command runs
     size: int = 32  # height and width of an image in pixels, after resizing
     channels: Literal[1, 3] = 3  # 1 for grey, 3 for colour
+    in_memory: bool = field(default=True, metadata={"changes_images": False})  # false: decoded on demand, by workers
 
     def __post_init__(self) -> None:
         if not 4 <= self.size <= 1024:
@@ -36,7 +39,10 @@ def _listing(config: Config) -> Listing:
 
 
 def describe(config: Config, root: Path) -> DataSpec[ImageField]:
-    return DataSpec(inputs=ImageField(channels=config.channels, size=config.size), classes=_listing(config).classes)
+    listing = _listing(config)
+    if config.in_memory:
+        require_memory(len(listing.files) + len(listing.test_files), config.size, config.channels, NAME)
+    return DataSpec(inputs=ImageField(channels=config.channels, size=config.size), classes=listing.classes)
 
 
 def files(config: Config, root: Path) -> list[Path]:
@@ -50,11 +56,10 @@ def load(config: Config, root: Path) -> RawData:
     from harness.plugin import RawData
 
     listing = _listing(config)
-    paths = [*listing.files, *listing.test_files]
-    images = cached_images(paths, config.size, config.channels, NAME)  # (N,C,H,W), training and test together
-    n = len(listing.files)
-    test = RawData(inputs=images[n:], labels=torch.tensor(listing.test_labels)) if listing.has_test else None
-    return RawData(inputs=images[:n], labels=torch.tensor(listing.labels), test=test)
+    parts = (listing.files, listing.test_files)
+    images, held_out = images_of(parts, config.size, config.channels, NAME, in_memory=config.in_memory)
+    test = RawData(inputs=held_out, labels=torch.tensor(listing.test_labels)) if listing.has_test else None
+    return RawData(inputs=images, labels=torch.tensor(listing.labels), test=test)
 
 
 @hookimpl

@@ -3,7 +3,8 @@
 The layout is that of pix2pix: `A/1.png` and `B/1.png` are a pair; or, with an official test set, `A/train/1.png` and
 `B/train/1.png`, `A/test/2.png` and `B/test/2.png`. Without it, Harness holds out a fifth. Translation goes from A to B:
 the images are those of B, which everything else is about, and their counterparts are those of A; `direction=b-to-a`
-turns it round. Images are read as `image-folder` reads them, both of a pair alike. Isola et al. 2017, arXiv:1611.07004.
+turns it round. Images are read as `image-folder` reads them, both of a pair alike, and with `in_memory=false` when they
+are needed. Isola et al. 2017, arXiv:1611.07004.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.data.folder import SPLIT_NAMES, cached_images, images_below, subfolders
+from harness.data.folder import SPLIT_NAMES, images_below, images_of, require_memory, subfolders
 from harness.plugin import DatasetMissing, DatasetSpec, DataSpec, ImageField, RequestError, hookimpl
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Config:
     size: int = 32  # height and width of an image in pixels, after resizing
     channels: Literal[1, 3] = 3  # 1 for grey, 3 for colour
     direction: Literal["a-to-b", "b-to-a"] = "a-to-b"  # from counterparts to images
+    in_memory: bool = field(default=True, metadata={"changes_images": False})  # false: decoded on demand, by workers
 
     def __post_init__(self) -> None:
         if not 4 <= self.size <= 1024:
@@ -79,6 +81,8 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 
 def describe(config: Config, root: Path) -> DataSpec[ImageField]:
+    if config.in_memory:
+        require_memory(len(files(config, root)), config.size, config.channels, NAME)
     return DataSpec(inputs=ImageField(channels=config.channels, size=config.size), counterpart=config.domains[0])
 
 
@@ -94,9 +98,9 @@ def load(config: Config, root: Path) -> RawData:
 def _loaded(pairs: Pairs, config: Config, test: RawData | None = None) -> RawData:
     from harness.plugin import RawData
 
-    counterparts, images = zip(*pairs, strict=True)
-    both = cached_images([*counterparts, *images], config.size, config.channels, NAME)  # (2N,C,H,W)
-    return RawData(inputs=both[len(pairs) :], counterparts=both[: len(pairs)], test=test)
+    parts = tuple(zip(*pairs, strict=True))
+    counterparts, images = images_of(parts, config.size, config.channels, NAME, in_memory=config.in_memory)
+    return RawData(inputs=images, counterparts=counterparts, test=test)
 
 
 @hookimpl

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harness.data.columns import all_values
+from harness.data.columns import Column, all_values, blocks, column_of
 from harness.data.images import to_float
 from harness.data.rows import Rows
 from harness.judging.in_domain import in_domain_extractor
@@ -159,7 +159,7 @@ def by_factors(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     told = _asked_and_read(subject, test, config, "captions", "Captions of test images")
     scores = _scores(told, "")
     scores["ceiling"] = ScoreValue(
-        value=_told(subject, test, test.values).satisfied, note="real test images, read back"
+        value=_told(subject, test, test.inputs).satisfied, note="real test images, read back"
     )
     if unseen is not None and unseen.captions is not None:
         caption = "Captions of combinations that training never showed"
@@ -186,15 +186,15 @@ def _asked_and_read(subject: Subject, split: Rows, config: Config, picture: str,
     return told
 
 
-def _told(subject: Subject, rows: Rows, images: Tensor) -> Told:
-    """What the captions of the rows tell, against what is read from images (N,C,H,W)."""
+def _told(subject: Subject, rows: Rows, images: Tensor | Column) -> Told:
+    """What the captions of the rows tell, against what is read from images (N,C,H,W), in a tensor or a column."""
     factors, read_factors = subject.target.spec.factors, subject.target.read_factors
     columns = [index for index, factor in enumerate(factors) if factor.in_caption]
     if not columns:
         raise NotApplicable(f"the captions of {subject.target.name} tell none of its factors")
     assert rows.factors is not None
     assert read_factors is not None
-    read = read_factors(images)  # (N,F)
+    read = torch.cat([read_factors(part) for part in blocks(column_of(images))])  # (N,F)
     kept = tuple(factors[index] for index in columns)
     return Told(factors=kept, asked=rows.factors[:, columns], read=read[:, columns])
 

@@ -42,7 +42,7 @@ class Config:
 
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
-    n = min(config.n, len(subject.images("train")), len(subject.images("test")))
+    n = min(config.n, len(subject.inputs("train")), len(subject.inputs("test")))
     if n <= config.k:
         raise NotApplicable(f"{n} images have no {config.k}-th nearest other image: set a smaller k (coverage[k=1])")
     extractor = extractor_named(config.extractor, subject)
@@ -63,8 +63,8 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
 
 def _drawn(subject: Subject, split: Literal["train", "test"], n: int) -> Tensor:
     """n images of a split (N,C,H,W): the same ones for every method of a seed."""
-    images = subject.images(split)
-    return images[drawn_rows(len(images), n, subject.generator(f"coverage {split} images"))]
+    images = subject.inputs(split)
+    return images.take(drawn_rows(len(images), n, subject.generator(f"coverage {split} images")))
 
 
 def manifold_scores(samples: Tensor, real: Tensor, k: int) -> dict[str, float]:

@@ -41,9 +41,9 @@ class Config:
 
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
-    test = subject.images("test")
+    test = subject.inputs("test")
     rows = drawn_rows(len(test), config.limit, subject.generator("density rows"), subject.target.test.labels)
-    images = test[rows]
+    images = test.take(rows)
     devices = [subject.device] if subject.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(subject.generator("density samples").initial_seed())

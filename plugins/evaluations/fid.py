@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from harness.data.columns import Column
 from harness.data.images import to_float
 from harness.judging.extractor import Extractor
 from harness.judging.feature_spaces import extractor_named, files_of
@@ -50,10 +51,10 @@ class Config:
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     extractor = extractor_named(config.extractor, subject)
-    n = min(config.n, len(subject.images("train")), len(subject.images("test")))
+    n = min(config.n, len(subject.inputs("train")), len(subject.inputs("test")))
     samples = subject.sampled(n).images  # uint8 (N,C,H,W), as real images are
-    real = some(subject.images("test"), n, subject.generator("fid test images"))
-    others = some(subject.images("train"), n, subject.generator("fid training images"))
+    real = some(subject.inputs("test"), n, subject.generator("fid test images"))
+    others = some(subject.inputs("train"), n, subject.generator("fid training images"))
     show(subject, samples, real)
     fake, truth, training = extractor(samples), extractor(real), extractor(others)  # (N,F) each
     if not torch.isfinite(fake).all():
@@ -85,9 +86,9 @@ def _note(name: str, values: dict[str, float], extractor: Extractor, n: int) -> 
     return f"{extractor}{beside} at n={n}"
 
 
-def some(images: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """n of the images (N,C,H,W), drawn without replacement: the same ones for every method of a seed."""
-    return images[torch.randperm(len(images), generator=generator)[:n]]
+def some(images: Column, n: int, generator: torch.Generator) -> Tensor:
+    """n of the images, (n,C,H,W), drawn without replacement: the same ones for every method of a seed."""
+    return images.take(torch.randperm(len(images), generator=generator)[:n])
 
 
 def show(subject: Subject, samples: Tensor, real: Tensor) -> None:

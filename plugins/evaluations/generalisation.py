@@ -31,7 +31,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     labels = subject.labels("train")
     rows = drawn_rows(len(labels), config.train_limit, subject.generator("generalisation rows"), labels)
     seen, seen_nll = _judged(subject, "train", rows)
-    unseen, unseen_nll = _judged(subject, "test", torch.arange(len(subject.images("test"))))
+    unseen, unseen_nll = _judged(subject, "test", torch.arange(len(subject.inputs("test"))))
     chance = majority_share(subject.labels("test"))
     return {
         "test_accuracy": ScoreValue(value=unseen, chance=chance),
@@ -43,7 +43,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
 
 def _judged(subject: Subject, split: SplitName, rows: torch.Tensor) -> tuple[float, float]:
     """Accuracy, and nats per image, of the method's predictions for these rows."""
-    logits = subject.batched(subject.method.predict, subject.images(split)[rows])  # (N,K)
+    logits = subject.batched(subject.method.predict, subject.inputs(split).rows(rows))  # (N,K)
     truth = subject.labels(split)[rows]
     if logits.shape[1] <= int(truth.max()):
         raise TrainingFailed(f"predict() knows {logits.shape[1]} classes, but {subject.target.name} has more")

@@ -22,11 +22,12 @@ N images, C channels, H=W pixels, L code dimensions, P pairs, S steps, F factors
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from harness.data.columns import InMemory
 from harness.data.images import to_float, to_uint8
 from harness.data.rows import Rows
 from harness.judging.codes import codes_of, decoded, decoded_paths
@@ -96,6 +97,7 @@ def _coded(subject: Subject, split: Rows, limit: int, which: str) -> Coded:
     generator = subject.generator(f"latent {which} rows")
     rows = drawn_rows(len(split), limit, generator, split.labels)
     chosen = split.rows(rows[torch.randperm(len(rows), generator=generator)])
+    chosen = replace(chosen, inputs=InMemory(chosen.values))  # read once
     return Coded(rows=chosen, codes=codes_of(subject, chosen.values))
 
 

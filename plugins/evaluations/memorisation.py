@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.data.columns import Column, blocks
 from harness.data.images import to_float
 from harness.judging.in_domain import in_domain_extractor
 from harness.metrics.features import drawn_rows
@@ -35,7 +36,7 @@ from harness.metrics.neighbours import nearest
 from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 
 SIDE = 16  # pixels of a side, at most, in the pixel space
-PART = 4096  # images averaged down at once
+PART = 4096  # images averaged down at once; a multiple of what an extractor takes
 NEAR = 0.01  # the share of test images that are as near to a training image as what counts as a copy
 SHOWN = 10  # samples in the picture
 
@@ -64,12 +65,12 @@ class Nearness:
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     if subject.target.name != subject.source.name:
         raise NotApplicable(f"samples can only copy their source: judge memorisation on {subject.source.name}")
-    train, test = subject.learned_from.values, subject.source.test.values
+    train, test = subject.learned_from.inputs, subject.source.test.inputs
     n = min(config.n, len(test))
-    held_out = test[drawn_rows(len(test), n, subject.generator("memorisation test images"))]
+    held_out = test.take(drawn_rows(len(test), n, subject.generator("memorisation test images")))
     samples = subject.sampled(n).images
     name, space = _space(subject, config)
-    bank = space(train)
+    bank = torch.cat([space(part) for part in blocks(train, PART)])
     near, usual = nearness(space(samples), bank), nearness(space(held_out), bank)
     if not torch.isfinite(near.distances).all():
         raise TrainingFailed(f"samples are at no finite distance from training images in {name}")
@@ -126,10 +127,10 @@ def compared(near: Nearness, usual: Nearness, space: str) -> dict[str, ScoreValu
     return values
 
 
-def show(subject: Subject, samples: Tensor, train: Tensor, near: Nearness) -> None:
+def show(subject: Subject, samples: Tensor, train: Column, near: Nearness) -> None:
     """Two rows: the samples that are nearest to a training image, and below each that training image."""
     first = near.distances.argsort(stable=True)[:SHOWN]
-    both = torch.cat([samples[first], train[near.rows[first]]])
+    both = torch.cat([samples[first], train.take(near.rows[first])])
     caption = "The samples that are nearest to a training image above, those training images below"
     heading = "Samples and the training images nearest to them"
     subject.show_images("nearest_training", to_float(both), len(first), caption, heading=heading, place=140)

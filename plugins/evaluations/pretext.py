@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.data.columns import Column, blocks, column_of
 from harness.data.images import to_float
 from harness.metrics.classification import accuracy
 from harness.plugin import Batch, EvaluationSpec, NoConfig, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
@@ -20,14 +21,14 @@ BATCH = 256  # images posed at once
 
 
 def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
-    given, right, answers = posed(subject, subject.images("test"))
+    given, right, answers = posed(subject, subject.inputs("test"))
     n = len(right)
     note = f"{n} questions with {answers} answers each"
     return {"accuracy": ScoreValue(value=accuracy(given, right), n=n, chance=1 / answers, note=note)}
 
 
-def posed(subject: Subject, images: Tensor) -> tuple[Tensor, Tensor, int]:
-    """The answers given to questions about uint8 images (N,C,H,W), the right ones, (M,) each, and K.
+def posed(subject: Subject, images: Tensor | Column) -> tuple[Tensor, Tensor, int]:
+    """The answers given to questions about images (N,C,H,W), the right ones, (M,) each, and K.
 
     Methods draw their questions from torch's global generators: these are seeded for this purpose, then restored.
     """
@@ -36,7 +37,7 @@ def posed(subject: Subject, images: Tensor) -> tuple[Tensor, Tensor, int]:
     given, right, answers = [], [], 0
     with torch.random.fork_rng(devices), torch.no_grad(), autocast(subject.device, subject.cell.precision):
         torch.manual_seed(seed)
-        for part in images.split(BATCH):
+        for part in blocks(column_of(images), BATCH):
             logits, targets = subject.method.solve(Batch(inputs=to_float(part.to(subject.device)), progress=1.0))
             _check(logits, targets)
             given.append(logits.argmax(1).cpu())

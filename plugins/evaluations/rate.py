@@ -80,8 +80,8 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
 
 def drawn(subject: Subject, split: SplitName, limit: int) -> Tensor:
     """uint8 (N,C,H,W), at most `limit` of that split."""
-    images = subject.images(split)
-    return images[drawn_rows(len(images), limit, subject.generator(f"rate {split} rows"))]
+    images = subject.inputs(split)
+    return images.take(drawn_rows(len(images), limit, subject.generator(f"rate {split} rows")))
 
 
 # Continuous codes. ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.data.columns import Column, blocks, column_of
 from harness.data.images import to_float
 from harness.metrics.similarity import (
     SSIM_WINDOW,
@@ -38,23 +39,24 @@ class Config:
 
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
-    images = subject.images("test")  # uint8 (N,C,H,W)
+    images = subject.inputs("test")
     parts = list(_measured(subject, images))
     error, similarity = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])  # (N,) each
-    show_reconstructions(subject, images, config.shown)
+    chosen = spread(images, config.shown)  # uint8 (N,C,H,W)
+    show_reconstructions(subject, chosen)
     if subject.has("interpolate"):
-        show_interpolations(subject, images, config)
+        show_interpolations(subject, chosen, config)
     return {
         "mse": ScoreValue(value=float(error.mean())),
         "psnr": ScoreValue(value=float(peak_signal_to_noise(error).mean()), note="mean over images, 100 dB at most"),
-        "ssim": ScoreValue(value=float(similarity.mean()), note=window_note(images)),
-        "compression_ratio": compression_ratio(images, bits=float(subject.method.code_bits())),
+        "ssim": ScoreValue(value=float(similarity.mean()), note=window_note(chosen)),
+        "compression_ratio": compression_ratio(chosen, bits=float(subject.method.code_bits())),
     }
 
 
-def _measured(subject: Subject, images: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _measured(subject: Subject, images: Column) -> Iterator[tuple[Tensor, Tensor]]:
     """Squared error and SSIM, (n,) each, of one part of the images after the other."""
-    for part in images.split(PART):
+    for part in blocks(images, PART):
         rebuilt = reconstructed(subject, part)
         yield squared_error(to_float(part), rebuilt), structural_similarity(to_float(part), rebuilt)
 
@@ -82,17 +84,15 @@ def window_note(images: Tensor) -> str:
     return "" if window == SSIM_WINDOW else f"{window}x{window} window, since {SSIM_WINDOW}x{SSIM_WINDOW} does not fit"
 
 
-def show_reconstructions(subject: Subject, images: Tensor, count: int) -> None:
-    """Two rows: test images, and below each what the method makes of it."""
-    chosen = spread(images, count)
+def show_reconstructions(subject: Subject, chosen: Tensor) -> None:
+    """Two rows: test images (N,C,H,W), and below each what the method makes of it."""
     both = torch.cat([to_float(chosen), reconstructed(subject, chosen)])
     caption = "Test images above, their reconstructions below"
     subject.show_images("reconstructions", both, len(chosen), caption, heading="Reconstructions", place=10)
 
 
-def show_interpolations(subject: Subject, images: Tensor, config: Config) -> None:
-    """A row for each of five pairs of test images: the path between their codes."""
-    chosen = spread(images, config.shown)
+def show_interpolations(subject: Subject, chosen: Tensor, config: Config) -> None:
+    """A row for each of the pairs of test images (N,C,H,W): the path between their codes."""
     start, end = chosen[0::2], chosen[1::2]
     start = start[: len(end)]
 
@@ -105,10 +105,10 @@ def show_interpolations(subject: Subject, images: Tensor, config: Config) -> Non
     subject.show_images("interpolation", frames, config.steps, caption, heading=heading, place=70)
 
 
-def spread(images: Tensor, count: int) -> Tensor:
-    """At most `count` images, evenly spread over (N,C,H,W): the same ones for every method and seed."""
+def spread(images: Tensor | Column, count: int) -> Tensor:
+    """At most `count` images (n,C,H,W), evenly spread over all of them: the same ones for every method and seed."""
     index = torch.linspace(0, len(images) - 1, min(count, len(images))).round().long()
-    return images[index]
+    return column_of(images).take(index)
 
 
 @hookimpl

@@ -95,7 +95,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     many = features[drawn_rows(available, config.rank_limit, subject.generator("rank rows"))]
     rows = drawn_rows(available, config.pair_limit, subject.generator("pair rows"))
     sphere = normalised(features[rows])
-    views = changed(subject.images("test")[rows], subject.generator("views"))
+    views = changed(subject.inputs("test").take(rows), subject.generator("views"))
     seen = normalised(subject.batched(subject.encode, views))
     rank, breadth = rankme(many), spread(sphere)
     collapsed = features.shape[1] > 1 and (breadth < LEAST_SPREAD or rank < LEAST_RANK)

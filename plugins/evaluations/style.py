@@ -36,14 +36,15 @@ class Config:
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     extractor = in_domain_extractor(subject)
-    images = subject.images("test")
+    images = subject.inputs("test")
     chosen = torch.randperm(len(images), generator=subject.generator("style pairs"))[: config.n]
-    content, style = images[chosen], images[chosen.roll(1)]  # uint8 (N,C,H,W) each
+    content = images.take(chosen)  # uint8 (N,C,H,W)
+    style = content.roll(1, 0)
     made = stylised(subject, content, style)
     maps = [extractor.maps(part) for part in (made, content, style)]
     reached = relative_style_distance(*maps)
     kept = relative_content_distance(*(layers[-1] for layers in maps))
-    show(subject, images[chosen[: 2 * config.shown]])
+    show(subject, content[: 2 * config.shown])
     n, judge = len(chosen), f"maps of the {extractor}"
     labels = subject.labels("test")[chosen]
     return {

@@ -33,7 +33,9 @@ class Config:
 
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
-    images = to_float(subject.images("train")[: subject.cell.train.batch_size].to(subject.device))  # (B,C,H,W)
+    inputs = subject.inputs("train")
+    rows = torch.arange(min(subject.cell.train.batch_size, len(inputs)))
+    images = to_float(inputs.take(rows).to(subject.device))  # (B,C,H,W)
     scores = encoding_scores(subject, images, config.seconds)
     if subject.has("loss") or subject.has("turns"):
         scores |= training_scores(subject, images, config.seconds)

@@ -10,13 +10,14 @@ N images, C channels, H=W pixels, F factors.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from harness.data.columns import all_values
+from harness.data.columns import Column, all_values, blocks
 from harness.data.images import to_float, to_uint8
+from harness.metrics.features import drawn_rows
 from harness.metrics.similarity import (
     SSIM_WINDOW,
     absolute_error,
@@ -28,6 +29,7 @@ from harness.metrics.similarity import (
 from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 
 PART = 512  # images in float64 at once
+STREAMED = 2_000  # test images judged at most, where they are not in memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +42,16 @@ class Config:
 
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
-    truth, inputs = subject.images("test"), counterparts_of(subject)  # uint8 (N,C,H,W) each
+    rows, counterparts = judged_rows(subject), counterparts_of(subject)
+    truth, inputs = subject.inputs("test").take(rows), counterparts.take(rows)  # uint8 (N,C,H,W) each
     made = translated(subject, "translate", subject.method.translate, inputs)
     found = similarity(truth, made)
     copied = similarity(truth, to_float(inputs))
-    flat = to_float(subject.images("train")).mean(0, keepdim=True)  # (1,C,H,W)
+    flat = mean_image(subject.inputs("train"))[None]  # (1,C,H,W)
     blurred = similarity(truth, flat.expand(len(truth), -1, -1, -1))
     window = ssim_window(*truth.shape[-2:])
-    scores = {name: ScoreValue(value=found[name], note=_note(name, copied, blurred)) for name in found}
+    drawn = "" if len(rows) == len(subject.inputs("test")) else f"; {len(rows)} of {len(counterparts)} pairs"
+    scores = {name: ScoreValue(value=found[name], note=_note(name, copied, blurred) + drawn) for name in found}
     if window != SSIM_WINDOW:
         usual = f"{SSIM_WINDOW}x{SSIM_WINDOW}"
         note = f"{window}x{window} window, since {usual} does not fit; {scores['ssim'].note}"
@@ -59,19 +63,35 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
         back, more = there_and_back(subject, truth, inputs)
         scores |= more
     if subject.target.read_factors is not None and subject.target.test.factors is not None:
-        scores["factors_right"] = factors_right(subject, made)
+        scores["factors_right"] = factors_right(subject, made, rows)
     show(subject, [to_float(inputs), made, to_float(truth), *([] if back is None else [back])], config.shown)
-    return scores
+    return {name: replace(score, n=len(rows)) for name, score in scores.items()}
 
 
-def counterparts_of(subject: Subject) -> Tensor:
-    """What the target's test images are to be made of: uint8 (N,C,H,W), of the domain that the method learned."""
+def judged_rows(subject: Subject) -> Tensor:
+    """The test rows that are judged, int64 (N,): all of them, or a draw where their images are not in memory."""
+    test = subject.target.test
+    if not test.waiting():
+        return torch.arange(len(test))
+    return drawn_rows(len(test), STREAMED, subject.generator("translation rows"), test.labels)
+
+
+def mean_image(images: Column) -> Tensor:
+    """The mean of uint8 images: float (C,H,W) in [0,1]."""
+    if images.in_memory:
+        return to_float(all_values(images)).mean(0)
+    total = torch.stack([part.sum(0) for part in blocks(images)]).sum(0)  # exact: int64
+    return (total.double() / (255 * len(images))).float()
+
+
+def counterparts_of(subject: Subject) -> Column:
+    """What the target's test images are to be made of: N images, of the domain that the method learned."""
     learned, target = subject.source.spec.counterpart, subject.target
     if target.test.counterparts is None:
         raise NotApplicable(f"{target.name} has no counterparts to translate")
     if target.spec.counterpart != learned:
         raise NotApplicable(f"the counterparts of {target.name} are {target.spec.counterpart}, not {learned}")
-    return all_values(target.test.counterparts)
+    return target.test.counterparts
 
 
 def translated(subject: Subject, name: str, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
@@ -113,11 +133,14 @@ def there_and_back(subject: Subject, truth: Tensor, inputs: Tensor) -> tuple[Ten
     }
 
 
-def factors_right(subject: Subject, made: Tensor) -> ScoreValue:
-    """Fraction of translated images (N,C,H,W) in which every factor is that of the true image; each one in the note."""
-    asked, read_factors = subject.target.test.factors, subject.target.read_factors
-    assert asked is not None
+def factors_right(subject: Subject, made: Tensor, rows: Tensor) -> ScoreValue:
+    """Fraction of translated images (N,C,H,W), made for those test rows (N,), in which every factor is that of the
+    true image; each one in the note.
+    """
+    factors, read_factors = subject.target.test.factors, subject.target.read_factors
+    assert factors is not None
     assert read_factors is not None
+    asked = factors[rows]
     read = read_factors(to_uint8(made))  # (N,F)
     right, names = asked == read, [factor.name for factor in subject.target.spec.factors]
     rates = [f"{name} {rate:.3f}" for name, rate in zip(names, right.double().mean(0).tolist(), strict=True)]

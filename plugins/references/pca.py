@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from harness.data.columns import Column, blocks, column_of
 from harness.plugin import DataSpec, ImageField, MethodSpec, hookimpl
 
 
@@ -33,13 +34,13 @@ class PCA(nn.Module):
         self.register_buffer("mean", torch.zeros(pixels))  # (P,)
         self.register_buffer("components", torch.eye(pixels)[:, : config.dim].contiguous())  # (P,D)
 
-    def fit(self, images: Tensor) -> None:
+    def fit(self, images: Tensor | Column) -> None:
         """Eigenvectors of the covariance of uint8 images (N,C,H,W), accumulated block by block in float64."""
         pixels = self.components.shape[0]
         total = torch.zeros(pixels, dtype=torch.float64)
         outer = torch.zeros(pixels, pixels, dtype=torch.float64)
-        for block in images.cpu().split(4096):
-            values = block.flatten(1).double() / 255  # (n,P)
+        for block in blocks(column_of(images), 4096):
+            values = block.cpu().flatten(1).double() / 255  # (n,P)
             total += values.sum(0)
             outer += values.T @ values
         mean = total / len(images)

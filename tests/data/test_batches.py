@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import islice
+from pathlib import Path
 
+import pytest
 import torch
 
 from harness.data.batches import Batch, Batches
-from harness.data.columns import InMemory
+from harness.data.columns import Column, Files, InMemory
 from harness.data.fields import DataSpec, ImageField
 from harness.data.rows import Rows
 from harness.seeding import derived_generator
@@ -67,3 +70,29 @@ def test_batch_logs_scalars_without_their_graph() -> None:
     batch.log("kl", torch.ones((), requires_grad=True) * 2)
     assert batch.scalars["kl"].item() == 2
     assert not batch.scalars["kl"].requires_grad
+
+
+def in_files(values: torch.Tensor) -> Column:
+    """The same values, of which each has to be read by its name."""
+    names = tuple(Path(str(row)) for row in range(len(values)))
+    return Files(names, lambda paths: values[[int(path.name) for path in paths]])
+
+
+def everything(streamed: str) -> Rows:
+    """50 rows with all that a batch may carry; the columns that `streamed` names are in files."""
+    images = numbered(50).values
+    columns = {"inputs": images, "captions": torch.arange(100).view(50, 2), "counterparts": 255 - images}
+    made = {name: in_files(each) if name in streamed else InMemory(each) for name, each in columns.items()}
+    return Rows(labels=torch.arange(50), **made)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("streamed", ["inputs", "counterparts", "inputs counterparts", "inputs captions"])
+def test_batches_from_files_are_those_from_memory(streamed: str, workers: int) -> None:
+    expected = Batches(everything(""), SPEC, 8, derived_generator(0, "order"))
+    found = Batches(everything(streamed), SPEC, 8, derived_generator(0, "order"), workers)
+    with closing(iter(found)) as stream:
+        for one, two in zip(islice(expected, 20), stream, strict=False):  # more than two epochs
+            assert one.inputs.stride() == two.inputs.stride()
+            for name in ("inputs", "labels", "captions", "counterparts"):
+                assert torch.equal(getattr(one, name), getattr(two, name))

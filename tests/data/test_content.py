@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -29,8 +30,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return paths
 
 
+def memo_file() -> Path:
+    (file,) = (cache_root() / "fingerprints").glob("*.json")
+    return file
+
+
 def memo() -> dict[str, list]:
-    return json.loads((cache_root() / "fingerprints.json").read_bytes())
+    return json.loads(memo_file().read_bytes())
 
 
 def test_fingerprint_is_sixteen_hexadecimal_digits_in_no_order(files: list[Path]) -> None:
@@ -70,7 +76,7 @@ def test_memo_saves_reading_files_that_did_not_change(files: list[Path]) -> None
     assert set(memo()) == {str(path) for path in files}
     forged = memo()
     forged[str(files[0])][-1] = "0" * 32  # were the file read, this would not matter
-    (cache_root() / "fingerprints.json").write_text(json.dumps(forged))
+    memo_file().write_text(json.dumps(forged))
     assert content_fingerprint(files) != before
     os.utime(files[0], ns=(OLD, OLD))
     assert content_fingerprint(files) == before
@@ -86,18 +92,19 @@ def test_other_content_of_the_same_size_and_time_is_noticed(files: list[Path]) -
 def test_file_that_was_just_written_is_not_memoised(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "SETTLED", 60.0)
     content_fingerprint(files)
-    assert not (cache_root() / "fingerprints.json").exists()
+    assert not list(cache_root().rglob("*.json"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b"\xff", b'{"/a": 3}'])
 def test_damaged_memo_is_replaced(files: list[Path], damage: bytes) -> None:
     before = content_fingerprint(files)
-    (cache_root() / "fingerprints.json").write_bytes(damage)
+    memo_file().write_bytes(damage)
     assert content_fingerprint(files) == before
     assert {str(path) for path in files} <= set(memo())
 
 
-def test_processes_at_the_same_time_lose_nothing_of_each_other(tmp_path: Path) -> None:
+def test_processes_at_the_same_time_lose_nothing_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     code = (
         "import sys; from pathlib import Path; from harness.data import content; content.SETTLED = -1.0\n"
         "for path in sys.argv[1:]: content.content_fingerprint([Path(path)])"
@@ -119,6 +126,31 @@ def test_memo_that_cannot_be_written_is_a_warning(
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "file"))
     with pytest.warns(UserWarning, match="fingerprints cannot be kept .* set HARNESS_CACHE"):
         assert content_fingerprint(files) == before
+
+
+def test_each_folder_has_a_memo_of_its_own(files: list[Path], tmp_path: Path) -> None:
+    content_fingerprint(files)
+    first = memo_file().read_bytes()
+    other = tmp_path / "other" / "c.bin"
+    other.parent.mkdir()
+    other.write_bytes(b"c")
+    content_fingerprint([other])
+    both = [file.read_bytes() for file in (cache_root() / "fingerprints").glob("*.json")]
+    assert len(both) == 2
+    assert first in both
+
+
+def test_files_count_in_the_order_of_their_folders_and_names(files: list[Path], tmp_path: Path) -> None:
+    """A fingerprint is what it was before files were sorted as strings: `sub/b` comes before `sub-a`, as in paths."""
+    odd = tmp_path / "data" / "sub-a"
+    odd.write_bytes(b"odd")
+    paths = [files[0], files[1], odd]
+    assert sorted(paths) == paths
+    total = hashlib.blake2b(digest_size=8)
+    for path in paths:
+        digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        total.update(f"{path.relative_to(tmp_path / 'data').as_posix()}\0{digest}\n".encode())
+    assert content_fingerprint(paths) == total.hexdigest()
 
 
 def test_no_files_are_an_error() -> None:

@@ -3,12 +3,15 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 from harness import loading
+from harness.data.columns import all_values
 from harness.data.folder import decode_image
 from harness.data.rows import read_as
 from harness.data.texts import words_of
@@ -243,3 +246,13 @@ def test_images_keep_their_captions_however_their_paths_are_spelled(tmp_path: Pa
     assert again.captions == plain.captions
     np.testing.assert_array_equal(again.inputs.numpy(), plain.inputs.numpy())
     np.testing.assert_array_equal(again.inputs[3].numpy(), decode_image(tmp_path / "photos" / "in" / "3.png", 8, 3))
+
+
+def test_images_on_demand_are_those_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path, rows())
+    kept, waiting = (SPEC.load(configured(folder, in_memory=in_memory), ROOT) for in_memory in (True, False))
+    np.testing.assert_array_equal(all_values(waiting.inputs).numpy(), kept.inputs.numpy())
+    assert waiting.captions == kept.captions
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10))
+    with pytest.raises(RequestError, match=r"captioned-folder: 20 images .*captioned-folder\[in_memory=false\]"):
+        SPEC.describe(configured(folder), ROOT)

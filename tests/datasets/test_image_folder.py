@@ -1,16 +1,28 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
 from torchvision import transforms
 
+import harness
 from harness import loading
+from harness.data import folder
+from harness.data.batches import Batches
 from harness.data.cache import cache_root
-from harness.data.folder import decode_image, list_images
+from harness.data.columns import Files, all_values
+from harness.data.folder import decode_image, images_below, list_images, subfolders
 from harness.errors import DatasetMissing, RequestError
 from harness.plugin.specs import DatasetSpec
 from harness.registry.config import resolve
@@ -196,3 +208,180 @@ def test_classes_of_train_and_test_must_be_the_same(tmp_path: Path) -> None:
 def test_bad_parameters_are_errors(params: dict[str, str], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         resolve(image_folder.Config, params, "image-folder")
+
+
+# Links. ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def eighty(tmp_path: Path) -> Path:
+    """Two classes of 40 images, half of each in a folder `more` of its own."""
+    for number in range(80):
+        inside = Path("more") if number % 4 < 2 else Path()
+        picture(tmp_path / "photos" / "ab"[number % 2] / inside / f"{number}.png", seed=number, size=(8, 8))
+    return tmp_path / "photos"
+
+
+def test_links_that_lead_back_up_are_not_followed(eighty: Path) -> None:
+    before = list_images(eighty)
+    (eighty / "a" / "again").symlink_to(eighty / "a")
+    (eighty / "b" / "more" / "up").symlink_to(eighty)
+    (eighty / "b" / "up").symlink_to("..")
+    (eighty / "all").symlink_to(eighty)
+    assert subfolders(eighty) == ["a", "b"]
+    assert list_images(eighty) == before
+    assert len(before.files) == 80
+
+
+def test_a_folder_is_entered_once_by_its_own_name(eighty: Path) -> None:
+    before = images_below(eighty / "a")
+    (eighty / "a" / "early").symlink_to(eighty / "a" / "more")  # before `more` in the alphabet
+    (eighty / "a" / "zz").symlink_to(eighty / "a" / "more")
+    assert images_below(eighty / "a") == before
+
+
+def test_links_to_folders_elsewhere_are_followed(eighty: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "elsewhere" / "deep" / "x.png")
+    (eighty / "a" / "linked").symlink_to(tmp_path / "elsewhere")
+    (eighty / "c").symlink_to(tmp_path / "elsewhere")
+    assert eighty / "a" / "linked" / "deep" / "x.png" in images_below(eighty / "a")
+    assert list_images(eighty).classes == ("a", "b", "c")
+    assert images_below(eighty / "c") == [eighty / "c" / "deep" / "x.png"]
+
+
+def test_a_dataset_behind_a_link_is_what_it_is_without(eighty: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(eighty)
+    (eighty / "a" / "again").symlink_to(eighty / "a")
+    found = list_images(tmp_path / "link")
+    assert [file.relative_to(tmp_path / "link") for file in found.files] == [
+        file.relative_to(eighty) for file in list_images(eighty).files
+    ]
+    assert len(found.files) == 80
+
+
+# On demand. -----------------------------------------------------------------------------------------------------------
+
+
+def test_images_on_demand_are_those_in_memory(photos: Path) -> None:
+    kept, waiting = (SPEC.load(configured(photos, in_memory=in_memory), ROOT) for in_memory in (True, False))
+    assert isinstance(waiting.inputs, Files)
+    assert torch.equal(all_values(waiting.inputs), kept.inputs)
+    assert torch.equal(waiting.labels, kept.labels)
+    one, two = (loading.load(SPEC, configured(photos, in_memory=in_memory), ROOT, 0) for in_memory in (True, False))
+    assert one.spec == two.spec  # mean and deviation, too
+    assert torch.equal(one.test.values, two.test.values)
+
+
+def test_images_on_demand_are_one_dataset_with_those_in_memory(photos: Path) -> None:
+    fingerprints = {loading.fingerprint(SPEC, configured(photos, in_memory=kept), ROOT) for kept in (True, False)}
+    assert len(fingerprints) == 1
+
+
+def test_an_official_test_set_is_read_on_demand_as_well(tmp_path: Path) -> None:
+    for name in ("train/a/1", "train/a/2", "train/b/3", "test/a/4", "test/b/5"):
+        picture(tmp_path / f"{name}.png", seed=int(name[-1]))
+    raw = SPEC.load(configured(tmp_path, in_memory=False), ROOT)
+    assert (len(raw.inputs), len(raw.test.inputs)) == (3, 2)
+    expected = decode_image(tmp_path / "test" / "b" / "5.png", 32, 3)
+    np.testing.assert_array_equal(raw.test.inputs.take(torch.tensor([1]))[0].numpy(), expected)
+
+
+def test_a_folder_too_large_for_memory_says_so_before_it_is_decoded(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100 * 2**20))
+    monkeypatch.setattr(folder, "decode_images", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(RequestError) as error:
+        loading.load(SPEC, configured(photos, size=1024), ROOT, seed=0)
+    assert str(error.value) == (
+        "image-folder: 20 images of 1024x1024x3 need 0.1 GiB of memory and 0.1 GiB are free: "
+        "image-folder[in_memory=false] decodes them on demand"
+    )
+    SPEC.describe(configured(photos, size=1024, in_memory=False), ROOT)
+    SPEC.describe(configured(photos, size=64), ROOT)
+
+
+def test_the_command_line_refuses_a_folder_too_large_for_memory(photos: Path) -> None:
+    code = (
+        "import sys, types, psutil; psutil.virtual_memory = lambda: types.SimpleNamespace(available=2**20)\n"
+        "from harness.cli import main; sys.exit(main())"
+    )
+    source = f"image-folder[path={photos},size=512]"
+    arguments = ["bench", "--plugins", "rotation", "--datasets", source, "--out", str(photos.parent / "run")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.strip().count("\n") == 0
+    assert "need 0.0 GiB of memory" in done.stderr
+    assert "in_memory=false" in done.stderr
+
+
+def bench(photos: Path, in_memory: bool, out: Path, **words: object) -> harness.Results:
+    source = f"image-folder[path={photos},size=8,in_memory={str(in_memory).lower()}]"
+    request = {"references": "pca", "seeds": 1, "budget": "12 steps", "evaluations": "linear-probe,knn,pretext"}
+    return harness.bench(**(request | words), datasets=source, out=out, jobs=2, progress=False)
+
+
+def test_a_bench_on_demand_gives_the_numbers_of_one_in_memory(eighty: Path, tmp_path: Path) -> None:
+    """Losses, references and scores, bit for bit; a target of another size is converted on demand."""
+    targets = f"image-folder[path={eighty},size=8,in_memory=KEPT],image-folder[path={eighty},size=12,in_memory=KEPT]"
+    found = []
+    for kept in ("true", "false"):
+        words = {"plugins": "rotation", "targets": targets.replace("KEPT", kept), "set": ["train.batch_size=20"]}
+        results = bench(eighty, kept == "true", tmp_path / kept, **words)
+        assert results.ok, results.failures
+        losses = [point.scalars for cell in results.cells for point in cell.training.curve]
+        rows = [evaluation for cell in results.cells for evaluation in cell.evaluations]
+        found.append((losses, [(row.evaluation, row.status, row.note, row.scores) for row in rows]))
+    assert found[0][0]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("when", ["loading", "training"])
+def test_a_file_that_cannot_be_decoded_on_demand_is_named_in_one_line(eighty: Path, when: str) -> None:
+    config, bad = configured(eighty, size=8, in_memory=False), eighty / "b" / "more" / "1.png"
+    dataset = loading.load(SPEC, config, ROOT, seed=0)
+    bad.write_bytes(b"nonsense")
+    workers = len(psutil.Process().children())
+
+    def train() -> None:
+        with closing(iter(Batches(dataset.train, dataset.spec, 16, torch.Generator(), 2))) as batches:
+            for _ in range(8):
+                next(batches)
+
+    with pytest.raises(RequestError) as error:
+        train() if when == "training" else loading.load(SPEC, config, ROOT, seed=0)
+    assert str(error.value).endswith(f" images cannot be decoded: remove or replace {bad} (not an image)")
+    del error
+    assert len(psutil.Process().children()) == workers
+
+
+@contextmanager
+def watched() -> Iterator[set[psutil.Process]]:
+    """The processes below the children of this one, as they come: cells, and their workers."""
+    seen: set[psutil.Process] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            for child in psutil.Process().children():
+                seen.update(child.children(recursive=True))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_cell_that_runs_out_of_time_leaves_no_worker(eighty: Path, tmp_path: Path) -> None:
+    with watched() as seen:
+        words = {"plugins": "rotation", "references": "none", "budget": "1000000 steps", "timeout": 6}
+        results = bench(eighty, False, tmp_path / "run", **words)
+    assert "timed out" in results.cells[0].training.reason
+    assert len(seen) >= 2  # the cell, and a worker that decodes for it
+    deadline = time.monotonic() + 3
+    while [process for process in seen if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]:
+        assert time.monotonic() < deadline, "a worker outlives its cell"
+        time.sleep(0.05)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
 
 from harness import loading
+from harness.data.columns import all_values
 from harness.data.folder import decode_image
 from harness.errors import DatasetMissing, RequestError
 from harness.plugin.specs import DatasetSpec
@@ -119,3 +122,14 @@ def test_fingerprint_knows_both_domains_and_the_direction(shoes: Path) -> None:
 def test_bad_direction_is_an_error() -> None:
     with pytest.raises(RequestError, match="did you mean 'a-to-b'"):
         resolve(paired_folder.Config, {"path": "x", "direction": "a-to-c"}, "paired-folder")
+
+
+def test_pairs_on_demand_are_those_in_memory(shoes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, waiting = (SPEC.load(configured(shoes, in_memory=in_memory), ROOT) for in_memory in (True, False))
+    assert torch.equal(all_values(waiting.inputs), kept.inputs)
+    assert torch.equal(all_values(waiting.counterparts), kept.counterparts)
+    dataset = loading.load(SPEC, configured(shoes, in_memory=False), ROOT, seed=0)
+    assert set(dataset.pretraining(("unpaired",)).waiting()) == {"inputs", "counterparts"}
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10))
+    with pytest.raises(RequestError, match=r"paired-folder: 40 images .*paired-folder\[in_memory=false\]"):
+        SPEC.describe(configured(shoes), ROOT)

@@ -13,6 +13,7 @@ from example_subject import example_subject
 from torch import Tensor, nn
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from harness.data.columns import Column, Files, all_values
 from harness.data.images import to_float, to_uint8
 from harness.data.rows import Dataset
 from harness.errors import NotApplicable, TrainingFailed
@@ -125,3 +126,29 @@ def test_what_is_no_image_is_a_failure(data: Dataset, tmp_path: Path) -> None:
         translation.run(example_subject(Translator(red, lambda images: images / 0), data, tmp_path), CONFIG)
     with pytest.raises(ValueError, match="at least 1"):
         translation.Config(shown=0)
+
+
+def in_files(column: Column) -> Files:
+    values = all_values(column)
+    names = tuple(Path(str(row)) for row in range(len(values)))
+    return Files(names, lambda paths: values[[int(path.name) for path in paths]])
+
+
+def test_pairs_in_files_are_drawn_where_they_are_many(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert data.test.counterparts is not None
+    test = replace(data.test, inputs=in_files(data.test.inputs), counterparts=in_files(data.test.counterparts))
+    train = replace(data.train, inputs=in_files(data.train.inputs))
+    streamed = replace(data, test=test, train=train)
+    kept, read = (
+        translation.run(example_subject(Translator(red, outlined), each, tmp_path), CONFIG) for each in (data, streamed)
+    )
+    assert {name: score.value for name, score in read.items()} == pytest.approx(
+        {name: score.value for name, score in kept.items()}, rel=1e-6
+    )
+    monkeypatch.setattr(translation, "STREAMED", 10)
+    few = translation.run(example_subject(Translator(red, outlined), streamed, tmp_path), CONFIG)
+    assert {score.n for score in few.values()} == {10}
+    assert few["psnr"].note.endswith(f"; 10 of {len(test)} pairs")
+    assert {score.n for score in kept.values()} == {len(test)}

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.data.columns import InMemory
+from harness.data.columns import Files, InMemory
 from harness.data.rows import Rows
 from harness.data.splits import split_dataset
 from harness.judging import in_domain
@@ -100,6 +100,21 @@ def test_images_of_any_size_and_channels(size: int, channels: int, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("short")
+def test_images_in_files_give_the_classifier_of_those_in_memory(tmp_path: Path) -> None:
+    def in_files(split: Rows) -> Rows:
+        names = tuple(Path(str(row)) for row in range(len(split)))
+        files = Files(names, lambda paths: split.values[[int(path.name) for path in paths]])
+        return Rows(inputs=files, labels=split.labels)
+
+    splits = stripes(700, 8, 1, seed=0), stripes(50, 8, 1, seed=1)
+    kept = in_domain.kept_extractor(*splits, 2, tmp_path / "memory", CPU)
+    read = in_domain.kept_extractor(*map(in_files, splits), 2, tmp_path / "files", CPU)
+    assert (read.fingerprint, read.accuracy) == (kept.fingerprint, kept.accuracy)
+    names = [[file.name for file in sorted((tmp_path / each).glob("*.safetensors"))] for each in ("memory", "files")]
+    assert names[0] == names[1]  # so that the one finds what the other has trained
+
+
+@pytest.mark.usefixtures("short")
 def test_other_content_is_another_extractor(tmp_path: Path) -> None:
     one, test = stripes(200, 8, 1, seed=0), stripes(50, 8, 1, seed=1)
     first = in_domain.kept_extractor(one, test, 2, tmp_path, CPU)
@@ -127,7 +142,7 @@ import time
 from pathlib import Path
 import torch
 from harness.judging import in_domain
-from harness.data.columns import InMemory
+from harness.data.columns import Files, InMemory
 from harness.data.rows import Rows
 in_domain.FEWEST = in_domain.MOST = 3000
 folder, train = Path(sys.argv[1]), in_domain.train_classifier
