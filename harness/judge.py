@@ -17,7 +17,7 @@ from harness.building import information, load_dataset
 from harness.data.rows import Dataset, read_as
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.subject import Subject
-from harness.outcomes import outcome, reason_of
+from harness.outcomes import cannot_take, outcome, reason_of
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import EvaluationSpec
 from harness.records import CellTask, EvaluationResult, EvaluationTask, PluginRef, Score, ScoreValue
@@ -38,7 +38,9 @@ def judge(
         if label not in subjects:
             subjects[label] = _subject(task, registry, todo.target, method, source)
         subject = subjects[label]
-        if isinstance(subject, Exception):
+        if isinstance(subject, NotApplicable):
+            yield outcome(todo, "skipped", str(subject))
+        elif isinstance(subject, Exception):
             yield outcome(todo, "failed", f"target not loaded: {reason_of(subject)}")
         else:
             yield evaluate(subject, registry, todo, Path(task.staging))
@@ -50,6 +52,10 @@ def _subject(
     try:
         same = str(target) == str(task.cell.source)
         data = source if same else load_dataset(registry, target, task.data_root, task.cell.seed)
+        method_name, kinds = task.cell.method.name, (source.spec.kind,)
+        foreign = cannot_take(method_name, "was trained on", kinds, target.name, data.spec.kind)
+        if foreign:
+            return NotApplicable(foreign)
         return Subject(
             method=method,
             cell=task.cell,
@@ -92,6 +98,9 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
 
 def missing_need(spec: EvaluationSpec, subject: Subject) -> str:
     """Why this evaluation does not apply, or nothing."""
+    foreign = cannot_take(spec.name, "judges", spec.takes, subject.target.name, subject.target.spec.kind)
+    if foreign:
+        return foreign
     able = capabilities_of(subject.method)
     for need in spec.needs:
         if need == "labels":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
+from harness.data.fields import PLURALS, DataKind
 from harness.errors import TrainingFailed
 from harness.records import CellTask, EvaluationResult, EvaluationTask, Status, TrainingResult
 
@@ -34,3 +36,22 @@ def reason_of(error: BaseException) -> str:
     """One line: the message of our own errors, the type as well for all others."""
     message = " ".join(str(error).split()) or "no message"
     return message if isinstance(error, TrainingFailed) else f"{type(error).__name__}: {message}"
+
+
+def cannot_take(
+    name: str,
+    verb: Literal["takes", "judges", "was trained on"],
+    kinds: Sequence[DataKind],
+    dataset: str,
+    kind: DataKind,
+) -> str:
+    """Why `name` has nothing to do with a dataset of this kind; nothing, if its own `kinds` include that one.
+
+    >>> cannot_take("fid", "judges", ("image",), "docstrings", "text")
+    'fid judges images, docstrings holds texts'
+    >>> cannot_take("knn", "judges", ("image", "video", "text"), "docstrings", "text")
+    ''
+    """
+    if kind in kinds:
+        return ""
+    return f"{name} {verb} {' and '.join(PLURALS[own] for own in kinds)}, {dataset} holds {PLURALS[kind]}"

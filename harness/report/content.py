@@ -59,6 +59,12 @@ class Content:
         return f"{', '.join(shown) or 'References'} on {', '.join(sources) or 'nothing'}"
 
     @property
+    def things(self) -> str:
+        """What the methods learned from: images, clips or texts; examples, where they are of several kinds."""
+        kinds = {result.training.counted for _, _, result in self.cells if result.training.status == "ok"}
+        return kinds.pop() if len(kinds) == 1 else "examples" if kinds else "images"
+
+    @property
     def shown(self) -> list[Series]:
         """Those with a row, a colour and pictures of their own."""
         return worth_a_row(self.series)
@@ -161,16 +167,19 @@ def _curves(
     cells: Sequence[tuple[Run, Series, CellResult]], labels: dict[str, str], look: dict[int, Look]
 ) -> Iterator[Drawing]:
     found: dict[tuple[int, str], list[tuple[int, Any]]] = {}
+    counted: dict[tuple[int, str], str] = {}
     names = {one.index: one.label for _, one, _ in cells}
     sources = {str(result.cell.source) for _, _, result in cells}
     for _, one, result in cells:
         if result.training.curve:
             source = labels.get(str(result.cell.source), str(result.cell.source))
+            counted[one.index, source] = result.training.counted
             found.setdefault((one.index, source), []).append((result.cell.seed, result.training.curve))
     for (index, source), curves in found.items():
         title = names[index] + (f" on {source}" if len(sources) > 1 else "")
         name = slug(f"curve-{index}-{title}")
-        yield curve_panel(sorted(curves, key=lambda c: c[0]), look[index], name, title=title, series=index)
+        in_order = sorted(curves, key=lambda curve: curve[0])
+        yield curve_panel(in_order, look[index], name, counted[index, source], title=title, series=index)
 
 
 def provenance_of(content: Content) -> tuple[dict[str, str], dict[tuple[str, str], dict[str, str]]]:

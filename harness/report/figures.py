@@ -233,8 +233,10 @@ def _sweep_line(axes: Axes, order: int, label: str, points: Sequence[tuple[float
               markersize=5, linewidth=1.2, label=label)  # fmt: skip
 
 
-def curve_panel(curves: Sequence[tuple[int, Sequence[CurvePoint]]], look: Look, name: str, **about: Any) -> Drawing:
-    """The loss of one series against images seen; one line per seed, in its own line style."""
+def curve_panel(
+    curves: Sequence[tuple[int, Sequence[CurvePoint]]], look: Look, name: str, counted: str = "images", **about: Any
+) -> Drawing:
+    """The loss of one series against the examples seen, called `counted`; one line per seed, in its own line style."""
     with _canvas(3.5, 2.2) as (figure, axes):
         for order, (seed, curve) in enumerate(curves):
             points = curve[:: -(-len(curve) // CURVE_POINTS)]
@@ -243,7 +245,7 @@ def curve_panel(curves: Sequence[tuple[int, Sequence[CurvePoint]]], look: Look, 
             axes.plot([point.examples for point in points], [point.scalars["loss"] for point in points], color=colour,
                       linestyle=DASHES[order % len(DASHES)], linewidth=1.2, label=f"seed {seed}")  # fmt: skip
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.set_xlabel("images seen")
+        axes.set_xlabel(f"{counted} seen")
         axes.set_ylabel("loss")
         if len(curves) <= 6:
             axes.legend(frameon=False, fontsize=7.5, handlelength=2.4)

@@ -1,9 +1,9 @@
-"""The pretext task's own accuracy on images that the method did not learn from, against guessing.
+"""The pretext task's own accuracy on examples that the method did not learn from, against guessing.
 
 Every question that the method poses on the test split counts: all four turns of each image for rotation, one
 permutation of each image for jigsaw. It says how well the task was learnt, not how good the representation is.
 
-B images, M questions, K answers.
+B examples, M questions, K answers.
 """
 
 from __future__ import annotations
@@ -11,11 +11,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.data.images import to_float
-from harness.plugin import Batch, EvaluationSpec, NoConfig, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
+from harness.data.batches import lengths_of
+from harness.plugin import (
+    ANY,
+    Batch,
+    EvaluationSpec,
+    NoConfig,
+    ScoreSpec,
+    ScoreValue,
+    Subject,
+    TrainingFailed,
+    hookimpl,
+)
 from harness.precision import autocast
 
-BATCH = 256  # images posed at once
+BATCH = 256  # examples posed at once
 
 
 def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
@@ -25,8 +35,8 @@ def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
     return {"accuracy": ScoreValue(value=float(right.double().mean()), n=n, chance=1 / answers, note=note)}
 
 
-def posed(subject: Subject, images: Tensor) -> tuple[Tensor, int]:
-    """Which questions about uint8 images (N,C,H,W) are answered rightly, bool (M,), and K.
+def posed(subject: Subject, examples: Tensor) -> tuple[Tensor, int]:
+    """Which questions about examples (N,...), as they are kept, are answered rightly, bool (M,), and K.
 
     Methods draw their questions from torch's global generators: these are seeded for this purpose, then restored.
     """
@@ -35,8 +45,10 @@ def posed(subject: Subject, images: Tensor) -> tuple[Tensor, int]:
     parts, answers = [], 0
     with torch.random.fork_rng(devices), torch.no_grad(), autocast(subject.device, subject.cell.precision):
         torch.manual_seed(seed)
-        for part in images.split(BATCH):
-            logits, targets = subject.method.solve(Batch(inputs=to_float(part.to(subject.device)), progress=1.0))
+        for part in examples.split(BATCH):
+            inputs = subject.spec.inputs.ready(part.to(subject.device))
+            lengths = lengths_of(inputs) if subject.spec.kind == "text" else None
+            logits, targets = subject.method.solve(Batch(inputs=inputs, lengths=lengths, progress=1.0))
             _check(logits, targets)
             parts.append((logits.argmax(1) == targets).cpu())
             answers = logits.shape[1]
@@ -56,6 +68,7 @@ def harness_evaluation() -> EvaluationSpec:
     return EvaluationSpec(
         name="pretext",
         run=run,
+        takes=ANY,
         needs=("solve",),
         source="the accuracy that papers on pretext tasks report beside the transfer, e.g. arXiv:1803.07728",
         scores=(
