@@ -101,9 +101,9 @@ def check(column: Column) -> None:
     """Raise ValueError unless the column holds strings."""
     if not isinstance(column, Texts):
         raise ValueError(f"a {type(column).__name__}, expected a list of strings")
-    wrong = next((text for text in column.strings if not isinstance(text, str)), None)
-    if wrong is not None:
-        raise ValueError(f"a list with a {type(wrong).__name__}, expected strings")
+    wrong = {type(text).__name__ for text in column.strings if not isinstance(text, str)}
+    if wrong:
+        raise ValueError(f"a list with a {sorted(wrong)[0]}, expected strings")
 
 
 def strings_of(column: Column) -> tuple[str, ...]:
