@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from harness import loading
 from harness.applicability import declared_reason
-from harness.data.fields import DataSpec, ImageField
+from harness.data.fields import DataSpec
 from harness.data.rows import Dataset
 from harness.errors import NotApplicable
 from harness.records import Cell, Information, PluginRef
@@ -17,8 +17,8 @@ from harness.registry import METHOD_KINDS, Registry
 from harness.seeding import seed_everything
 
 
-def build_method(registry: Registry, cell: Cell, spec: DataSpec[ImageField]) -> nn.Module:
-    """The untrained method of a cell, for images like `spec`. The backbone's weights depend on the seed alone.
+def build_method(registry: Registry, cell: Cell, spec: DataSpec) -> nn.Module:
+    """The untrained method of a cell, for inputs like `spec`. The backbone's weights depend on the seed alone.
 
     Raises NotApplicable with what the method declares, or finds when it is built, against such a source.
     """
@@ -48,7 +48,7 @@ def in_channels_last(method: nn.Module) -> nn.Module:
 
 
 def information(registry: Registry, cell: Cell) -> tuple[Information, ...]:
-    """What the method of a cell sees in training beside images."""
+    """What the method of a cell sees in training beside its inputs."""
     chosen = registry.chosen(cell.method, METHOD_KINDS)
     return chosen.spec.uses_with(chosen.config)
 

@@ -56,6 +56,7 @@ def run_cell(
 def prepare_process(cell: Cell) -> None:
     """Fix what floating-point results depend on: threads, deterministic kernels, denormals."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its pool would take every core, and warn of forks after it
     torch.set_num_threads(cell.threads)
     if os.environ.get("OMP_NUM_THREADS") != str(cell.threads):  # else the pools have read their size from there
         threadpoolctl.threadpool_limits(cell.threads)

@@ -40,17 +40,17 @@ def train(
     progress: Progress,
 ) -> TrainingResult:
     """Train `method` on `split` (on the method's device already) until the budget is spent."""
-    able = capabilities_of(method)
+    able, counted = capabilities_of(method), PLURALS[data.kind]
     if able & {"loss", "turns"} and budget.amount == 0:
-        return TrainingResult(status="ok", counted=PLURALS[data.kind], parameters=trained_weights(method))
+        return TrainingResult(status="ok", counted=counted, parameters=trained_weights(method))
     if able & {"loss", "turns"}:
         return _descend(method, split, data, config, budget, seed=seed, precision=precision, progress=progress)
     started = time.perf_counter()
     if "fit" in able:
         method.fit(split.values if split.inputs.in_memory else split.inputs)
         seconds = time.perf_counter() - started
-        return TrainingResult(status="ok", seconds=seconds, examples=len(split), counted=PLURALS[data.kind])
-    return TrainingResult(status="ok", counted=PLURALS[data.kind])
+        return TrainingResult(status="ok", seconds=seconds, examples=len(split), counted=counted)
+    return TrainingResult(status="ok", counted=counted)
 
 
 class Optimisation:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.data.fields import PLURALS
 from harness.errors import RequestError, did_you_mean
 from harness.registry import KINDS, METHOD_KINDS, LoadedPlugin, PluginInfo, Registry
 
@@ -165,9 +166,12 @@ def _facts(info: PluginInfo, spec: Any) -> Iterable[str]:
         yield f"  backbone   {'that of the run' if spec.uses_backbone else 'none'}"
         if spec.recipe:
             yield f"  recipe     {', '.join(f'train.{key}={value}' for key, value in sorted(spec.recipe.items()))}"
+    if info.kind == "backbone":
+        yield f"  takes      {_taken(spec)}"
     if info.kind == "dataset":
         yield f"  fetch      {f'harness datasets prepare {info.name}' if spec.prepare else 'nothing to fetch'}"
     if info.kind == "evaluation":
+        yield f"  judges     {_taken(spec)}"
         yield f"  needs      {', '.join(spec.needs) or 'nothing'}"
         yield f"  runs       {'alone on the machine' if spec.exclusive else 'beside other cells'}"
         yield "  scores"
@@ -176,9 +180,15 @@ def _facts(info: PluginInfo, spec: Any) -> Iterable[str]:
 
 def _seen(spec: Any) -> str:
     """What a method learns from; where that depends on its parameters, with their defaults."""
+    inputs = _taken(spec)
     if callable(spec.uses):
-        return f"{', '.join(['images', *spec.uses_with(spec.config())])}; more or less with other parameters"
-    return ", ".join(["images alone"] if not spec.uses else ["images", *spec.uses])
+        return f"{', '.join([inputs, *spec.uses_with(spec.config())])}; more or less with other parameters"
+    return ", ".join([f"{inputs} alone"] if not spec.uses else [inputs, *spec.uses])
+
+
+def _taken(spec: Any) -> str:
+    """`images`, or `images or clips or texts`."""
+    return " or ".join(PLURALS[kind] for kind in spec.takes)
 
 
 def _score_row(score: Any) -> tuple[str, ...]:

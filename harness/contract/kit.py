@@ -20,9 +20,11 @@ from typing import Any, Literal
 import torch
 
 from harness.contract import backbones, datasets, evaluations, launchers, trackers
+from harness.contract.encoders import backbone_for
 from harness.contract.examples import small_datasets
 from harness.contract.methods import method_checks
 from harness.contract.requirements import Broken, require
+from harness.data.fields import ANY
 from harness.errors import DatasetMissing, HarnessError, NotApplicable
 from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, LauncherSpec, TrackerSpec
 from harness.registry import METHOD_KINDS, LoadedPlugin, Registry
@@ -45,7 +47,8 @@ def check_plugin(
 ) -> list[Check]:
     """Run every check that fits the plugin's kind, with these parameters and defaults for all others.
 
-    `registry` gives methods their backbone (convnet); `root` is where datasets lie.
+    A method and a backbone are checked on each kind of data that they take. `registry` gives methods for images their
+    backbone (convnet), the kit those for clips and texts; `root` is where datasets lie.
     """
     with one_thread():
         return _checked(loaded, registry, root, params or {})
@@ -54,6 +57,8 @@ def check_plugin(
 def _checked(loaded: LoadedPlugin, registry: Registry, root: Path, params: Mapping[str, Any]) -> list[Check]:
     name = loaded.info.name
     checks = [run_check(name, "documented", lambda: documented(loaded))]
+    if not isinstance(loaded.spec, DatasetSpec):
+        checks.append(run_check(name, "takes_known_kinds", lambda: takes_known_kinds(loaded)))
     needed = _required(loaded.spec.config, params)
     if needed:
         return [*checks, Check(plugin=name, name="config", status="skipped", detail=f"needs {', '.join(needed)}")]
@@ -93,11 +98,11 @@ def _checks(
 ) -> Iterator[tuple[str, Callable[[], str | None]]]:
     spec = loaded.spec
     if loaded.info.kind in METHOD_KINDS:
-        backbone = registry.load("convnet", ("backbone",)).spec if spec.uses_backbone else None
-        for data in small_datasets():
+        for data in small_datasets(spec.takes):
+            backbone = backbone_for(data.kind, registry) if spec.uses_backbone else None
             yield from method_checks(spec, config, data, backbone)
     elif isinstance(spec, BackboneSpec):
-        for data in small_datasets():
+        for data in small_datasets(spec.takes):
             case = backbones.BackboneCase(spec, config, data)
             yield from ((f"{check.__name__} [{data.title}]", _bound(check, case)) for check in backbones.CHECKS)
     elif isinstance(spec, DatasetSpec):
@@ -123,6 +128,14 @@ def documented(loaded: LoadedPlugin) -> str:
     require(bool(line), f"{loaded.file.name} has no docstring: open it with one line that says what the plugin is")
     require(bool(loaded.spec.source), "the spec's source is empty: name the paper, or 'own work'")
     return ""
+
+
+def takes_known_kinds(loaded: LoadedPlugin) -> str:
+    """What a plugin takes decides in the plan which cells and evaluations there are."""
+    takes = loaded.spec.takes
+    known = isinstance(takes, tuple) and set(takes) <= set(ANY)
+    require(known and bool(takes), f"its spec takes {takes!r}, expected some of {', '.join(ANY)} in a tuple")
+    return ", ".join(takes)
 
 
 def config_survives_storage(config_class: type, params: Mapping[str, Any], owner: str) -> str:

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.contract.examples import SmallImages
+from harness.contract.examples import SmallData
 from harness.contract.requirements import require, require_finite, require_same_alone, require_shape
 from harness.data.batches import Batch
-from harness.data.images import to_float
+from harness.data.fields import PLURALS
 from harness.errors import NotApplicable
 from harness.plugin.capabilities import capabilities_of
 from harness.plugin.specs import BackboneSpec, MethodSpec
@@ -39,7 +39,7 @@ class MethodCase:
 
     spec: MethodSpec
     config: Any
-    data: SmallImages
+    data: SmallData
     backbone: BackboneSpec | None
 
     def build(self, seed: int = 0) -> Any:
@@ -72,7 +72,7 @@ class MethodCase:
         if able & {"loss", "turns"}:
             self.train(method, STEPS_TO_COMPARE)
         elif "fit" in able:
-            method.fit(self.data.images)
+            method.fit(self.data.values)
         return method.eval().requires_grad_(False)
 
     def able(self, capability: str) -> Any:
@@ -83,7 +83,7 @@ class MethodCase:
 
 
 def method_checks(
-    spec: MethodSpec, config: Any, data: SmallImages, backbone: BackboneSpec | None
+    spec: MethodSpec, config: Any, data: SmallData, backbone: BackboneSpec | None
 ) -> Iterator[tuple[str, Callable[[], str | None]]]:
     """Every check by name; only the first one where the method says that it does not apply to such data."""
     case = MethodCase(spec, config, data, backbone)
@@ -156,13 +156,15 @@ def sees_what_it_says_alone(case: MethodCase) -> str:
     for name in names:
         if name in uses or (name == "counterparts" and "unpaired" in uses):
             continue
+        if name == "counterparts" and case.data.counterparts is None:
+            continue
         totals = []
         for seen in (uses, (*uses, name)):
             method = case.build().train()
             seed_everything(0, "augmentation")
             totals.append([loss.item() for _, loss in _losses(method, case.data.batch(seen))])
         require(totals[0] == totals[1], f"its loss changes when the batch carries {name}: name them in its spec's uses")
-    return ", ".join(["images", *uses])
+    return ", ".join([PLURALS[case.data.kind], *uses])
 
 
 def training_is_reproducible(case: MethodCase) -> str:
@@ -173,7 +175,7 @@ def training_is_reproducible(case: MethodCase) -> str:
         able = capabilities_of(method)
         losses = case.train(method, STEPS_TO_COMPARE) if able & {"loss", "turns"} else []
         if "fit" in able:
-            method.fit(case.data.images)
+            method.fit(case.data.values)
         runs.append((losses, method.state_dict()))
     (first, weights), (second, others) = runs
     require(first == second, f"two trainings with one seed give the losses {first} and {second}")
@@ -189,7 +191,7 @@ def encodes_images(case: MethodCase) -> str:
     require(codes.ndim == 2 and len(codes) == len(inputs), f"encode() returned {tuple(codes.shape)}, expected (B, D)")
     require(codes.is_floating_point(), f"encode() returned {codes.dtype}, expected floats")
     require_finite("encode()", codes)
-    require(float(codes.std(0).max()) > 1e-6, "encode() gives every image the same representation")
+    require(float(codes.std(0).max()) > 1e-6, f"encode() gives every {case.data.thing} the same representation")
     require_same_alone("encode()", method.encode, inputs)
     return f"D={codes.shape[1]}"
 
@@ -258,7 +260,9 @@ def decodes_its_codes(case: MethodCase) -> str:
 
 def translates_images(case: MethodCase) -> str:
     method = case.able("translate")
-    counterparts = to_float(case.data.counterparts)
+    if case.data.counterparts is None:
+        raise NotApplicable("texts have no counterparts here")
+    counterparts = case.data.spec.inputs.ready(case.data.counterparts)
     _require_images("translate()", method.translate(counterparts), counterparts.shape)
     require_same_alone("translate()", method.translate, counterparts)
     if "translate_back" in capabilities_of(method):

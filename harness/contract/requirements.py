@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-4  # between an image encoded in two different batches
+TOLERANCE = 1e-4  # between an example encoded in two different batches
 
 
 class Broken(AssertionError):

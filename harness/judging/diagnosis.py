@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.data.fields import PLURALS
 from harness.data.rows import Dataset, condition_of
 from harness.errors import TrainingFailed
 from harness.plugin.capabilities import capabilities_of
 from harness.seeding import derived_generator
 
 EARLIEST = 500  # optimiser steps: before that, little has been learned, and nothing has failed
-LOOKED_AT = 64  # samples, and validation images
+LOOKED_AT = 64  # samples, and validation examples
 LEAST_VARIETY = 0.01  # of samples, as a fraction of the real images' variance
 
 
@@ -32,19 +33,20 @@ def check_training(method: Any, source: Dataset, *, steps: int, seed: int, devic
     with torch.no_grad():
         if "sample" in able:
             samples = _samples(method, source, len(real), derived_generator(seed, "diagnosis"), device)
-            _check_modes(samples, real, "single mode: the variance between samples")
+            things = PLURALS[source.spec.kind]
+            _check_modes(samples, real, "single mode: the variance between samples", things)
             if getattr(method, "condition", "") == "labels":
                 assert source.validation.labels is not None
                 labels = source.validation.labels[: len(real)].to(device)
                 within = (centred(samples, labels), centred(real, labels))
-                _check_modes(*within, "a single mode of each class: the variance between its samples")
+                _check_modes(*within, "a single mode of each class: the variance between its samples", things)
         reason = method.diagnose(real) if "diagnose" in able else ""
     if reason:
         raise TrainingFailed(reason)
 
 
 def variety(images: Tensor) -> float:
-    """The variance of a pixel between images (N,C,H,W), averaged over pixels."""
+    """The variance of a pixel between images (N,C,H,W), averaged over pixels; so of clips, and of texts' tokens."""
     return float(images.float().var(0).mean())
 
 
@@ -56,10 +58,10 @@ def centred(images: Tensor, labels: Tensor) -> Tensor:
     return images - (sums / counts)[group]
 
 
-def _check_modes(samples: Tensor, real: Tensor, what: str) -> None:
+def _check_modes(samples: Tensor, real: Tensor, what: str, things: str) -> None:
     expected = variety(real)
     if not variety(samples) >= LEAST_VARIETY * expected:
-        raise TrainingFailed(f"{what} is {variety(samples) / max(expected, 1e-12):.2g} of that between images")
+        raise TrainingFailed(f"{what} is {variety(samples) / max(expected, 1e-12):.2g} of that between {things}")
 
 
 def _samples(method: Any, source: Dataset, n: int, generator: torch.Generator, device: str) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from harness.data.batches import Batch, batch_of
 from harness.data.columns import Column, blocks, column_of
+from harness.data.fields import PLURALS, DataKind
 from harness.data.images import to_uint8
 from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
@@ -86,7 +87,7 @@ class Subject:
         return self.target.split(split).inputs
 
     def images(self, split: SplitName) -> Tensor:
-        """All inputs of a split as they are kept, uint8 (N,C,H,W), on the CPU.
+        """All inputs of a split as they are kept, on the CPU: uint8 (N,C,H,W), clips (N,T,C,H,W), tokens (N,L).
 
         All are read into memory, which they may not fit: `inputs(split).take(rows)` reads those that are needed.
         """
@@ -103,15 +104,15 @@ class Subject:
         """The frozen representation of a split: float32 (N,D) on the CPU. Raises TrainingFailed when it is unusable."""
         if split not in self._features:
             features = self.batched(self.encode, self.inputs(split))
-            _check_features(features, len(self.inputs(split)))
+            _check_features(features, len(self.inputs(split)), self.spec.kind)
             self._features[split] = features
         return self._features[split]
 
-    def encode(self, images: Tensor) -> Tensor:
-        """The representation (B,D) of images (B,C,H,W) in [0,1] on the device, from the readout that was chosen."""
+    def encode(self, inputs: Tensor) -> Tensor:
+        """The representation (B,D) of inputs as networks see them, on the device, from the readout that was chosen."""
         if self.readout.name:
-            return self.method.read(images, self.readout.name)
-        return self.method.encode(images)
+            return self.method.read(inputs, self.readout.name)
+        return self.method.encode(inputs)
 
     @cached_property
     def readout(self) -> Readout:
@@ -220,10 +221,15 @@ class Subject:
 
         It writes one of `texts` under each image, or one of `row_names` beside each row of images. Above the pictures
         of this name stands `heading`, at its `place` among those of others (the built-in ones have 10 to 160); what is
-        the same for all methods is `shared`: shown once.
+        the same for all methods is `shared`: shown once. A clip (N,T,C,H,W) is shown as its frames side by side.
+        Tokens of texts (N,L) are no picture: of them nothing is kept.
         """
         from PIL import Image
 
+        if images.ndim == 5:
+            images = images.permute(0, 2, 3, 1, 4).flatten(3)  # (N,C,H,T*W)
+        if images.ndim == 2:
+            return
         rows = -(-len(images) // columns)
         assert not texts or len(texts) == len(images), f"{len(texts)} texts for {len(images)} images"
         assert not row_names or len(row_names) == rows, f"{len(row_names)} names for {rows} rows"
@@ -257,13 +263,13 @@ class Subject:
         return self._artifacts / name
 
 
-def _check_features(features: Tensor, n: int) -> None:
+def _check_features(features: Tensor, n: int, kind: DataKind) -> None:
     if features.ndim != 2 or len(features) != n:
         raise TrainingFailed(f"encode() gave {tuple(features.shape)}, expected ({n}, D): flatten before returning")
     if not torch.isfinite(features).all():
         raise TrainingFailed("the representation has values that are not finite")
     if float(features.std(0).max()) < 1e-6:
-        raise TrainingFailed("collapsed: every image has the same representation")
+        raise TrainingFailed(f"collapsed: every {PLURALS[kind].removesuffix('s')} has the same representation")
 
 
 def _grid(images: Tensor, columns: int, gap: int = 1) -> Tensor:

@@ -1,6 +1,8 @@
-"""Batched augmentations: whole batches, on their device, every image with its own draw from the global generator.
+"""Batched augmentations: whole batches, on their device, every example with its own draw from the global generator.
 
-B images, C channels, H=W pixels.
+A clip has one draw for all its frames, since a view of a clip moves as the clip does.
+
+B images or clips, T frames, C channels, H=W pixels.
 """
 
 from __future__ import annotations
@@ -10,8 +12,11 @@ from torch import Tensor
 
 
 def random_shift(images: Tensor, fraction: float) -> Tensor:
-    """Shift each image by up to `fraction` of its size in both directions; what comes in repeats the edge."""
-    n, _, height, width = images.shape
+    """Shift each image (B,C,H,W) or clip (B,T,C,H,W) by up to `fraction` of its size in both directions.
+
+    What comes in repeats the edge.
+    """
+    n, (height, width) = len(images), images.shape[-2:]
     limit = round(fraction * height)
     if limit == 0:
         return images
@@ -20,12 +25,15 @@ def random_shift(images: Tensor, fraction: float) -> Tensor:
     rows = (torch.arange(height, device=device) + shift[0]).clamp_(0, height - 1)  # (B,H)
     columns = (torch.arange(width, device=device) + shift[1]).clamp_(0, width - 1)  # (B,W)
     index = torch.arange(n, device=device)[:, None, None]
+    if images.ndim == 5:
+        moved = images.permute(0, 3, 4, 1, 2)[index, rows[:, :, None], columns[:, None, :]]  # (B,H,W,T,C)
+        return moved.permute(0, 3, 4, 1, 2)  # (B,T,C,H,W)
     return images.movedim(1, -1)[index, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)  # (B,C,H,W)
 
 
 def random_flip(images: Tensor) -> Tensor:
-    """Mirror each image left to right with probability one half."""
-    mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+    """Mirror each image (B,C,H,W) or clip (B,T,C,H,W) left to right with probability one half."""
+    mirrored = torch.rand(len(images), *[1] * (images.ndim - 1), device=images.device) < 0.5
     return torch.where(mirrored, images.flip(-1), images)
 
 

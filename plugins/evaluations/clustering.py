@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.data.fields import PLURALS
 from harness.metrics.classification import majority_share
 from harness.metrics.features import drawn_rows, normalised
-from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
+from harness.plugin import ANY, EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,8 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     rows = drawn_rows(available, config.train_limit, generator)
     features = normalised(subject.features("train")[rows]), normalised(subject.features("test"))
     found = clusters(*features, count, config.starts, generator.initial_seed())
-    limited = f", found in {len(rows)} of {available} training images" if len(rows) < available else ""
+    things = PLURALS[subject.target.spec.kind]
+    limited = f", found in {len(rows)} of {available} training {things}" if len(rows) < available else ""
     note = f"{count} clusters{limited}"
     return {
         "nmi": ScoreValue(value=float(normalized_mutual_info_score(truth, found)), chance=0.0, note=note),
@@ -120,6 +122,7 @@ def harness_evaluation() -> EvaluationSpec:
     return EvaluationSpec(
         name="clustering",
         run=run,
+        takes=ANY,
         scores=SCORES,
         needs=("encode", "labels"),
         config=Config,

@@ -15,7 +15,7 @@ import torch
 
 from harness.metrics.classification import accuracy, majority_share, negative_log_likelihood
 from harness.metrics.features import drawn_rows
-from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, SplitName, Subject, TrainingFailed, hookimpl
+from harness.plugin import ANY, EvaluationSpec, ScoreSpec, ScoreValue, SplitName, Subject, TrainingFailed, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ def harness_evaluation() -> EvaluationSpec:
     return EvaluationSpec(
         name="generalisation",
         run=run,
+        takes=ANY,
         needs=("predict", "labels"),
         config=Config,
         source="the gap of e.g. Zhang et al. 2017, arXiv:1611.03530",

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.data.fields import PLURALS
 from harness.metrics.classification import accuracy, majority_share, most_accurate, negative_log_likelihood
 from harness.metrics.features import drawn_rows, normalised
-from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, SplitName, Subject, hookimpl
+from harness.plugin import ANY, EvaluationSpec, ScoreSpec, ScoreValue, SplitName, Subject, hookimpl
 
 NEIGHBOURS = (1, 5, 10, 20, 50, 100, 200)
 TEMPERATURES = (0.03, 0.07, 0.1, 0.2, 0.5, math.inf)  # of the cosine; infinite: every neighbour has one vote
@@ -106,7 +107,8 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     k, temperature = choose(*neighbours("validation", _bounded(len(bank))[-1]), truth["validation"], classes)
     (shares,) = votes(*neighbours("test", k), classes, [k], temperature)
     weighting = "equal votes" if math.isinf(temperature) else f"T={temperature:g}"
-    limited = f", bank of {len(rows)} of {len(train)} training images" if len(rows) < len(train) else ""
+    things = PLURALS[subject.target.spec.kind]
+    limited = f", bank of {len(rows)} of {len(train)} training {things}" if len(rows) < len(train) else ""
     return {
         "accuracy": ScoreValue(
             value=accuracy(shares.argmax(1), truth["test"]),
@@ -136,6 +138,7 @@ def harness_evaluation() -> EvaluationSpec:
     return EvaluationSpec(
         name="knn",
         run=run,
+        takes=ANY,
         scores=SCORES,
         needs=("encode", "labels"),
         config=Config,

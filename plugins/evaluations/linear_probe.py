@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.data.fields import PLURALS
 from harness.metrics.classification import (
     accuracy,
     balanced_accuracy,
@@ -29,7 +30,7 @@ from harness.metrics.classification import (
 )
 from harness.metrics.features import drawn_rows, standardised
 from harness.metrics.softmax_regression import fit_softmax_regression
-from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
+from harness.plugin import ANY, EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     )
     shares = probe.probabilities
     predicted, occurring = shares.argmax(1), len(truth.unique())
-    note = _note(probe, len(rows), len(labels))
+    note = _note(probe, len(rows), len(labels), PLURALS[subject.target.spec.kind])
     return {
         "accuracy": ScoreValue(value=accuracy(predicted, truth), chance=majority_share(truth), note=note),
         "balanced_accuracy": ScoreValue(value=balanced_accuracy(predicted, truth), chance=1 / occurring),
@@ -115,10 +116,10 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     }
 
 
-def _note(probe: Probe, used: int, available: int) -> str:
+def _note(probe: Probe, used: int, available: int, things: str) -> str:
     parts = [f"C={probe.c:.3g}" + (" (an end of the grid)" if probe.at_edge else "")]
     if used < available:
-        parts.append(f"fitted to {used} of {available} training images")
+        parts.append(f"fitted to {used} of {available} training {things}")
     if not probe.converged:
         parts.append("not converged")
     return ", ".join(parts)
@@ -167,6 +168,7 @@ def harness_evaluation() -> EvaluationSpec:
     return EvaluationSpec(
         name="linear-probe",
         run=run,
+        takes=ANY,
         scores=SCORES,
         needs=("encode", "labels"),
         config=Config,

@@ -1,9 +1,9 @@
-"""The pretext task's own accuracy on images that the method did not learn from, against guessing.
+"""The pretext task's own accuracy on examples that the method did not learn from, against guessing.
 
 Every question that the method poses on the test split counts: all four turns of each image for rotation, one
 permutation of each image for jigsaw. It says how well the task was learnt, not how good the representation is.
 
-B images, M questions, K answers.
+B examples, M questions, K answers.
 """
 
 from __future__ import annotations
@@ -11,13 +11,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.data.batches import lengths_of
 from harness.data.columns import Column, blocks, column_of
-from harness.data.images import to_float
 from harness.metrics.classification import accuracy
-from harness.plugin import Batch, EvaluationSpec, NoConfig, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
+from harness.plugin import (
+    ANY,
+    Batch,
+    EvaluationSpec,
+    NoConfig,
+    ScoreSpec,
+    ScoreValue,
+    Subject,
+    TrainingFailed,
+    hookimpl,
+)
 from harness.precision import autocast
 
-BATCH = 256  # images posed at once
+BATCH = 256  # examples posed at once
 
 
 def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
@@ -27,8 +37,8 @@ def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
     return {"accuracy": ScoreValue(value=accuracy(given, right), n=n, chance=1 / answers, note=note)}
 
 
-def posed(subject: Subject, images: Tensor | Column) -> tuple[Tensor, Tensor, int]:
-    """The answers given to questions about images (N,C,H,W), the right ones, (M,) each, and K.
+def posed(subject: Subject, examples: Tensor | Column) -> tuple[Tensor, Tensor, int]:
+    """The answers given to questions about examples (N,...), as they are kept, the right ones, (M,) each, and K.
 
     Methods draw their questions from torch's global generators: these are seeded for this purpose, then restored.
     """
@@ -37,8 +47,10 @@ def posed(subject: Subject, images: Tensor | Column) -> tuple[Tensor, Tensor, in
     given, right, answers = [], [], 0
     with torch.random.fork_rng(devices), torch.no_grad(), autocast(subject.device, subject.cell.precision):
         torch.manual_seed(seed)
-        for part in blocks(column_of(images), BATCH):
-            logits, targets = subject.method.solve(Batch(inputs=to_float(part.to(subject.device)), progress=1.0))
+        for part in blocks(column_of(examples), BATCH):
+            inputs = subject.spec.inputs.ready(part.to(subject.device))
+            lengths = lengths_of(inputs) if subject.spec.kind == "text" else None
+            logits, targets = subject.method.solve(Batch(inputs=inputs, lengths=lengths, progress=1.0))
             _check(logits, targets)
             given.append(logits.argmax(1).cpu())
             right.append(targets.cpu())
@@ -59,6 +71,7 @@ def harness_evaluation() -> EvaluationSpec:
     return EvaluationSpec(
         name="pretext",
         run=run,
+        takes=ANY,
         needs=("solve",),
         source="the accuracy that papers on pretext tasks report beside the transfer, e.g. arXiv:1803.07728",
         scores=(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from harness.data.rows import Rows
 from harness.metrics.features import drawn_rows, standardised
-from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, SplitName, Subject, hookimpl
+from harness.plugin import ANY, EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, SplitName, Subject, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +174,7 @@ def harness_evaluation() -> EvaluationSpec:
     return EvaluationSpec(
         name="regression-probe",
         run=run,
+        takes=ANY,
         config=Config,
         source="ridge regression: Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634",
         scores=tuple(

@@ -7,6 +7,7 @@ effective_dimension  participation ratio (sum l)^2 / sum l^2 of the eigenvalues 
 alignment            mean |f(x) - f(x+)|^2 of normalised features of an image and a slightly changed one
                      (alpha = 2), Wang & Isola 2020, arXiv:2005.10242, eq. 4. x+ is x moved by up to an eighth of its
                      size in both directions, the edge repeated, with Gaussian noise of deviation 0.02, in 256 levels.
+                     Clips move as a whole. Texts have no such neighbour, and no alignment.
 uniformity           log of the mean of exp(-2 |f(x) - f(y)|^2) over pairs of different images (t = 2), ibid., eq. 5.
 spread               mean deviation of a normalised feature times sqrt(D): 1 if all directions are used alike, 0 if all
                      images have one (Chen & He 2021, arXiv:2011.10566, section 4.1).
@@ -24,10 +25,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.data.fields import PLURALS
 from harness.data.images import to_float, to_uint8
 from harness.metrics.features import drawn_rows, normalised
 from harness.nn.augment import random_shift
-from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, hookimpl
+from harness.plugin import ANY, EvaluationSpec, ScoreSpec, ScoreValue, Subject, hookimpl
 
 RANK_EPSILON = 1e-7
 SHIFT, NOISE = 1 / 8, 0.02  # of the size, and in units of [0,1]
@@ -80,7 +82,7 @@ def spread(features: Tensor) -> float:
 
 
 def changed(images: Tensor, generator: torch.Generator) -> Tensor:
-    """uint8 (N,C,H,W) on the CPU -> the same images, each moved and with noise (see above)."""
+    """uint8 (N,C,H,W) or (N,T,C,H,W) on the CPU -> the same, each moved and with noise (see above)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator.initial_seed())
         moved = random_shift(images, SHIFT)
@@ -89,14 +91,12 @@ def changed(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
-    """Scores of the test split, and a map of some of its images."""
+    """Scores of the test split, and a map of some of its examples."""
     features = subject.features("test")
     available = len(features)
     many = features[drawn_rows(available, config.rank_limit, subject.generator("rank rows"))]
     rows = drawn_rows(available, config.pair_limit, subject.generator("pair rows"))
     sphere = normalised(features[rows])
-    views = changed(subject.inputs("test").take(rows), subject.generator("views"))
-    seen = normalised(subject.batched(subject.encode, views))
     rank, breadth = rankme(many), spread(sphere)
     collapsed = features.shape[1] > 1 and (breadth < LEAST_SPREAD or rank < LEAST_RANK)
     _show_map(subject, config.map_points)
@@ -104,10 +104,16 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
         "rankme": ScoreValue(value=rank, n=len(many), note=f"of {features.shape[1]} features"),
         "effective_dimension": ScoreValue(value=effective_dimension(many), n=len(many)),
     }
-    pairs = {"alignment": alignment(sphere, seen), "uniformity": uniformity(sphere), "spread": breadth}
-    pairs |= {"collapsed": float(collapsed)}
+    pairs = {} if subject.spec.kind == "text" else {"alignment": alignment(sphere, _of_changed(subject, rows))}
+    pairs |= {"uniformity": uniformity(sphere), "spread": breadth, "collapsed": float(collapsed)}
     scores |= {name: ScoreValue(value=value, n=len(rows)) for name, value in pairs.items()}
     return scores | {"dimension": float(features.shape[1])}
+
+
+def _of_changed(subject: Subject, rows: Tensor) -> Tensor:
+    """Normalised features (N,D) of these test examples after a small change."""
+    views = changed(subject.inputs("test").take(rows), subject.generator("views"))
+    return normalised(subject.batched(subject.encode, views))
 
 
 def _show_map(subject: Subject, limit: int) -> None:
@@ -117,7 +123,7 @@ def _show_map(subject: Subject, limit: int) -> None:
     if len(rows) < 4:
         return
     how = f"t-SNE (perplexity {PERPLEXITY:g}, started from PCA)"
-    caption = f"{how} of the normalised features of {len(rows)} test images"
+    caption = f"{how} of the normalised features of {len(rows)} test {PLURALS[subject.spec.kind]}"
     shown = None if labels is None else labels[rows]
     points = map_of(normalised(features[rows]))
     subject.show_points("map", points, shown, caption, heading="Map of the features", place=160)
@@ -188,6 +194,7 @@ def harness_evaluation() -> EvaluationSpec:
     return EvaluationSpec(
         name="representation",
         run=run,
+        takes=ANY,
         scores=SCORES,
         config=Config,
         source="arXiv:2210.02885 (RankMe), arXiv:2005.10242 (alignment, uniformity)",

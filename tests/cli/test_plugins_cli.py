@@ -81,7 +81,7 @@ def test_show_a_method() -> None:
     assert "sees       images alone" in text
     assert re.search(r"^    decoder +conv", text.replace("= ", ""), re.MULTILINE)
     assert "weight of the divergence" in text
-    assert "sees       images, labels" in output("show", "supervised")
+    assert "sees       images or clips or texts, labels" in output("show", "supervised")
     assert "more or less with other parameters" in output("show", "diffusion")
 
 
@@ -89,6 +89,9 @@ def test_show_an_evaluation_and_a_dataset() -> None:
     text = output("show", "knn")
     assert re.search(r"^    accuracy\* +fraction +\[0, 1\] +higher is better", text, re.MULTILINE)
     assert "needs      encode, labels" in text
+    assert "judges     images or clips or texts" in text
+    assert re.search(r"^  judges     images$", output("show", "fid"), re.MULTILINE)
+    assert re.search(r"^  takes      images$", output("show", "convnet"), re.MULTILINE)
     assert "alone on the machine" in output("show", "throughput")
     assert "harness datasets prepare mnist" in output("show", "mnist")
     assert re.search(r"^    path +required", output("show", "image-folder"), re.MULTILINE)

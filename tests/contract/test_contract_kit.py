@@ -76,7 +76,7 @@ def test_a_sound_method_passes_everything(tmp_path: Path) -> None:
     assert {check.detail.partition("(")[0] for check in checks if check.status == "skipped"} <= {
         f"it has no {name}" for name in CAPABILITIES
     }
-    assert len(checks) == 2 + 2 * (1 + len(CHECKS))
+    assert len(checks) == 3 + 2 * (1 + len(CHECKS))
 
 
 class NoEncode(nn.Module):
