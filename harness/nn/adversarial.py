@@ -26,7 +26,7 @@ RECIPE = {
 
 
 def judged_as(logits: Tensor, label: float, weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy of the verdicts (B,) with one label for all: -label log D - (1 - label) log(1 - D), in nats.
+    """Cross-entropy of the logits (B,) with one label for all: -label log D - (1 - label) log(1 - D), in nats.
 
     `weight` (B,) in [0,1] leaves rows out; the sum is still divided by B.
     """
@@ -82,11 +82,11 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-def real_gradient_penalty(verdicts: Tensor, images: Tensor) -> Tensor:
-    """R1: |grad D(x)|^2 of the verdicts (B,) on real images (B,C,H,W), summed over pixels, mean over images.
+def real_gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """R1: |grad D(x)|^2 of the logits (B,) on real images (B,C,H,W), summed over pixels, mean over images.
 
     It keeps the discriminator from running away from the generator. Mescheder et al. 2018, arXiv:1801.04406, equation 9
-    without its factor. The images must ask for a gradient; where verdicts see the whole batch, it is that of their sum.
+    without its factor. The images must ask for a gradient; where logits see the whole batch, it is that of their sum.
     """
-    (gradient,) = torch.autograd.grad(verdicts.sum(), images, create_graph=True)
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()
