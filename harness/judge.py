@@ -17,9 +17,10 @@ from harness.building import information, load_dataset
 from harness.data.rows import Dataset, read_as
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.subject import Subject
-from harness.outcomes import outcome, reason_of
+from harness.outcomes import outcome
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import EvaluationSpec
+from harness.reasons import reason_of
 from harness.records import CellTask, EvaluationResult, EvaluationTask, PluginRef, Score, ScoreValue
 from harness.registry import Registry
 from harness.registry.config import resolve
@@ -31,38 +32,44 @@ Report = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of i
 def judge(
     task: CellTask, registry: Registry, method: nn.Module, source: Dataset, report: Report
 ) -> Iterable[EvaluationResult]:
-    subjects: dict[str, Subject | Exception] = {}
+    subjects: dict[str, Subject | str] = {}
     for index, todo in enumerate(task.todo):
         report(str(todo.evaluation.name), index / len(task.todo), {})
         label = str(todo.target)
         if label not in subjects:
             subjects[label] = _subject(task, registry, todo.target, method, source)
         subject = subjects[label]
-        if isinstance(subject, Exception):
-            yield outcome(todo, "failed", f"target not loaded: {reason_of(subject)}")
+        if isinstance(subject, str):
+            yield outcome(todo, "failed", subject)
         else:
             yield evaluate(subject, registry, todo, Path(task.staging))
 
 
 def _subject(
     task: CellTask, registry: Registry, target: PluginRef, method: nn.Module, source: Dataset
-) -> Subject | Exception:
+) -> Subject | str:
+    """What evaluations of this target get, or why there is none."""
+    stage = "target not loaded"
     try:
         same = str(target) == str(task.cell.source)
         data = source if same else load_dataset(registry, target, task.data_root, task.cell.seed)
+        data = data if same else read_as(data, source.spec)
+        stage = "method not frozen"
+        uses = information(registry, task.cell)
         return Subject(
             method=method,
             cell=task.cell,
             source=source,
-            learned_from=source.pretraining(information(registry, task.cell)),
-            target=data if same else read_as(data, source.spec),
+            learned_from=source.pretraining(uses),
+            uses=uses,
+            target=data,
             artifacts=Path(task.staging),
             cache=Path(task.cache),
             fingerprint=task.fingerprints.get(str(target), ""),
         )
     except Exception as error:
         traceback.print_exc()
-        return error
+        return f"{stage}: {reason_of(error)}"
 
 
 def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging: Path) -> EvaluationResult:

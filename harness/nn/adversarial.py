@@ -77,7 +77,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     (B,C,H,W), detached from what made them; the norm is over all pixels of an image. It can be differentiated again.
     """
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    between = real.lerp(fake, share).detach().requires_grad_()  # (B,C,H,W)
+    between = real.lerp(fake.to(real.dtype), share).detach().requires_grad_()  # (B,C,H,W)
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers, and for digests, which follow a name to its home
     from harness.data.batches import Batch
     from harness.data.fields import ANY, DataSpec, Factor, ImageField, TextField, VideoField
-    from harness.data.rows import RawData
+    from harness.data.rows import RawData, Rows
     from harness.errors import DatasetMissing, NotApplicable, RequestError, TrainingFailed
     from harness.judging.subject import Subject
     from harness.nn.backbone import Backbone
@@ -41,6 +41,7 @@ _HOMES = {
     "NotApplicable": "harness.errors",
     "RawData": "harness.data.rows",
     "RequestError": "harness.errors",
+    "Rows": "harness.data.rows",
     "ScoreSpec": "harness.records",
     "ScoreValue": "harness.records",
     "SplitName": "harness.records",
@@ -68,6 +69,7 @@ __all__ = [
     "NotApplicable",
     "RawData",
     "RequestError",
+    "Rows",
     "ScoreSpec",
     "ScoreValue",
     "SplitName",

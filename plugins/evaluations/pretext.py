@@ -3,44 +3,48 @@
 Every question that the method poses on the test split counts: all four turns of each image for rotation, one
 permutation of each image for jigsaw. It says how well the task was learnt, not how good the representation is.
 
-B images, M questions, K answers.
+N rows, M questions, K answers; K may differ from batch to batch (negatives of the same batch).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from harness.data.images import to_float
-from harness.plugin import Batch, EvaluationSpec, NoConfig, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
+from harness.data.batches import batch_of
+from harness.plugin import EvaluationSpec, NoConfig, Rows, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 from harness.precision import autocast
 
 BATCH = 256  # images posed at once
 
 
 def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
-    right, answers = posed(subject, subject.images("test"))
-    n = len(right)
-    note = f"{n} questions with {answers} answers each"
-    return {"accuracy": ScoreValue(value=float(right.double().mean()), n=n, chance=1 / answers, note=note)}
+    right, answers = posed(subject, subject.seen("test"))
+    n, fewest, most = len(right), int(answers.min()), int(answers.max())
+    note = f"{n} questions with {most if fewest == most else f'{fewest} to {most}'} answers each"
+    chance = 1 / most if fewest == most else float(answers.double().reciprocal().mean())
+    return {"accuracy": ScoreValue(value=float(right.double().mean()), n=n, chance=chance, note=note)}
 
 
-def posed(subject: Subject, images: Tensor) -> tuple[Tensor, int]:
-    """Which questions about uint8 images (N,C,H,W) are answered rightly, bool (M,), and K.
+def posed(subject: Subject, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Which questions about the rows are answered rightly, bool (M,), and among how many answers K, int64 (M,).
 
     Methods draw their questions from torch's global generators: these are seeded for this purpose, then restored.
     """
     devices = [subject.device] if subject.device.type == "cuda" else []
     seed = int(torch.randint(2**62, (), generator=subject.generator("pretext questions")))
-    parts, answers = [], 0
+    parts, answers = [], []
     with torch.random.fork_rng(devices), torch.no_grad(), autocast(subject.device, subject.cell.precision):
         torch.manual_seed(seed)
-        for part in images.split(BATCH):
-            logits, targets = subject.method.solve(Batch(inputs=to_float(part.to(subject.device)), progress=1.0))
+        for index in torch.arange(len(rows)).split(BATCH):
+            batch = replace(batch_of(rows.rows(index).to(subject.device), subject.spec), progress=1.0)
+            logits, targets = subject.method.solve(batch)
             _check(logits, targets)
             parts.append((logits.argmax(1) == targets).cpu())
-            answers = logits.shape[1]
-    return torch.cat(parts), answers
+            answers.append(torch.full_like(parts[-1], logits.shape[1], dtype=torch.int64))
+    return torch.cat(parts), torch.cat(answers)
 
 
 def _check(logits: Tensor, targets: Tensor) -> None:
@@ -66,7 +70,7 @@ def harness_evaluation() -> EvaluationSpec:
                 low=0.0,
                 high=1.0,
                 primary=True,
-                help="Fraction of the task's questions about test images that are answered rightly; chance is 1/K.",
+                help="Fraction of the task's questions about test images that are answered rightly; chance is the mean of 1/K.",
             ),
         ),
     )

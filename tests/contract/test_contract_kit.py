@@ -203,7 +203,7 @@ SPOILT = [
     (Noisy, "encodes_images", "no noise in eval mode"),
     (BatchBound, "encodes_images", "with the other images of its batch"),
     (Collapsed, "encodes_images", "gives every image the same representation"),
-    (Maps, "encodes_images", "encode() returned (32, 1, 8, 8), expected (B, D)"),
+    (Maps, "encodes_images", "encode() returned (32, 1, 8, 8), expected (32, D): flatten before returning"),
     (Forgetful, "encoding_survives_saving", "register all state as parameters or buffers"),
     (OutOfRange, "reconstructs_images", "expected [0,1]"),
     (NoSize, "reconstructs_images", "code_bits() is 0.0"),
