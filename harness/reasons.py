@@ -12,6 +12,7 @@ from harness.errors import HarnessError, TrainingFailed
 OWN = str(Path(__file__).parent)
 INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 LIBRARY = sysconfig.get_path("stdlib")
+BESIDE_INPUTS = ("labels", "captions", "counterparts")  # of a batch
 
 
 def reason_of(error: BaseException) -> str:
@@ -22,16 +23,25 @@ def reason_of(error: BaseException) -> str:
     message = " ".join(str(error).split()) or "no message"
     if isinstance(error, TrainingFailed):
         return message
-    place = "" if isinstance(error, HarnessError) else place_of(error)
-    return f"{type(error).__name__}: {message}{f' ({place})' if place else ''}"
+    frame = None if isinstance(error, HarnessError) else place_of(error)
+    if frame is None:
+        return f"{type(error).__name__}: {message}"
+    hint = _hint(message, frame.line or "")
+    return f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno}){hint}"
 
 
-def place_of(error: BaseException) -> str:
-    """`mine.py:12`, the innermost line that is neither Harness's nor a library's; "" if there is none."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if _is_a_plugins(frame.filename):
-            return f"{Path(frame.filename).name}:{frame.lineno}"
-    return ""
+def place_of(error: BaseException) -> traceback.FrameSummary | None:
+    """The innermost line of the traceback that is neither Harness's nor a library's."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return next((frame for frame in frames if _is_a_plugins(frame.filename)), None)
+
+
+def _hint(message: str, line: str) -> str:
+    """What is not in a batch is None: say so where a line that reads it failed for that."""
+    read = [name for name in BESIDE_INPUTS if f".{name}" in line]
+    if "NoneType" not in message or not read:
+        return ""
+    return f": the batch has no {read[0]} unless the spec names them in uses"
 
 
 def _is_a_plugins(file: str) -> bool:

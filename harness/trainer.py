@@ -107,9 +107,8 @@ class Optimisation:
     def note(self) -> str:
         """Which trainable weights never got a gradient, in one line; "" where all did."""
         moved = {weight for optimiser in self.optimisers.values() for weight in optimiser.state}
-        names = [
-            name for name, weight in self.method.named_parameters() if weight.requires_grad and weight not in moved
-        ]
+        trainable = [(name, weight) for name, weight in self.method.named_parameters() if weight.requires_grad]
+        names = [name for name, weight in trainable if weight not in moved]
         if not names or not self.steps:
             return ""
         shown = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")

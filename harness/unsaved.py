@@ -15,7 +15,7 @@ _OF_TORCH = frozenset(vars(nn.Module()))  # where torch keeps parameters, buffer
 
 
 def plain_state(method: nn.Module) -> dict[str, Any]:
-    """A copy of the numbers, tensors and arrays in plain attributes of all modules, also inside lists and dicts, by name."""
+    """A copy of what plain attributes of all modules hold, also in lists and dicts: numbers, texts, tensors, arrays."""
     return {
         f"{prefix}.{name}".lstrip("."): _copied(value)
         for prefix, module in method.named_modules()

@@ -63,7 +63,7 @@ class Setting:
         """The backbone of methods; its parameters are those of its spec's config."""
         ref = self.backbone or PluginRef(name="convnet")
         spec: BackboneSpec = registry.load(ref.name, ("backbone",)).spec
-        config = resolve(spec.config, ref.params, ref.name)
+        config: Any = resolve(spec.config, ref.params, ref.name)
         return replace(spec, config=NoConfig, build=lambda data, _: spec.build(data, config))
 
 

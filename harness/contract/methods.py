@@ -183,7 +183,7 @@ def trains_in_bf16(case: MethodCase) -> str:
     return f"{loss.item():.3g}"
 
 
-def tells_what_it_does_not_train_or_save(case: MethodCase) -> str:
+def trains_all_weights_and_saves_all_state(case: MethodCase) -> str:
     """Trainable weights that no step moves at any time of training, and state that no parameter or buffer keeps."""
     method = case.build()
     if not capabilities_of(method) & {"loss", "turns"}:
@@ -395,7 +395,7 @@ CHECKS = (
     gradients_reach_the_backbone,
     steps_lower_the_loss,
     trains_in_bf16,
-    tells_what_it_does_not_train_or_save,
+    trains_all_weights_and_saves_all_state,
     sees_what_it_says_alone,
     training_is_reproducible,
     encodes_images,

@@ -70,7 +70,7 @@ def harness_evaluation() -> EvaluationSpec:
                 low=0.0,
                 high=1.0,
                 primary=True,
-                help="Fraction of the task's questions about test images that are answered rightly; chance is the mean of 1/K.",
+                help="Fraction of the task's questions about test images that are answered rightly; chance: mean 1/K.",
             ),
         ),
     )
