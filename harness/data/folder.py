@@ -40,6 +40,7 @@ class Listing:
 
     @property
     def has_test(self) -> bool:
+        """Does the folder bring a test split of its own?"""
         return bool(self.test_files)
 
 
@@ -64,6 +65,7 @@ def list_images(folder: Path) -> Listing:
 
 
 def subfolders(folder: Path) -> list[str]:
+    """The names of the folders in `folder`, sorted, without hidden ones."""
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 

@@ -110,6 +110,7 @@ class Dataset(Generic[F]):
     note: str = ""  # what was done to the inputs, e.g. "resized from 28x28x1 to 8x8x1"
 
     def split(self, name: SplitName) -> Rows:
+        """The rows of `train`, `validation` or `test`."""
         return getattr(self, name)
 
     def pretraining(self, uses: Collection[Information]) -> Rows:

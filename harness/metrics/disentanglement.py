@@ -29,6 +29,8 @@ SPLIT_AMONG = 64  # dimensions that a tree's split chooses from, at most: all of
 
 @dataclass(frozen=True, kw_only=True)
 class Dci:
+    """Disentanglement, completeness and informativeness of a code, each a fraction in [0,1]; higher is better."""
+
     disentanglement: float
     completeness: float
     informativeness: float  # mean over factors of the accuracy on held-out rows

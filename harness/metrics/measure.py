@@ -32,6 +32,7 @@ class Timing:
 
     @property
     def median(self) -> float:
+        """In seconds."""
         return median(self.samples)
 
     def percentile(self, percent: int) -> float:

@@ -29,6 +29,7 @@ class Point:
 
     @property
     def psnr(self) -> float:
+        """Peak signal-to-noise ratio in dB; infinite where nothing was lost."""
         return float(peak_signal_to_noise(torch.tensor(self.error, dtype=torch.float64)))
 
 

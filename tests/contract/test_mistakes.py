@@ -75,7 +75,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CellResult]:
     names = [*FINE, *TRAINING, *JUDGING, *TOLD]
     results = harness.bench(
         [str(FOLDER / f"{name}.py") for name in names],
-        datasets="shapes[size=16]",
+        datasets="shapes[size=16,n=300,test=60]",
         references="none",
         seeds=1,
         budget="2 steps",
