@@ -66,7 +66,7 @@ def company_fault(
     """
     few = inputs[: max(1, min(ALONE, len(inputs) // 2))]
     whole, again, alone = function(inputs), function(inputs), function(few)
-    largest = float(whole.abs().max())
+    largest = float(whole.detach().abs().max())
     if _gap(whole, again) > tolerance * largest:
         return f"{what} gave two answers to the same {thing}s: no noise in eval mode"
     gap = _gap(whole[: len(few)], alone)
@@ -77,4 +77,4 @@ def company_fault(
 
 
 def _gap(one: Tensor, other: Tensor) -> float:
-    return float((one.float() - other.float()).abs().max())
+    return float((one.detach().float() - other.detach().float()).abs().max())

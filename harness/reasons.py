@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.errors import HarnessError, TrainingFailed
 
 OWN = str(Path(__file__).parent)
-INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+INSTALLED = ("site-packages", "dist-packages")  # folders of installed packages, wherever they are
 LIBRARY = sysconfig.get_path("stdlib")
 BESIDE_INPUTS = ("labels", "captions", "counterparts")  # of a batch
 
@@ -48,7 +48,7 @@ def _is_a_plugins(file: str) -> bool:
     """Code of a plugin: what an installed package has a hook in, and every file outside Harness and the libraries."""
     if file.startswith((OWN, "<")):
         return False
-    if file.startswith((*INSTALLED, LIBRARY)):
+    if file.startswith(LIBRARY) or any(folder in Path(file).parts for folder in INSTALLED):
         modules = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == file]
         return any(name.startswith("harness_") for module in modules for name in vars(module))
     return True
