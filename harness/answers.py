@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-AMONG = 16  # rows that are answered together, to compare with
-ALONE = 4  # of these, answered once more without the others
+AMONG = 8  # rows that are answered together, to compare with
+ALONE = 2  # of these, answered once more without the others
 
 
 def shape_fault(what: str, value: Any, expected: Iterable[int]) -> str:

@@ -187,7 +187,7 @@ def test_the_decay_rates_of_the_optimiser_are_those_of_the_config() -> None:
     assert all(group["betas"] == (0.5, 0.99) for group in optimisation.optimisers[""].param_groups)
 
 
-# What a method gives back. ---------------------------------------------------------------------------------------------
+# What a method gives back. --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_batch_norm_in_train_mode_fails(precision: str, data: Dataset, tmp_path:
 
 
 def test_maps_fail_in_the_words_of_the_check(data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(TrainingFailed, match=r"encode\(\) returned \(16, 128, 2, 2\), expected \(16, D\): flatten"):
+    with pytest.raises(TrainingFailed, match=r"encode\(\) returned \(8, 128, 2, 2\), expected \(8, D\): flatten"):
         subject(Maps(data, training=False), data, tmp_path).features("test")
 
 
