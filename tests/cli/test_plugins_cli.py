@@ -100,7 +100,7 @@ def test_show_a_file_by_its_path(tmp_path: Path) -> None:
 
 
 def test_check_prints_each_check(tmp_path: Path) -> None:
-    text = output("check", "pixels")
+    text = output("check", "pixels", "--all")
     assert re.search(r"^ok       pixels  encodes_images \[8x8x1\] +D=64$", text, re.MULTILINE)
     assert re.search(r"^skipped  pixels  predicts_classes \[8x8x1\] +it has no predict\(\)$", text, re.MULTILINE)
     assert re.search(r"^\d+ ok, \d+ skipped$", text.splitlines()[-1])
