@@ -30,7 +30,10 @@ def unsaved_note(before: dict[str, Any], after: dict[str, Any]) -> str:
     if not names:
         return ""
     what = " and ".join(filter(None, [", ".join(names[:2]), f"{len(names) - 2} more" if len(names) > 2 else ""]))
-    return f"{what} changed in training, but no parameter or buffer keeps it: it is not saved; use register_buffer()"
+    return (
+        f"{what} changed in training, but no parameter or buffer keeps it: it is not saved; use register_buffer(), "
+        "with persistent=False for what training alone needs"
+    )
 
 
 class _Ignored:

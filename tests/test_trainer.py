@@ -265,7 +265,8 @@ def test_parameters_are_those_that_an_optimiser_moved_and_the_rest_is_told() -> 
     assert result.parameters == 17
     assert result.note == (
         "target.weight, target.bias never got a gradient: freeze what is not to be trained, with requires_grad_(False)"
-        "; seen changed in training, but no parameter or buffer keeps it: it is not saved; use register_buffer()"
+        "; seen changed in training, but no parameter or buffer keeps it: it is not saved; "
+        "use register_buffer(), with persistent=False for what training alone needs"
     )
 
 

@@ -49,7 +49,8 @@ def note(change: Callable[[Any], object]) -> str:
 )
 def test_what_changed_is_named(change: Callable[[Any], object], names: str) -> None:
     assert note(change) == (
-        f"{names} changed in training, but no parameter or buffer keeps it: it is not saved; use register_buffer()"
+        f"{names} changed in training, but no parameter or buffer keeps it: it is not saved; use register_buffer(), "
+        "with persistent=False for what training alone needs"
     )
 
 

@@ -57,7 +57,7 @@ TOLD = {
     "deep_copy_target": "target.trunk.0.weight, target.trunk.0.bias and 10 more never got a gradient: "
     "freeze what is not to be trained, with requires_grad_(False)",
     "plain_queue": "queue changed in training, but no parameter or buffer keeps it: "
-    "it is not saved; use register_buffer()",
+    "it is not saved; use register_buffer(), with persistent=False for what training alone needs",
 }
 EXITS = {"exit_in_build": "can_be_built", "exit_in_loss": "loss_is_a_finite_scalar", "exit_in_encode": "trains_in_bf16"}
 
