@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from harness import loading
 from harness.applicability import declared_reason
 from harness.data.fields import DataSpec
 from harness.data.rows import Dataset
-from harness.errors import NotApplicable
+from harness.errors import NotApplicable, TrainingFailed
+from harness.plugin.specs import BackboneSpec, MethodSpec
 from harness.records import Cell, Information, PluginRef
 from harness.registry import METHOD_KINDS, Registry
 from harness.seeding import seed_everything
@@ -22,18 +24,28 @@ def build_method(registry: Registry, cell: Cell, spec: DataSpec) -> nn.Module:
 
     Raises NotApplicable with what the method declares, or finds when it is built, against such a source.
     """
-    chosen = registry.chosen(cell.method, METHOD_KINDS)
-    reason = declared_reason(chosen, spec)
+    method = registry.chosen(cell.method, METHOD_KINDS)
+    reason = declared_reason(method, spec)
     if reason:
         raise NotApplicable(reason)
+    backbone = None if cell.backbone is None else registry.chosen(cell.backbone, ("backbone",))
+    encoder = None if backbone is None else (backbone.spec, backbone.config)
+    return assembled((method.spec, method.config), spec, encoder, seed=cell.seed, name=cell.method.name)
+
+
+def assembled(
+    method: tuple[MethodSpec, Any], data: DataSpec, encoder: tuple[BackboneSpec, Any] | None, *, seed: int, name: str
+) -> nn.Module:
+    """A method and its backbone, each a spec and its config, as cells and the contract kit build them."""
     backbone = None
-    if cell.backbone is not None:
-        encoder = registry.chosen(cell.backbone, ("backbone",))
-        seed_everything(cell.seed, "initialisation", "backbone")
-        backbone = encoder.spec.build(spec, encoder.config)
-    seed_everything(cell.seed, "initialisation", cell.method.name)
-    method = chosen.spec.build(backbone, spec, chosen.config)
-    return in_channels_last(method)
+    if encoder is not None:
+        seed_everything(seed, "initialisation", "backbone")
+        backbone = encoder[0].build(data, encoder[1])
+    seed_everything(seed, "initialisation", name)
+    built: Any = method[0].build(backbone, data, method[1])
+    if not isinstance(built, nn.Module):
+        raise TrainingFailed(f"build gave a {type(built).__name__}, expected an nn.Module")
+    return in_channels_last(built)
 
 
 def in_channels_last(method: nn.Module) -> nn.Module:

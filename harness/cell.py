@@ -17,10 +17,12 @@ from harness.data.rows import Dataset, read_as
 from harness.errors import NotApplicable
 from harness.judge import Report, judge
 from harness.judging.diagnosis import check_training
-from harness.outcomes import reason_of, unjudged
+from harness.outcomes import unjudged
+from harness.reasons import reason_of
 from harness.records import Cell, CellResult, CellTask, TrainingResult, Workplace
 from harness.registry import Registry
 from harness.trainer import train
+from harness.weights import load_weights, save_weights
 
 
 def run_cell(
@@ -77,7 +79,8 @@ def _trained(
         source = read_as(source, source.spec)
         method = build_method(registry, cell, source.spec).to(cell.device)
         if task.training is not None:
-            _load_weights(method, workplace.checkpoint)
+            if method.state_dict():
+                load_weights(method, _kept(workplace.checkpoint))
             return method, source, task.training
         training = train(
             method,
@@ -89,7 +92,8 @@ def _trained(
             precision=cell.precision,
             progress=lambda done, scalars: report("training", done, scalars),
         )
-        _save_weights(method, workplace.staging / "method.safetensors")
+        if method.state_dict():
+            save_weights(method, workplace.staging / "method.safetensors")
         check_training(method, source, steps=training.steps, seed=cell.seed, device=cell.device)
         return method, source, training
     except NotApplicable as reason:
@@ -99,18 +103,8 @@ def _trained(
         return None, None, TrainingResult(status="failed", reason=reason_of(error), traceback=traceback.format_exc())
 
 
-def _save_weights(method: nn.Module, file: Path) -> None:
-    from safetensors.torch import save_model
-
-    if method.state_dict():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_model(method, str(file))
-
-
-def _load_weights(method: nn.Module, file: Path | None) -> None:
-    from safetensors.torch import load_model
-
-    if method.state_dict():
-        if file is None:
-            raise FileNotFoundError("the weights of the earlier training are not there: run with --fresh")
-        load_model(method, str(file))
+def _kept(checkpoint: Path | None) -> Path:
+    """The weights of an earlier training."""
+    if checkpoint is None:
+        raise FileNotFoundError("the weights of the earlier training are not there: run with --fresh")
+    return checkpoint

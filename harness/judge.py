@@ -17,9 +17,10 @@ from harness.building import information, load_dataset
 from harness.data.rows import Dataset, read_as
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.subject import Subject
-from harness.outcomes import outcome, reason_of
+from harness.outcomes import outcome
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import EvaluationSpec
+from harness.reasons import reason_of
 from harness.records import CellTask, EvaluationResult, EvaluationTask, Picture, PluginRef, Score, ScoreValue, Workplace
 from harness.registry import Registry
 from harness.seeding import seed_everything
@@ -30,7 +31,7 @@ Report = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of i
 def judge(
     task: CellTask, workplace: Workplace, registry: Registry, method: nn.Module, source: Dataset, report: Report
 ) -> Iterable[EvaluationResult]:
-    subjects: dict[str, Subject | Exception] = {}
+    subjects: dict[str, Subject | NotApplicable | str] = {}
     for index, todo in enumerate(task.todo):
         if todo.unfit:
             yield outcome(todo, "skipped", todo.unfit)
@@ -42,24 +43,30 @@ def judge(
         subject = subjects[label]
         if isinstance(subject, NotApplicable):
             yield outcome(todo, "skipped", str(subject))
-        elif isinstance(subject, Exception):
-            yield outcome(todo, "failed", f"target not loaded: {reason_of(subject)}")
+        elif isinstance(subject, str):
+            yield outcome(todo, "failed", subject)
         else:
             yield evaluate(subject, registry, todo, workplace.staging)
 
 
 def _subject(
     task: CellTask, workplace: Workplace, registry: Registry, target: PluginRef, method: nn.Module, source: Dataset
-) -> Subject | Exception:
+) -> Subject | NotApplicable | str:
+    """What evaluations of this target get, or why they make no sense, or why there is nothing to judge."""
+    stage = "target not loaded"
     try:
         same = str(target) == str(task.cell.source)
         data = source if same else load_dataset(registry, target, workplace.data_root, task.cell.seed)
+        data = data if same else read_as(data, source.spec)
+        stage = "method not frozen"
+        uses = information(registry, task.cell)
         return Subject(
             method=method,
             cell=task.cell,
             source=source,
-            learned_from=source.pretraining(information(registry, task.cell)),
-            target=data if same else read_as(data, source.spec),
+            learned_from=source.pretraining(uses),
+            uses=uses,
+            target=data,
             artifacts=workplace.staging,
             cache=workplace.cache,
             fingerprint=task.fingerprints.get(str(target), ""),
@@ -68,7 +75,7 @@ def _subject(
         return reason
     except Exception as error:
         traceback.print_exc()
-        return error
+        return f"{stage}: {reason_of(error)}"
 
 
 def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging: Path) -> EvaluationResult:

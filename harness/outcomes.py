@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.errors import TrainingFailed
 from harness.records import CellResult, CellTask, EvaluationResult, EvaluationTask, Status, TrainingResult
 
 
@@ -35,9 +34,3 @@ def outcome(
         seconds=seconds,
         note=note,
     )
-
-
-def reason_of(error: BaseException) -> str:
-    """One line: the message of our own errors, the type as well for all others."""
-    message = " ".join(str(error).split()) or "no message"
-    return message if isinstance(error, TrainingFailed) else f"{type(error).__name__}: {message}"

@@ -295,10 +295,11 @@ class TrainingResult:
     steps: int = 0
     examples: int = 0  # drawn from the source; views made of one are not counted
     counted: str = "images"  # what an example is: "images", "clips" or "texts"
-    parameters: int = 0  # trained weights
+    parameters: int = 0  # weights that an optimiser moved
     loss: float | None = None  # mean over the last point of the curve
     curve: tuple[CurvePoint, ...] = ()
     traceback: str = ""
+    note: str = ""  # what a reader must know of it: trainable weights that never got a gradient
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ A method has `loss(batch)`, or `turns(batch)` where several networks learn in tu
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.answers import finite_fault, loss_fault
 from harness.data.batches import Batch, Batches
 from harness.data.fields import PLURALS, DataSpec
 from harness.data.rows import Rows
@@ -23,6 +25,7 @@ from harness.plugin.capabilities import capabilities_of
 from harness.precision import autocast
 from harness.records import Budget, CurvePoint, TrainConfig, TrainingResult
 from harness.seeding import derived_generator, seed_everything
+from harness.unsaved import plain_state, unsaved_note
 
 POINTS = 100  # of a training curve
 Progress = Callable[[float, dict[str, float]], None]  # (fraction done, latest means)
@@ -61,11 +64,14 @@ class Optimisation:
         self.config = config
         self.precision = precision
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        self.after_step = after_step_of(method)
+        self.steps = 0
 
     def step(self, batch: Batch, rate: float = 1.0) -> Tensor:
         """One step of every optimiser on `batch`, at `rate` times the learning rate; the loss, detached."""
         total = torch.zeros((), device=batch.inputs.device)
         for name, loss in self._losses(batch):
+            self._check(name, loss)
             total = total + loss.detach()
             optimiser = self.optimisers.get(name) or self._create(name)
             weights = [weight for group in optimiser.param_groups for weight in group["params"]]
@@ -76,10 +82,38 @@ class Optimisation:
             if self.config.clip_norm:
                 nn.utils.clip_grad_norm_(weights, self.config.clip_norm)
             optimiser.step()
-        after_step = getattr(self.method, "after_step", None)
-        if after_step is not None:
-            after_step()
+        self.steps += 1
+        with torch.no_grad():
+            self.after_step(batch.progress)
         return total
+
+    def _check(self, name: str, loss: Any) -> None:
+        """Raise TrainingFailed unless it is a scalar with a gradient; and a finite one, in the first step.
+
+        Later on it is the training curve that says that a training diverged, so that no step waits for the device.
+        """
+        fault = loss_fault(name, loss)
+        if not fault and self.steps == 0:
+            fault = finite_fault(f"the loss {name}".rstrip(), loss)
+        if fault:
+            raise TrainingFailed(fault)
+
+    @property
+    def stepped(self) -> int:
+        """How many weights an optimiser moved: those that got a gradient, each counted once."""
+        weights = {weight for optimiser in self.optimisers.values() for weight in optimiser.state}
+        return sum(weight.numel() for weight in weights)
+
+    @property
+    def note(self) -> str:
+        """Which trainable weights never got a gradient, in one line; "" where all did."""
+        moved = {weight for optimiser in self.optimisers.values() for weight in optimiser.state}
+        trainable = [(name, weight) for name, weight in self.method.named_parameters() if weight.requires_grad]
+        names = [name for name, weight in trainable if weight not in moved]
+        if not names or not self.steps:
+            return ""
+        shown = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+        return f"{shown} never got a gradient: freeze what is not to be trained, with requires_grad_(False)"
 
     def _losses(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         device = batch.inputs.device
@@ -118,6 +152,16 @@ class Optimisation:
         )
         self.optimisers[name] = optimiser
         return optimiser
+
+
+def after_step_of(method: Any) -> Callable[[float], None]:
+    """The method's `after_step(progress)`, its older form `after_step()`, or nothing to do, to be called alike."""
+    after_step = getattr(method, "after_step", None)
+    if after_step is None:
+        return lambda progress: None
+    if inspect.signature(after_step).parameters:
+        return after_step
+    return lambda progress: after_step()
 
 
 class Clock:
@@ -170,6 +214,7 @@ def _descend(
     optimisation = Optimisation(method, config, precision)
     seed_everything(seed, "augmentation")
     method.train()
+    before = plain_state(method)
     clock = Clock(budget, batches.batch_size, len(batches))
     curve = _Curve(clock, batches, progress)
     with closing(iter(batches)) as stream:
@@ -185,13 +230,15 @@ def _descend(
         steps=clock.steps,
         examples=clock.steps * batches.batch_size,
         counted=PLURALS[data.kind],
-        parameters=trained_weights(method),
+        parameters=optimisation.stepped,
+        note="; ".join(filter(None, (optimisation.note, unsaved_note(before, plain_state(method))))),
         loss=curve.points[-1].scalars["loss"],
         curve=tuple(curve.points),
     )
 
 
 def trained_weights(method: nn.Module) -> int:
+    """How many weights may be trained, whether or not a loss reaches them."""
     return sum(weight.numel() for weight in method.parameters() if weight.requires_grad)
 
 

@@ -32,7 +32,7 @@ LAYERS = [
     {"nn"},
     {"data"},
     {"metrics"},
-    {"precision", "seeding"},
+    {"precision", "seeding", "answers", "weights", "reasons", "unsaved"},
     {"records"},
     {"errors"},
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from harness.data.columns import Column, Files, InMemory, blocks, column_of
 from harness.data.fields import DataSpec, ImageField
 from harness.data.rows import Rows
 from harness.errors import TrainingFailed
+from harness.precision import full_precision
 from harness.records import Budget, TrainConfig
 from harness.trainer import Optimisation, rate_at, train
 
@@ -87,7 +89,7 @@ def test_the_same_seed_gives_the_same_curve_bit_for_bit() -> None:
 def test_divergence_is_an_error_that_names_the_loss() -> None:
     class Exploding(Regression):
         def loss(self, batch: Batch) -> torch.Tensor:
-            return super().loss(batch) / 0.0
+            return super().loss(batch) / (0.0 if batch.progress else 1.0)
 
     with pytest.raises(TrainingFailed, match="diverged: loss is not a finite number"):
         run(Exploding(), "1 epochs")
@@ -199,3 +201,116 @@ def test_the_decay_rates_of_the_optimiser_are_those_of_the_config() -> None:
     optimisation = Optimisation(Regression(), TrainConfig(beta1=0.5, beta2=0.99), "fp32")
     optimisation.step(Batch(inputs=torch.rand(3, 1, 4, 4)))
     assert all(group["betas"] == (0.5, 0.99) for group in optimisation.optimisers[""].param_groups)
+
+
+# What a method gives back. --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda value: {"loss": value}, "the loss returned a dict, expected a tensor"),
+        (lambda value: value.expand(3), r"the loss returned \(3,\), expected \(\): reduce it, e.g. by .mean\(\)"),
+        (lambda value: value.detach(), "the loss has no gradient: no trainable weight is in it"),
+        (lambda value: value / 0, "the loss returned values that are not finite"),
+    ],
+)
+def test_a_loss_that_is_none_is_an_error_in_one_line(loss, message: str) -> None:
+    class Wrong(Regression):
+        def loss(self, batch: Batch):
+            return loss(super().loss(batch))
+
+    with pytest.raises(TrainingFailed, match=message):
+        run(Wrong(), "3 steps")
+
+
+def test_a_loss_of_a_turn_is_named() -> None:
+    class Wrong(Adversaries):
+        def turns(self, batch: Batch):
+            yield "first", self.first.weight
+
+    with pytest.raises(TrainingFailed, match=r"the loss first returned \(1, 1\), expected \(\)"):
+        run(Wrong(), "1 steps")
+
+
+class Stepping(Regression):
+    """Notes what `after_step` is called with, and tries what needs no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow = copy.deepcopy(self.layer).requires_grad_(False)
+        self.seen_after: list[tuple[float, bool]] = []
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        self.latest = batch.progress
+        return super().loss(batch)
+
+    def after_step(self, progress: float) -> None:
+        assert progress == self.latest
+        self.seen_after.append((progress, torch.is_grad_enabled()))
+        self.slow.weight.data = 0.5 * self.slow.weight + 0.5 * self.layer.weight
+
+
+def test_after_step_gets_the_progress_of_its_batch_and_no_gradients() -> None:
+    method = Stepping()
+    run(method, "4 steps")
+    assert method.seen_after == [(0.0, False), (0.25, False), (0.5, False), (0.75, False)]
+    assert not method.slow.weight.requires_grad
+    assert method.slow.weight.grad_fn is None
+
+
+def test_after_step_without_an_argument_is_called_as_before() -> None:
+    class Older(Regression):
+        calls = 0
+
+        def after_step(self) -> None:
+            type(self).calls += 1
+
+    run(Older(), "3 steps")
+    assert Older.calls == 3
+
+
+def test_parameters_are_those_that_an_optimiser_moved_and_the_rest_is_told() -> None:
+    class Target(Regression):
+        def __init__(self) -> None:
+            super().__init__()
+            self.target = copy.deepcopy(self.layer)
+            self.frozen = copy.deepcopy(self.layer).requires_grad_(False)
+
+    result = run(Target(), "2 steps")
+    assert result.parameters == 17
+    assert result.note == (
+        "target.weight, target.bias never got a gradient: freeze what is not to be trained, with requires_grad_(False)"
+        "; seen changed in training, but no parameter or buffer keeps it: it is not saved; "
+        "use register_buffer(), with persistent=False for what training alone needs"
+    )
+
+
+def test_weights_of_two_optimisers_are_counted_once_each() -> None:
+    class Shared(Adversaries):
+        def turns(self, batch: Batch):
+            yield "", self.first.weight.sum() * self.second.weight.sum()
+            yield "second", self.second.weight.sum()
+
+    optimisation = Optimisation(Shared(), TrainConfig(), "fp32")
+    optimisation.step(Batch(inputs=torch.zeros(2, 1, 1, 1)))
+    assert (optimisation.stepped, optimisation.note) == (2, "")
+
+
+def test_full_precision_holds_inside_a_loss_under_autocast() -> None:
+    class Similar(Regression):
+        def loss(self, batch: Batch) -> torch.Tensor:
+            codes = self.layer(batch.inputs.flatten(1))
+            rounded = codes.float() @ codes.float().T  # autocast rounds it whatever its inputs are
+            with full_precision(codes.device):
+                exact = codes.float() @ codes.float().T
+                self.dtypes = (codes.dtype, rounded.dtype, exact.dtype)
+            return exact.square().mean()
+
+    for precision, expected in (
+        ("bf16", (torch.bfloat16, torch.bfloat16, torch.float32)),
+        ("fp32", (torch.float32,) * 3),
+    ):
+        method = Similar()
+        Optimisation(method, TrainConfig(), precision).step(Batch(inputs=torch.rand(4, 1, 4, 4)))
+        assert method.dtypes == expected

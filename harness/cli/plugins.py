@@ -20,6 +20,7 @@ from harness.registry import KINDS, METHOD_KINDS, LoadedPlugin, PluginInfo, Regi
 
 if TYPE_CHECKING:
     from harness.contract.kit import Check
+    from harness.records import PluginRef
 
 app = typer.Typer(
     help="List, show and check plugins.",
@@ -90,27 +91,45 @@ def check(
     data_dir: Annotated[
         Path | None, typer.Option(help="Folder of all datasets [default: $HARNESS_DATA, or ~/.cache/harness/data]")
     ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=4, help="Check on images of so many pixels [default: 8 grey and 16 in colour]")
+    ] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Of these images [default: 3, with a size]")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Build methods on it: mlp, 'resnet18[width=8]' [default: as the data needs]")
+    ] = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Show what does not apply too, line by line.")] = False,
 ) -> None:
     """Check a plugin against the contract. Exit code 1 if it breaks it."""
     from harness.registry.config import resolve
-    from harness.registry.grammar import parse_plugins
 
-    refs = parse_plugins(name)
-    if len(refs) != 1:
-        raise RequestError(f"'{name}' names {len(refs)} plugins: check one at a time")
-    registry, params = Registry(), refs[0].params
-    plugins = find_plugins(registry, refs[0].name)
+    ref = _one_plugin(name)
+    registry, params = Registry(), ref.params
+    plugins = find_plugins(registry, ref.name)
     for loaded in plugins if params else []:
         resolve(loaded.spec.config, params, loaded.info.name)  # what is mistyped here is no fault of the plugin
 
-    from harness.contract.kit import check_plugin  # torch, which a bad request need not wait for
+    from harness.contract.kit import Setting, check_plugin  # torch, which a bad request need not wait for
     from harness.loading import data_root
 
+    shape = None if size is None and channels is None else (channels or 3, size or 16)
+    setting = Setting(shape=shape, backbone=None if backbone is None else _one_plugin(backbone))
+    if setting.backbone is not None:
+        setting.encoder("image", registry)  # a misspelt one is a bad request
     root = data_root(data_dir)
-    checks = [check for loaded in plugins for check in check_plugin(loaded, registry, root, params)]
-    print_checks(checks)
+    checks = [check for loaded in plugins for check in check_plugin(loaded, registry, root, params, setting)]
+    print_checks(checks, show_all=show_all)
     if any(check.status == "failed" for check in checks):
         raise typer.Exit(1)
+
+
+def _one_plugin(text: str) -> PluginRef:
+    from harness.registry.grammar import parse_plugins
+
+    refs = parse_plugins(text)
+    if len(refs) != 1:
+        raise RequestError(f"'{text}' names {len(refs)} plugins: check one at a time")
+    return refs[0]
 
 
 def find_plugins(registry: Registry, name: str) -> list[LoadedPlugin]:
@@ -221,14 +240,16 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
         yield "    " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def print_checks(checks: Sequence[Check]) -> None:
-    """One line for each check, and how many of each there were."""
-    colours = {"ok": typer.colors.GREEN, "failed": typer.colors.RED, "skipped": typer.colors.YELLOW}
-    width = max(len(check.name) for check in checks)
-    for check in checks:
+def print_checks(checks: Sequence[Check], *, show_all: bool) -> None:
+    """One line for each check that asks for something of the plugin, or for all; and how many of each there were."""
+    colours = {"ok": "green", "failed": "red", "note": "magenta", "skipped": "yellow"}
+    shown = [check for check in checks if show_all or not check.absent]
+    width = max(len(check.name) for check in shown)
+    for check in shown:
         word = typer.style(f"{'FAILED' if check.status == 'failed' else check.status:<7}", fg=colours[check.status])
         typer.echo(f"{word}  {check.plugin}  {check.name:<{width}}  {check.detail}".rstrip())
-    counts = [(sum(check.status == status for check in checks), status) for status in colours]
+    counts = [(sum(check.status == status for check in shown), status) for status in colours]
+    counts.append((len(checks) - len(shown), "do not apply (--all shows them)"))
     typer.echo(", ".join(f"{count} {status}" for count, status in counts if count))
 
 

@@ -11,9 +11,10 @@ datasets in `harness.contract.datasets`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,15 +22,19 @@ import torch
 
 from harness.contract import backbones, datasets, evaluations, launchers, trackers
 from harness.contract.encoders import backbone_for
-from harness.contract.examples import small_datasets
+from harness.contract.examples import SmallData, generated_images, small_datasets
 from harness.contract.methods import method_checks
-from harness.contract.requirements import Broken, require
-from harness.data.fields import ANY
+from harness.contract.requirements import Absent, Broken, Told, require
+from harness.data.fields import ANY, DataKind
 from harness.errors import DatasetMissing, HarnessError, NotApplicable
-from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, LauncherSpec, TrackerSpec
+from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, LauncherSpec, NoConfig, TrackerSpec
+from harness.reasons import reason_of
+from harness.records import PluginRef
 from harness.registry import METHOD_KINDS, LoadedPlugin, Registry
 from harness.registry.config import full_ref, resolve
 from harness.registry.installed import first_docstring_line
+
+CLASSES = 10  # of generated images of a size that was asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,35 +43,78 @@ class Check:
 
     plugin: str
     name: str
-    status: Literal["ok", "failed", "skipped"]
+    status: Literal["ok", "failed", "skipped", "note"]  # note: allowed, but its author should know
     detail: str = ""
+    absent: bool = False  # skipped, since the plugin has no such capability
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What methods and backbones are checked on."""
+
+    shape: tuple[int, int] | None = None  # channels and size in pixels; None: two small shapes
+    backbone: PluginRef | None = None  # None: that which fits the data
+
+    def datasets(self, kinds: tuple[DataKind, ...]) -> list[SmallData]:
+        """The data to check on what takes these kinds."""
+        if self.shape is None or "image" not in kinds:
+            return small_datasets(kinds)
+        return [generated_images(channels=self.shape[0], size=self.shape[1], classes=CLASSES)]
+
+    def encoder(self, kind: DataKind, registry: Registry) -> BackboneSpec:
+        """The backbone of methods on this kind of data; its parameters are those of its spec's config."""
+        if self.backbone is None:
+            return backbone_for(kind, registry)
+        ref = self.backbone
+        spec: BackboneSpec = registry.load(ref.name, ("backbone",)).spec
+        config: Any = resolve(spec.config, ref.params, ref.name)
+        return replace(spec, config=NoConfig, build=lambda data, _: spec.build(data, config))
 
 
 def check_plugin(
-    loaded: LoadedPlugin, registry: Registry, root: Path, params: Mapping[str, Any] | None = None
+    loaded: LoadedPlugin,
+    registry: Registry,
+    root: Path,
+    params: Mapping[str, Any] | None = None,
+    setting: Setting | None = None,
 ) -> list[Check]:
     """Run every check that fits the plugin's kind, with these parameters and defaults for all others.
 
     A method and a backbone are checked on each kind of data that they take. `registry` gives methods for images their
-    backbone (convnet), the kit those for clips and texts; `root` is where datasets lie.
+    backbone, the kit those for clips and texts; `root` is where datasets lie. A failure that says again, on other data
+    or in another check, what one said before is left out: each root cause is named once.
     """
     with one_thread():
-        return _checked(loaded, registry, root, params or {})
+        return list(_roots(_checked(loaded, registry, root, params or {}, setting or Setting())))
 
 
-def _checked(loaded: LoadedPlugin, registry: Registry, root: Path, params: Mapping[str, Any]) -> list[Check]:
+def _roots(checks: Iterable[Check]) -> Iterator[Check]:
+    """Without the failures whose words, apart from numbers, were said before."""
+    said: set[str] = set()
+    for check in checks:
+        words = re.sub(r"[-+\d.,e]*\d", "#", check.detail)
+        if check.status not in ("failed", "note") or words not in said:
+            yield check
+        said.add(words)
+
+
+def _checked(
+    loaded: LoadedPlugin, registry: Registry, root: Path, params: Mapping[str, Any], setting: Setting
+) -> Iterator[Check]:
     name = loaded.info.name
-    checks = [run_check(name, "documented", lambda: documented(loaded))]
+    yield run_check(name, "documented", lambda: documented(loaded))
     if not isinstance(loaded.spec, DatasetSpec):
-        checks.append(run_check(name, "takes_known_kinds", lambda: takes_known_kinds(loaded)))
+        yield run_check(name, "takes_known_kinds", lambda: takes_known_kinds(loaded))
     needed = _required(loaded.spec.config, params)
     if needed:
-        return [*checks, Check(plugin=name, name="config", status="skipped", detail=f"needs {', '.join(needed)}")]
-    checks.append(run_check(name, "config", lambda: config_survives_storage(loaded.spec.config, params, name)))
-    if checks[-1].status == "ok":
+        yield Check(plugin=name, name="config", status="skipped", detail=f"needs {', '.join(needed)}")
+        return
+    stored = run_check(name, "config", lambda: config_survives_storage(loaded.spec.config, params, name))
+    yield stored
+    if stored.status == "ok":
         config = resolve(loaded.spec.config, params, name)
-        checks += [run_check(name, title, check) for title, check in _checks(loaded, config, registry, root)]
-    return checks
+        for title, check in _checks(loaded, config, registry, root, setting):
+            yield run_check(name, title, check)
 
 
 @contextmanager
@@ -84,25 +132,28 @@ def run_check(plugin: str, name: str, check: Callable[[], str | None]) -> Check:
     """Turn what a check returns or raises into a record."""
     try:
         return Check(plugin=plugin, name=name, status="ok", detail=check() or "")
+    except Absent as reason:
+        return Check(plugin=plugin, name=name, status="skipped", detail=str(reason), absent=True)
     except (NotApplicable, DatasetMissing) as reason:
         return Check(plugin=plugin, name=name, status="skipped", detail=str(reason))
+    except Told as note:
+        return Check(plugin=plugin, name=name, status="note", detail=str(note))
     except (Broken, HarnessError) as error:
         return Check(plugin=plugin, name=name, status="failed", detail=str(error))
-    except Exception as error:  # whatever a stranger's code raises is a finding, not a crash of the kit
-        detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return Check(plugin=plugin, name=name, status="failed", detail=detail)
+    except (Exception, SystemExit) as error:  # whatever a stranger's code raises is a finding, not an end of the kit
+        return Check(plugin=plugin, name=name, status="failed", detail=reason_of(error))
 
 
 def _checks(
-    loaded: LoadedPlugin, config: Any, registry: Registry, root: Path
+    loaded: LoadedPlugin, config: Any, registry: Registry, root: Path, setting: Setting
 ) -> Iterator[tuple[str, Callable[[], str | None]]]:
     spec = loaded.spec
     if loaded.info.kind in METHOD_KINDS:
-        for data in small_datasets(spec.takes):
-            backbone = backbone_for(data.kind, registry) if spec.uses_backbone else None
+        for data in setting.datasets(spec.takes):
+            backbone = setting.encoder(data.kind, registry) if spec.uses_backbone else None
             yield from method_checks(spec, config, data, backbone)
     elif isinstance(spec, BackboneSpec):
-        for data in small_datasets(spec.takes):
+        for data in setting.datasets(spec.takes):
             case = backbones.BackboneCase(spec, config, data)
             yield from ((f"{check.__name__} [{data.title}]", _bound(check, case)) for check in backbones.CHECKS)
     elif isinstance(spec, DatasetSpec):

@@ -6,8 +6,8 @@ B images, C channels, H=W pixels, D features, K classes or answers, M questions,
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import isfinite
 from pathlib import Path
@@ -17,16 +17,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.answers import features_fault, loss_fault
+from harness.building import assembled
 from harness.contract.examples import SmallData
-from harness.contract.requirements import require, require_finite, require_same_alone, require_shape
+from harness.contract.requirements import (
+    Absent,
+    Told,
+    require,
+    require_finite,
+    require_none,
+    require_same_alone,
+    require_shape,
+)
 from harness.data.batches import Batch
 from harness.data.fields import PLURALS
+from harness.data.images import channels_last
 from harness.errors import NotApplicable
 from harness.plugin.capabilities import capabilities_of
 from harness.plugin.specs import BackboneSpec, MethodSpec
+from harness.precision import autocast
 from harness.records import Information, TrainConfig
 from harness.seeding import derived_generator, seed_everything
 from harness.trainer import Optimisation
+from harness.unsaved import plain_state, unsaved_note
+from harness.weights import load_weights, save_weights
 
 STEPS = 20  # of AdamW on one batch
 STEPS_TO_COMPARE = 3  # after which two trainings must agree in every bit
@@ -44,20 +58,26 @@ class MethodCase:
 
     def build(self, seed: int = 0) -> Any:
         """A fresh method; all its randomness comes from `seed`."""
-        encoder = None
-        if self.backbone is not None:
-            seed_everything(seed, "initialisation", "backbone")
-            encoder = self.backbone.build(self.data.spec, self.backbone.config())
-        seed_everything(seed, "initialisation", self.spec.name)
-        return self.spec.build(encoder, self.data.spec, self.config)
+        encoder = None if self.backbone is None else (self.backbone, self.backbone.config())
+        return assembled((self.spec, self.config), self.data.spec, encoder, seed=seed, name=self.spec.name)
 
     def batch(self) -> Batch:
-        """The one batch, with what the spec says that is used beside images."""
-        return self.data.batch(self.spec.uses_with(self.config))
+        """The one batch, with what the spec says that is used beside images, in memory as the trainer gives it."""
+        return self.seen(self.spec.uses_with(self.config))
+
+    def seen(self, uses: Collection[Information]) -> Batch:
+        """The one batch with this information."""
+        batch = self.data.batch(uses)
+        beside = None if batch.counterparts is None else channels_last(batch.counterparts)
+        return replace(batch, inputs=channels_last(batch.inputs), counterparts=beside)
+
+    def optimisation(self, method: nn.Module, precision: str = "fp32") -> Optimisation:
+        """What the trainer steps the method with, in train mode and without a warm-up."""
+        return Optimisation(method.train(), TrainConfig(**{**self.spec.recipe, "warmup": 0.0}), precision)
 
     def train(self, method: nn.Module, steps: int) -> list[float]:
         """The losses of some optimiser steps on the one batch, with the same random draws in every step."""
-        optimisation = Optimisation(method.train(), TrainConfig(**{**self.spec.recipe, "warmup": 0.0}), "fp32")
+        optimisation = self.optimisation(method)
         losses = []
         for _ in range(steps):
             seed_everything(0, "augmentation")
@@ -76,35 +96,38 @@ class MethodCase:
         return method.eval().requires_grad_(False)
 
     def able(self, capability: str) -> Any:
-        """The trained method. Raises NotApplicable if it lacks the capability."""
+        """The trained method. Raises Absent if it lacks the capability."""
         if capability not in capabilities_of(self.trained):
-            raise NotApplicable(f"it has no {capability}()")
+            raise Absent(f"it has no {capability}()")
         return self.trained
 
 
 def method_checks(
     spec: MethodSpec, config: Any, data: SmallData, backbone: BackboneSpec | None
 ) -> Iterator[tuple[str, Callable[[], str | None]]]:
-    """Every check by name; only the first one where the method says that it does not apply to such data."""
+    """Every check by name, up to the root of a failure: nothing after a method that cannot be built or has no loss."""
     case = MethodCase(spec, config, data, backbone)
-    applies = True
+    stopped = False
 
-    def builds() -> str | None:
-        nonlocal applies
-        applies = False
-        detail = can_be_built(case)
-        applies = True
+    def run(check: Callable[[MethodCase], str]) -> str:
+        """A check; one of the ROOTS that does not pass ends them all, since each later one would say the same."""
+        nonlocal stopped
+        stopped = check in ROOTS
+        try:
+            detail = check(case)
+        except Absent:
+            stopped = False
+            raise
+        stopped = False
         return detail
 
-    yield f"can_be_built [{data.title}]", builds
-    for check in CHECKS:
-        if applies:
-            yield f"{check.__name__} [{data.title}]", (lambda check=check: check(case))  # type: ignore[misc]
+    for check in (can_be_built, *CHECKS):
+        if not stopped:
+            yield f"{check.__name__} [{data.title}]", partial(run, check)
 
 
 def can_be_built(case: MethodCase) -> str:
     method = case.build()
-    require(isinstance(method, nn.Module), f"build gave a {type(method).__name__}, expected an nn.Module")
     able = capabilities_of(method)
     require("encode" in able, "it has no encode(): without a representation there is nothing to judge")
     ways = able & {"loss", "turns", "fit"}
@@ -116,14 +139,14 @@ def loss_is_a_finite_scalar(case: MethodCase) -> str:
     method = case.build().train()
     losses = _losses(method, case.batch())
     for name, loss in losses:
-        require_shape(f"the loss {name}".rstrip(), loss, ())
+        require_none(loss_fault(name, loss))
         require_finite(f"the loss {name}".rstrip(), loss)
     return ", ".join(f"{name} {loss.item():.3g}".strip() for name, loss in losses)
 
 
 def gradients_reach_the_backbone(case: MethodCase) -> str:
     if case.backbone is None:
-        raise NotApplicable("it uses no backbone")
+        raise Absent("it uses no backbone")
     method = case.build().train()
     encoder = method.get_submodule("backbone") if hasattr(method, "backbone") else method
     total = torch.stack([loss for _, loss in _losses(method, case.batch())]).sum()
@@ -139,7 +162,7 @@ def gradients_reach_the_backbone(case: MethodCase) -> str:
 def steps_lower_the_loss(case: MethodCase) -> str:
     method = case.build()
     if "turns" in capabilities_of(method):
-        raise NotApplicable("its networks learn against each other")
+        raise Absent("its networks learn against each other")
     _needs_loss(method)
     losses = case.train(method, STEPS)
     require(all(isfinite(loss) for loss in losses), f"the loss diverges within {STEPS} steps")
@@ -147,6 +170,34 @@ def steps_lower_the_loss(case: MethodCase) -> str:
         losses[-1] < losses[0], f"{STEPS} steps on one batch take the loss from {losses[0]:.4g} to {losses[-1]:.4g}"
     )
     return f"{losses[0]:.3g} to {losses[-1]:.3g}"
+
+
+def trains_in_bf16(case: MethodCase) -> str:
+    """One step as `--precision bf16` takes it, and the representation under the same autocast."""
+    method = case.build()
+    if not capabilities_of(method) & {"loss", "turns"}:
+        raise Absent("it is not trained by gradients")
+    seed_everything(0, "augmentation")
+    loss = case.optimisation(method, "bf16").step(case.batch())
+    require_finite("the loss in bf16", loss)
+    with torch.no_grad(), autocast(loss.device, "bf16"):
+        require_finite("encode() in bf16", method.eval().encode(case.data.inputs))
+    return f"{loss.item():.3g}"
+
+
+def trains_all_weights_and_saves_all_state(case: MethodCase) -> str:
+    """Trainable weights that no step moves at any time of training, and state that no parameter or buffer keeps."""
+    method = case.build()
+    if not capabilities_of(method) & {"loss", "turns"}:
+        raise Absent("it is not trained by gradients")
+    before, optimisation = plain_state(method), case.optimisation(method)
+    for progress in (0.0, 0.5, 0.99):
+        seed_everything(0, "augmentation")
+        optimisation.step(replace(case.batch(), progress=progress))
+    notes = [optimisation.note, unsaved_note(before, plain_state(method))]
+    if any(notes):
+        raise Told("; ".join(filter(None, notes)))
+    return f"{optimisation.stepped} weights"
 
 
 def sees_what_it_says_alone(case: MethodCase) -> str:
@@ -162,7 +213,7 @@ def sees_what_it_says_alone(case: MethodCase) -> str:
         for seen in (uses, (*uses, name)):
             method = case.build().train()
             seed_everything(0, "augmentation")
-            totals.append([loss.item() for _, loss in _losses(method, case.data.batch(seen))])
+            totals.append([loss.item() for _, loss in _losses(method, case.seen(seen))])
         require(totals[0] == totals[1], f"its loss changes when the batch carries {name}: name them in its spec's uses")
     return ", ".join([PLURALS[case.data.kind], *uses])
 
@@ -188,7 +239,7 @@ def encodes_images(case: MethodCase) -> str:
     method = case.able("encode")
     inputs = case.data.inputs
     codes = method.encode(inputs)
-    require(codes.ndim == 2 and len(codes) == len(inputs), f"encode() returned {tuple(codes.shape)}, expected (B, D)")
+    require_none(features_fault("encode()", codes, len(inputs)))
     require(codes.is_floating_point(), f"encode() returned {codes.dtype}, expected floats")
     require_finite("encode()", codes)
     require(float(codes.std(0).max()) > 1e-6, f"encode() gives every {case.data.thing} the same representation")
@@ -198,17 +249,15 @@ def encodes_images(case: MethodCase) -> str:
 
 def encoding_survives_saving(case: MethodCase) -> str:
     """Weights go through safetensors into a method that was built with another seed; and a deep copy is a copy."""
-    from safetensors.torch import load_model, save_model
-
     codes = case.able("encode").encode(case.data.inputs)
     twin = copy.deepcopy(case.trained).encode(case.data.inputs)
     require(torch.equal(codes, twin), "a deep copy encodes differently: keep all state in the module")
     if not case.trained.state_dict():
-        raise NotApplicable("it has no weights")
+        raise Absent("it has no weights")
     other = case.build(seed=1).eval()
     with TemporaryDirectory() as folder:
-        save_model(case.trained, str(Path(folder) / "method.safetensors"))
-        load_model(other, str(Path(folder) / "method.safetensors"))
+        save_weights(case.trained, Path(folder) / "method.safetensors")
+        load_weights(other, Path(folder) / "method.safetensors")
     with torch.no_grad():
         again = other.encode(case.data.inputs)
     require(torch.equal(codes, again), "encode() differs after saving: register all state as parameters or buffers")
@@ -226,7 +275,7 @@ def reconstructs_images(case: MethodCase) -> str:
 def samples_from_its_generator_alone(case: MethodCase) -> str:
     method = case.able("sample")
     if not callable(getattr(method, "sample", None)):
-        raise NotApplicable("it samples on request")
+        raise Absent("it samples on request")
     _require_seeded_images("sample()", lambda generator: method.sample(5, generator), (5, *case.data.spec.inputs.shape))
     return ""
 
@@ -305,7 +354,7 @@ def is_read_where_it_says(case: MethodCase) -> str:
     require(len(names) == len(set(names)) > 0, f"readouts() gave {names}, expected different names")
     for name in names:
         values = method.read(case.data.inputs, name)
-        require(values.ndim == 2, f"read(..., '{name}') returned {tuple(values.shape)}, expected (B, D)")
+        require_none(features_fault(f"read(..., '{name}')", values, len(case.data.inputs)))
         require_finite(f"read(..., '{name}')", values)
         require_same_alone(f"read(..., '{name}')", partial(method.read, readout=name), case.data.inputs)
     same = torch.equal(method.read(case.data.inputs, names[0]), method.encode(case.data.inputs))
@@ -351,6 +400,8 @@ CHECKS = (
     loss_is_a_finite_scalar,
     gradients_reach_the_backbone,
     steps_lower_the_loss,
+    trains_in_bf16,
+    trains_all_weights_and_saves_all_state,
     sees_what_it_says_alone,
     training_is_reproducible,
     encodes_images,
@@ -369,6 +420,8 @@ CHECKS = (
     poses_its_pretext_task,
 )
 
+ROOTS = (can_be_built, loss_is_a_finite_scalar)  # without these, all others fail for the same reason
+
 
 def _losses(method: Any, batch: Batch) -> list[tuple[str, Tensor]]:
     """Every loss of one step, before any weight moves."""
@@ -380,7 +433,7 @@ def _losses(method: Any, batch: Batch) -> list[tuple[str, Tensor]]:
 
 def _needs_loss(method: nn.Module) -> None:
     if not capabilities_of(method) & {"loss", "turns"}:
-        raise NotApplicable("it is not trained by gradients")
+        raise Absent("it is not trained by gradients")
 
 
 def _require_images(what: str, images: Tensor, shape: tuple[int, ...]) -> None:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import torch
 from torch import Tensor
 
-TOLERANCE = 1e-4  # between an example encoded in two different batches
+from harness.answers import company_fault, finite_fault, shape_fault
+from harness.errors import NotApplicable
+
+TOLERANCE = 1e-4  # of the largest value, between an example encoded in two different batches
 
 
 class Broken(AssertionError):
     """The contract is broken: one line with what was found and what was expected."""
+
+
+class Absent(NotApplicable):
+    """A check that asks for nothing of this plugin, since it has no such capability."""
+
+
+class Told(Exception):
+    """Not against the contract, but its author should know of it."""
+
+
+def require_none(fault: str) -> None:
+    """Raise Broken with the fault, if there is one."""
+    require(not fault, fault)
 
 
 def require(condition: bool, message: str) -> None:
@@ -21,17 +36,15 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_shape(what: str, value: Tensor, expected: Iterable[int]) -> None:
-    require(isinstance(value, Tensor), f"{what} returned a {type(value).__name__}, expected a tensor")
-    require(tuple(value.shape) == tuple(expected), f"{what} returned {tuple(value.shape)}, expected {tuple(expected)}")
+    """Raise Broken unless it is a tensor of that shape."""
+    require_none(shape_fault(what, value, expected))
 
 
 def require_finite(what: str, value: Tensor) -> None:
-    require(bool(torch.isfinite(value).all()), f"{what} returned values that are not finite")
+    """Raise Broken unless all its values are finite."""
+    require_none(finite_fault(what, value))
 
 
 def require_same_alone(what: str, function: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
     """The answer to an image depends on that image alone, not on the others of its batch, and is always the same."""
-    whole, again, alone = function(inputs), function(inputs), function(inputs[:4])
-    require(torch.equal(whole, again), f"{what} gave two answers to the same images: no noise in eval mode")
-    gap = float((whole[:4] - alone).abs().max())
-    require(gap < TOLERANCE, f"{what} of an image changes by {gap:.2g} with the other images of its batch")
+    require_none(company_fault(what, function, inputs, tolerance=TOLERANCE))

@@ -6,7 +6,8 @@ B examples; C channels, H=W pixels, T frames, L tokens of one.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,14 @@ class Batch:
     counterparts: Tensor | None = None  # like the inputs: in another domain, or unpaired
     progress: float = 0.0  # fraction of the training budget spent, in [0,1]: for warm-ups and schedules
     scalars: dict[str, Tensor] = field(default_factory=dict)
+
+    if not TYPE_CHECKING:  # else type checkers would take any name for a field
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"a batch has no '{name}': its images, clips or texts are `inputs`, and beside them it has "
+                f"{', '.join(field.name for field in fields(self) if field.name not in ('inputs', 'scalars'))}"
+            )
 
     def log(self, name: str, value: Tensor) -> None:
         """Show `value` (a scalar) in the training curves, beside the loss."""

@@ -43,6 +43,7 @@ class Listing:
 
     @property
     def has_test(self) -> bool:
+        """Does the folder bring a test split of its own?"""
         return bool(self.test_files)
 
 

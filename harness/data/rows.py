@@ -122,6 +122,7 @@ class Dataset(Generic[F]):
     note: str = ""  # what was done to the inputs, e.g. "resized from 28x28x1 to 8x8x1"
 
     def split(self, name: SplitName) -> Rows:
+        """The rows of `train`, `validation` or `test`."""
         return getattr(self, name)
 
     def pretraining(self, uses: Collection[Information]) -> Rows:
@@ -129,14 +130,18 @@ class Dataset(Generic[F]):
 
         A method that uses nothing but inputs learns from those of the training split and all unlabelled ones.
         """
-        if not uses:
-            more: list[Column] = [] if self.unlabelled is None else [self.unlabelled.inputs]
-            return Rows(inputs=concatenated([self.train.inputs, *more]))
-        known = {name: getattr(self.train, name) for name in uses if name != "unpaired"}
-        if "unpaired" in uses and self.train.counterparts is not None:
-            order = torch.randperm(len(self.train), generator=derived_generator(0, "unpaired", self.name))
-            known["counterparts"] = self.train.counterparts.rows(order)
-        return Rows(inputs=self.train.inputs, **known)
+        if not uses and self.unlabelled is not None:
+            return Rows(inputs=concatenated([self.train.inputs, self.unlabelled.inputs]))
+        return self.seen("train", uses)
+
+    def seen(self, split: SplitName, uses: Collection[Information]) -> Rows:
+        """The inputs of a split, and beside them what a method sees that uses this; unpaired counterparts shuffled."""
+        rows = self.split(split)
+        known = {name: getattr(rows, name) for name in uses if name != "unpaired"}
+        if "unpaired" in uses and rows.counterparts is not None:
+            order = torch.randperm(len(rows), generator=derived_generator(0, "unpaired", self.name))
+            known["counterparts"] = rows.counterparts.rows(order)
+        return Rows(inputs=rows.inputs, **known)
 
 
 def read_as(dataset: Dataset, spec: DataSpec) -> Dataset:

@@ -115,6 +115,7 @@ class Classifier(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def standardised(self, images: Tensor) -> Tensor:
+        """(N,C,H,W) in [0,1] -> zero mean and unit deviation per channel, by the images that it learned from."""
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)  # (N,C,H,W)
 
     def hidden(self, images: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.answers import AMONG, company_fault, features_fault
 from harness.data.batches import Batch, batch_of
 from harness.data.columns import Column, blocks, column_of
 from harness.data.fields import PLURALS, DataKind
@@ -25,12 +26,13 @@ from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.readouts import Readout, choose_readout
 from harness.plugin.capabilities import capabilities_of
 from harness.precision import autocast
-from harness.records import LAST, Cell, Picture, SplitName
+from harness.records import LAST, Cell, Information, Picture, SplitName
 from harness.seeding import derived_generator
 from harness.trainer import Optimisation
 
 ENCODING_BATCH = 512
 SAMPLED = 256  # images drawn at once
+COMPANY_TOLERANCE = 1e-2  # of the largest feature: what TF32 and the kernels of other batch sizes round stays below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,13 @@ class Subject:
         artifacts: Path,
         cache: Path,
         fingerprint: str,
+        uses: tuple[Information, ...] = (),
     ) -> None:
         self.method: Any = method.eval().requires_grad_(False)  # a module with methods of harness.plugin.capabilities
         self.cell = cell
         self.spec = source.spec  # what the method was built for
         self.source = source
+        self.uses = uses  # what the method sees beside inputs
         self.learned_from = learned_from  # rows of the source, with what the method saw of them and nothing else
         self.target = target  # already of the source's size and channels
         self.device = torch.device(cell.device)
@@ -86,6 +90,10 @@ class Subject:
         """
         return self.target.split(split).inputs
 
+    def seen(self, split: SplitName) -> Rows:
+        """The rows of a split with what the method's spec uses beside the inputs, and nothing else."""
+        return self.target.seen(split, self.uses)
+
     def images(self, split: SplitName) -> Tensor:
         """All inputs of a split as they are kept, on the CPU: uint8 (N,C,H,W), clips (N,T,C,H,W), tokens (N,L).
 
@@ -103,10 +111,29 @@ class Subject:
     def features(self, split: SplitName) -> Tensor:
         """The frozen representation of a split: float32 (N,D) on the CPU. Raises TrainingFailed when it is unusable."""
         if split not in self._features:
+            self._check_company(split)
             features = self.batched(self.encode, self.inputs(split))
             _check_features(features, len(self.inputs(split)), self.spec.kind)
             self._features[split] = features
         return self._features[split]
+
+    def _check_company(self, split: SplitName) -> None:
+        """Raise TrainingFailed if the representation of an example depends on the others of its batch.
+
+        BatchNorm in train mode reads the statistics of the test set, and looks like the best method.
+        """
+        column = self.inputs(split)
+        if len(column) < 2:
+            return
+        few = column.take(torch.arange(min(AMONG, len(column)))).to(self.device)
+        with torch.no_grad():  # in fp32, where rounding is no excuse
+            inputs = self.spec.inputs.ready(few)
+            fault = features_fault("encode()", self.encode(inputs), len(few))
+            if not fault:
+                thing = PLURALS[self.spec.kind].removesuffix("s")
+                fault = company_fault("encode()", self.encode, inputs, thing=thing, tolerance=COMPANY_TOLERANCE)
+        if fault:
+            raise TrainingFailed(fault)
 
     def encode(self, inputs: Tensor) -> Tensor:
         """The representation (B,D) of inputs as networks see them, on the device, from the readout that was chosen."""
@@ -264,8 +291,9 @@ class Subject:
 
 
 def _check_features(features: Tensor, n: int, kind: DataKind) -> None:
-    if features.ndim != 2 or len(features) != n:
-        raise TrainingFailed(f"encode() gave {tuple(features.shape)}, expected ({n}, D): flatten before returning")
+    fault = features_fault("encode()", features, n)
+    if fault:
+        raise TrainingFailed(fault)
     if not torch.isfinite(features).all():
         raise TrainingFailed("the representation has values that are not finite")
     if float(features.std(0).max()) < 1e-6:

@@ -26,7 +26,7 @@ RECIPE = {
 
 
 def judged_as(logits: Tensor, label: float, weight: Tensor | None = None) -> Tensor:
-    """Cross-entropy of the verdicts (B,) with one label for all: -label log D - (1 - label) log(1 - D), in nats.
+    """Cross-entropy of the logits (B,) with one label for all: -label log D - (1 - label) log(1 - D), in nats.
 
     `weight` (B,) in [0,1] leaves rows out; the sum is still divided by B.
     """
@@ -77,16 +77,16 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     (B,C,H,W), detached from what made them; the norm is over all pixels of an image. It can be differentiated again.
     """
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    between = real.lerp(fake, share).detach().requires_grad_()  # (B,C,H,W)
+    between = real.lerp(fake.to(real.dtype), share).detach().requires_grad_()  # (B,C,H,W)
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-def real_gradient_penalty(verdicts: Tensor, images: Tensor) -> Tensor:
-    """R1: |grad D(x)|^2 of the verdicts (B,) on real images (B,C,H,W), summed over pixels, mean over images.
+def real_gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """R1: |grad D(x)|^2 of the logits (B,) on real images (B,C,H,W), summed over pixels, mean over images.
 
     It keeps the discriminator from running away from the generator. Mescheder et al. 2018, arXiv:1801.04406, equation 9
-    without its factor. The images must ask for a gradient; where verdicts see the whole batch, it is that of their sum.
+    without its factor. The images must ask for a gradient; where logits see the whole batch, it is that of their sum.
     """
-    (gradient,) = torch.autograd.grad(verdicts.sum(), images, create_graph=True)
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 SLOPE = 0.2  # of the leaky ReLU below zero, as in the DCGAN
 POOLED = 4  # h = w of the maps that a representation is read from
-DECAY = 0.99  # of the running verdicts: the last hundred steps
-CERTAIN = 0.01  # distance of a mean verdict from its target, below which the discriminator has won
+DECAY = 0.99  # of the running means: the last hundred steps
+CERTAIN = 0.01  # distance of a mean output from its target, below which the discriminator has won
 
 
-class Evidence(nn.Module):
-    """What a verdict is based on: a backbone's maps, or its features where it has none, and a hidden layer.
+class DiscriminatorFeatures(nn.Module):
+    """What a logit is read from: a backbone's maps, or its features where it has none, and a hidden layer.
 
     (B,C,H,W) -> (B,F). The maps keep where things are; their mean would judge an image as a bag of strokes.
     Batch normalisation in the backbone stays at its initial statistics, mean 0 and variance 1, so that it only scales
-    and shifts: real and fake batches normalised apart would lose what sets them apart, and a verdict on one image would
-    depend on the others of its batch unasked (`variety` below is asked for).
+    and shifts: real and fake batches normalised apart would lose what sets them apart, and the logit of one image would
+    depend on the others of its batch unasked (`batch_term` below is asked for).
     """
 
     def __init__(self, backbone: Backbone, data: DataSpec[ImageField], hidden: int) -> None:
@@ -44,7 +44,7 @@ class Evidence(nn.Module):
         seen = self.backbone.maps(images) if self.positions else self.backbone(images)  # (B,D,h,w) or (B,D)
         return F.leaky_relu(self.hidden(seen.flatten(1)), SLOPE)  # (B,F)
 
-    def train(self, mode: bool = True) -> Evidence:
+    def train(self, mode: bool = True) -> DiscriminatorFeatures:
         super().train(mode)
         for layer in self.backbone.modules():
             if isinstance(layer, nn.modules.batchnorm._BatchNorm):
@@ -53,13 +53,13 @@ class Evidence(nn.Module):
 
     def readouts(self) -> tuple[str, ...]:
         """Where a representation can be read: the features, and max-pooled maps as in the DCGAN paper, section 5.1."""
-        return ("features", "maps", "evidence") if self.positions else ("features", "evidence")
+        return ("features", "maps", "hidden") if self.positions else ("features", "hidden")
 
     def read(self, images: Tensor, readout: str) -> Tensor:
         """(B,C,H,W) -> (B,D), the maps at most 4x4: (B,16D), or the hidden layer (B,F)."""
         if readout == "maps":
             return F.adaptive_max_pool2d(self.backbone.maps(images), min(self.positions, POOLED)).flatten(1)
-        return self(images) if readout == "evidence" else self.backbone(images)
+        return self(images) if readout == "hidden" else self.backbone(images)
 
 
 class Discriminator(nn.Module):
@@ -67,18 +67,18 @@ class Discriminator(nn.Module):
 
     def __init__(self, backbone: Backbone, data: DataSpec[ImageField], hidden: int) -> None:
         super().__init__()
-        self.evidence = Evidence(backbone, data, hidden)
-        self.verdict = nn.Linear(hidden, 1)
+        self.features = DiscriminatorFeatures(backbone, data, hidden)
+        self.logit = nn.Linear(hidden, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.verdict(self.evidence(images)).squeeze(1)  # (B,)
+        return self.logit(self.features(images)).squeeze(1)  # (B,)
 
 
 class MatchingDiscriminator(nn.Module):
-    """Is the image real, and what was asked for? l = w.h(x) + <V e(c), h(x)>: evidence h, condition c.
+    """Is the image real, and what was asked for? l = w.h(x) + <V e(c), h(x)>: features h, condition c.
 
     The inner product is the projection discriminator of Miyato and Koyama 2018, arXiv:1802.05637, equation 3.
-    `variety`, from evidence (B,F) and conditions to (B,), adds what the batch as a whole says to each logit.
+    `batch_term`, from features (B,F) and conditions to (B,), adds what the batch as a whole says to each logit.
     """
 
     def __init__(
@@ -87,31 +87,31 @@ class MatchingDiscriminator(nn.Module):
         data: DataSpec[ImageField],
         hidden: int,
         condition: ConditionEncoder,
-        variety: nn.Module | None = None,
+        batch_term: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.evidence = Evidence(backbone, data, hidden)
-        self.verdict = nn.Linear(hidden, 1)
+        self.features = DiscriminatorFeatures(backbone, data, hidden)
+        self.logit = nn.Linear(hidden, 1)
         self.condition = condition  # (B,) or (B,L) -> (B,E)
         self.project = nn.Linear(condition.dim, hidden, bias=False)  # V: (B,E) -> (B,F)
-        self.variety = variety
+        self.batch_term = batch_term
 
-    def match(self, evidence: Tensor, embedded: Tensor) -> Tensor:
-        """Evidence (B,F) and embedded conditions (B,E) -> logits (B,)."""
-        agreement = (self.project(embedded) * evidence).sum(1)
-        return self.verdict(evidence).squeeze(1) + agreement
+    def match(self, features: Tensor, embedded: Tensor) -> Tensor:
+        """Features (B,F) and embedded conditions (B,E) -> logits (B,)."""
+        agreement = (self.project(embedded) * features).sum(1)
+        return self.logit(features).squeeze(1) + agreement
 
     def judge(self, images: Tensor, condition: Tensor, *asked: Tensor) -> list[Tensor]:
         """Logits (B,) for each of the conditions asked about, of images that are of, or were made for, `condition`.
 
-        Evidence is computed once, however many conditions are asked about.
+        The features are computed once, however many conditions are asked about.
         """
-        evidence = self.evidence(images)  # (B,F)
-        verdicts = [self.match(evidence, self.condition(one)) for one in asked]
-        if self.variety is None:
-            return verdicts
-        batch = self.variety(evidence, condition)  # (B,)
-        return [verdict + batch for verdict in verdicts]
+        features = self.features(images)  # (B,F)
+        logits = [self.match(features, self.condition(one)) for one in asked]
+        if self.batch_term is None:
+            return logits
+        shared = self.batch_term(features, condition)  # (B,)
+        return [logit + shared for logit in logits]
 
     def forward(self, images: Tensor, condition: Tensor) -> Tensor:
         return self.judge(images, condition, condition)[0]  # (B,)
@@ -125,7 +125,7 @@ def map_size(backbone: Backbone, data: DataSpec[ImageField]) -> int:
         return 0
 
 
-class RunningVerdicts(nn.Module):
+class RunningOutputs(nn.Module):
     """Means of D(x) and D(G(z)) over the last stretch of training: what tells afterwards that one side had won."""
 
     real: Tensor

@@ -38,12 +38,15 @@ class AutoencoderPerception(nn.Module):
         self.dim = backbone.dim
 
     def loss(self, batch: Batch) -> Tensor:
+        """The mean squared error of the images drawn again."""
         return F.mse_loss(self.decoder(self.backbone.maps(batch.inputs)), batch.inputs)
 
     def levels(self, images: Tensor) -> list[Tensor]:
+        """Maps from fine to coarse, (B,C,H,W) in [0,1] -> [(B,D_l,h_l,w_l)]."""
         return stage_maps(self.backbone, images)
 
     def encode(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) in [0,1] -> (B,D)."""
         return self.backbone(images)  # (B,D)
 
 
@@ -59,13 +62,16 @@ class ClassifierPerception(nn.Module):
         self.dim = backbone.dim
 
     def loss(self, batch: Batch) -> Tensor:
+        """The cross-entropy of the labels, which the batch must carry, in nats per image."""
         assert batch.labels is not None
         return F.cross_entropy(self.classify(self.backbone(batch.inputs)), batch.labels)  # nats per image
 
     def levels(self, images: Tensor) -> list[Tensor]:
+        """Maps from fine to coarse, (B,C,H,W) in [0,1] -> [(B,D_l,h_l,w_l)]."""
         return stage_maps(self.backbone, images)
 
     def encode(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) in [0,1] -> (B,D)."""
         return self.backbone(images)  # (B,D)
 
 
@@ -95,6 +101,7 @@ class VggPerception(nn.Module):
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
 
     def levels(self, images: Tensor) -> list[Tensor]:
+        """Maps from fine to coarse, (B,C,H,W) in [0,1] -> [(B,D_l,h_l,w_l)]."""
         maps = (images - self.mean) / self.std  # (B,3,H,W)
         levels = []
         for stage in self.stages:
@@ -103,6 +110,7 @@ class VggPerception(nn.Module):
         return levels
 
     def encode(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) in [0,1] -> (B,D)."""
         return self.levels(images)[-1].mean((2, 3))  # (B,512)
 
 

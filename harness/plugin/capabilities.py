@@ -2,7 +2,7 @@
 
 B images, C channels, H=W pixels, D features, L latent dimensions or words, K classes, P steps of a path. Images are
 float in [0,1].
-All of these but `loss`, `turns` and `after_step` are called in eval mode and without gradients.
+All of these but `loss`, `turns` and `after_step` are called in eval mode; all but `loss` and `turns` without gradients.
 """
 
 from __future__ import annotations
@@ -17,18 +17,46 @@ from harness.data.columns import Column
 
 
 class Learns(Protocol):
+    """Trained by gradient descent, one optimiser for all its weights. Runs in train mode, under autocast."""
+
     def loss(self, batch: Batch) -> Tensor:
-        """The scalar that one optimiser step lowers."""
+        """The scalar () that one optimiser step lowers; it needs a gradient and must be finite.
+
+        With `--precision bf16` all of it runs under autocast: matrix products and convolutions in bf16, whatever their
+        inputs are. What must not be rounded so, such as the similarities of a contrastive loss or a covariance, goes
+        into `with full_precision(z.device):`, with `z.float()`. `batch.log(name, value)` shows a scalar in the curves;
+        `batch.progress` is the fraction of the budget spent. Draws come from torch's global generators, which are
+        seeded. Inputs are channels last in memory: take `.reshape` or `.flatten`, not `.view`.
+        """
+        ...
+
+
+class StepsOn(Protocol):
+    """Does something after each step, such as a moving average of its weights (harness.nn.moving_average)."""
+
+    def after_step(self, progress: float) -> None:
+        """Called without gradients after every optimiser step (with turns, after the last of them), in train mode.
+
+        progress: the fraction of the training budget that was spent before this step, in [0,1): that of its batch. A
+        method may leave it out: `after_step(self)`.
+        """
         ...
 
 
 class TakesTurns(Protocol):
+    """Trained by gradient descent, several networks in turn: a GAN reads as its algorithm box."""
+
     def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        """Yield (name of a child module or parameter group, loss); resumed after that optimiser's step."""
+        """Yield (name of a part of the method, such as "generator", its loss); resumed after that part's step.
+
+        The weights of that part alone are stepped, by an optimiser of its own. For the rest as `loss`.
+        """
         ...
 
 
 class Fits(Protocol):
+    """Learns in closed form; no optimiser, no budget."""
+
     def fit(self, images: Tensor | Column) -> None:
         """Learn in closed form from all images of the source: uint8 (N,C,H,W), or a column where they are in files.
 
@@ -38,12 +66,16 @@ class Fits(Protocol):
 
 
 class Encodes(Protocol):
+    """Has a representation: what every method needs, since it is what is judged."""
+
     def encode(self, images: Tensor) -> Tensor:
-        """Whole images (B,C,H,W) -> the representation (B,D), deterministic."""
+        """Whole images (B,C,H,W) -> the representation (B,D), the same for an image whatever else is in its batch."""
         ...
 
 
 class Reconstructs(Protocol):
+    """Draws an image again from its code."""
+
     def reconstruct(self, images: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W), through the code."""
         ...
@@ -54,6 +86,8 @@ class Reconstructs(Protocol):
 
 
 class Codes(Protocol):
+    """Has a latent code that can be decoded."""
+
     def code(self, images: Tensor) -> Tensor:
         """(B,C,H,W) -> the latent code (B,L), deterministic; often the representation itself, but not always."""
         ...
@@ -64,18 +98,24 @@ class Codes(Protocol):
 
 
 class CodesInSymbols(Protocol):
+    """Has a code of discrete symbols."""
+
     def symbols(self, images: Tensor) -> Tensor:
         """(B,C,H,W) -> the discrete code int64 (B,S): S symbols of the method's alphabet."""
         ...
 
 
 class Samples(Protocol):
+    """Makes new images."""
+
     def sample(self, n: int, generator: Any) -> Tensor:
         """n new images (n,C,H,W) in [0,1], from the given torch.Generator (on the CPU) alone."""
         ...
 
 
 class SamplesOnRequest(Protocol):
+    """Makes images of a label or of a caption."""
+
     condition: Literal["labels", "captions"]  # or "", where a config makes it unconditional
 
     def sample_as(self, condition: Tensor, generator: Any) -> Tensor:
@@ -84,30 +124,40 @@ class SamplesOnRequest(Protocol):
 
 
 class Interpolates(Protocol):
+    """Walks from one image to another through its code."""
+
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """(B,C,H,W) twice -> (B,P,C,H,W): the path between the two codes, with both reconstructed ends."""
         ...
 
 
 class Translates(Protocol):
+    """Makes images of the source from images of the other domain."""
+
     def translate(self, counterparts: Tensor) -> Tensor:
         """Images of the other domain (B,C,H,W) -> the same scenes as images of the source's own domain (B,C,H,W)."""
         ...
 
 
 class TranslatesBack(Protocol):
+    """Makes images of the other domain from images of the source."""
+
     def translate_back(self, images: Tensor) -> Tensor:
         """Images of the source's own domain (B,C,H,W) -> the same scenes in the counterparts' domain (B,C,H,W)."""
         ...
 
 
 class Stylises(Protocol):
+    """Draws the content of one image in the style of another."""
+
     def stylise(self, content: Tensor, style: Tensor) -> Tensor:
         """(B,C,H,W) twice -> (B,C,H,W): the content of the first in the style of the second."""
         ...
 
 
 class BoundsLikelihood(Protocol):
+    """Says how likely an image is, at least."""
+
     def log_likelihood_bound(self, images: Tensor, samples: int) -> Tensor:
         """A lower bound on log p(x) with that many importance samples: (B,C,H,W) -> (B,) nats per image.
 
@@ -117,6 +167,8 @@ class BoundsLikelihood(Protocol):
 
 
 class Diffuses(Protocol):
+    """Turns images into noise and noise into images, step by step, to be shown."""
+
     def forward_process(self, images: Tensor, steps: int, generator: Any) -> Tensor:
         """(B,C,H,W) -> (B,P,C,H,W): the image on its way from data (first) to noise (last), in [0,1] to be shown."""
         ...
@@ -127,12 +179,16 @@ class Diffuses(Protocol):
 
 
 class Predicts(Protocol):
+    """Classifies by itself."""
+
     def predict(self, images: Tensor) -> Tensor:
         """(B,C,H,W) -> class logits of the source's labels (B,K)."""
         ...
 
 
 class Pretext(Protocol):
+    """Poses a question whose answer it knows by construction. Called under autocast, on test batches too."""
+
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Pose the pretext task on a batch: logits (M,K) and targets (M,), M questions with K answers each."""
         ...
@@ -154,6 +210,8 @@ class ReadsOut(Protocol):
 
 
 class Diagnoses(Protocol):
+    """Knows when its own training went wrong."""
+
     def diagnose(self, images: Tensor) -> str:
         """Why training gave nothing of use, e.g. a collapsed posterior, by some validation images; or nothing."""
         ...
@@ -162,6 +220,7 @@ class Diagnoses(Protocol):
 CAPABILITIES = {
     "loss": "learn by gradient descent",
     "turns": "train several networks in turn",
+    "after_step": "do something after each step",
     "fit": "learn in closed form",
     "encode": "encode images",
     "read": "be read in several places",

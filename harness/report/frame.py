@@ -168,6 +168,7 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def _training_rows(result: CellResult) -> list[dict[str, Any]]:
     training = result.training
     common = {"target": "", "evaluation": TRAINING, "status": training.status, "seconds": training.seconds}
+    common |= {"note": training.note}
     if training.status != "ok":
         return [{**common, **_NO_SCORE, "reason": training.reason}]
     speed = training.examples / training.seconds if training.seconds > 0 and training.examples else None

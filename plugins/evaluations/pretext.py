@@ -3,22 +3,23 @@
 Every question that the method poses on the test split counts: all four turns of each image for rotation, one
 permutation of each image for jigsaw. It says how well the task was learnt, not how good the representation is.
 
-B examples, M questions, K answers.
+N rows, M questions, K answers; K may differ from batch to batch (negatives of the same batch).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from harness.data.batches import lengths_of
-from harness.data.columns import Column, blocks, column_of
+from harness.data.batches import batch_of
 from harness.metrics.classification import accuracy
 from harness.plugin import (
     ANY,
-    Batch,
     EvaluationSpec,
     NoConfig,
+    Rows,
     ScoreSpec,
     ScoreValue,
     Subject,
@@ -31,31 +32,31 @@ BATCH = 256  # examples posed at once
 
 
 def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
-    given, right, answers = posed(subject, subject.inputs("test"))
-    n = len(right)
-    note = f"{n} questions with {answers} answers each"
-    return {"accuracy": ScoreValue(value=accuracy(given, right), n=n, chance=1 / answers, note=note)}
+    given, right, answers = posed(subject, subject.seen("test"))
+    n, fewest, most = len(right), int(answers.min()), int(answers.max())
+    note = f"{n} questions with {most if fewest == most else f'{fewest} to {most}'} answers each"
+    chance = 1 / most if fewest == most else float(answers.double().reciprocal().mean())
+    return {"accuracy": ScoreValue(value=accuracy(given, right), n=n, chance=chance, note=note)}
 
 
-def posed(subject: Subject, examples: Tensor | Column) -> tuple[Tensor, Tensor, int]:
-    """The answers given to questions about examples (N,...), as they are kept, the right ones, (M,) each, and K.
+def posed(subject: Subject, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+    """The answers given to questions about the rows, the right ones, and among how many: int64 (M,) each.
 
     Methods draw their questions from torch's global generators: these are seeded for this purpose, then restored.
     """
     devices = [subject.device] if subject.device.type == "cuda" else []
     seed = int(torch.randint(2**62, (), generator=subject.generator("pretext questions")))
-    given, right, answers = [], [], 0
+    given, right, answers = [], [], []
     with torch.random.fork_rng(devices), torch.no_grad(), autocast(subject.device, subject.cell.precision):
         torch.manual_seed(seed)
-        for part in blocks(column_of(examples), BATCH):
-            inputs = subject.spec.inputs.ready(part.to(subject.device))
-            lengths = lengths_of(inputs) if subject.spec.kind == "text" else None
-            logits, targets = subject.method.solve(Batch(inputs=inputs, lengths=lengths, progress=1.0))
+        for index in torch.arange(len(rows)).split(BATCH):
+            batch = replace(batch_of(rows.rows(index).to(subject.device), subject.spec), progress=1.0)
+            logits, targets = subject.method.solve(batch)
             _check(logits, targets)
             given.append(logits.argmax(1).cpu())
             right.append(targets.cpu())
-            answers = logits.shape[1]
-    return torch.cat(given), torch.cat(right), answers
+            answers.append(torch.full_like(right[-1], logits.shape[1]))
+    return torch.cat(given), torch.cat(right), torch.cat(answers)
 
 
 def _check(logits: Tensor, targets: Tensor) -> None:
@@ -84,7 +85,7 @@ def harness_evaluation() -> EvaluationSpec:
                 primary=True,
                 role="told",
                 proportion=True,
-                help="Fraction of the task's questions about test images that are answered rightly; chance is 1/K.",
+                help="Fraction of the task's questions about test images that are answered rightly; chance: mean 1/K.",
             ),
         ),
     )

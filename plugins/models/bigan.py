@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from harness.nn.adversarial import discriminator_loss, real_gradient_penalty
 from harness.nn.codes import decoded_line
-from harness.nn.discriminators import SLOPE, Evidence, RunningVerdicts, map_size
+from harness.nn.discriminators import SLOPE, DiscriminatorFeatures, RunningOutputs, map_size
 from harness.nn.generators import Generator, noise_like
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
@@ -74,14 +74,14 @@ class JointDiscriminator(nn.Module):
 
     def __init__(self, eye: Backbone, data: DataSpec[ImageField], latent_dim: int, hidden: int) -> None:
         super().__init__()
-        self.evidence = Evidence(eye, data, hidden)  # (B,C,H,W) -> (B,F)
+        self.features = DiscriminatorFeatures(eye, data, hidden)  # (B,C,H,W) -> (B,F)
         self.code = nn.Linear(latent_dim, hidden)  # (B,Z) -> (B,F)
         self.joint = nn.Linear(2 * hidden, hidden)
-        self.verdict = nn.Linear(hidden, 1)
+        self.logit = nn.Linear(hidden, 1)
 
     def forward(self, images: Tensor, codes: Tensor) -> Tensor:
-        both = torch.cat([self.evidence(images), F.leaky_relu(self.code(codes), SLOPE)], dim=1)  # (B,2F)
-        return self.verdict(F.leaky_relu(self.joint(both), SLOPE)).squeeze(1)  # (B,)
+        both = torch.cat([self.features(images), F.leaky_relu(self.code(codes), SLOPE)], dim=1)  # (B,2F)
+        return self.logit(F.leaky_relu(self.joint(both), SLOPE)).squeeze(1)  # (B,)
 
 
 class BiGAN(nn.Module):
@@ -92,7 +92,7 @@ class BiGAN(nn.Module):
         generator = Generator(config.latent_dim, data, config.width)  # (B,Z) -> (B,C,H,W)
         self.players = nn.ModuleDict({"encoder": encoder, "generator": generator})
         self.discriminator = JointDiscriminator(like(backbone), data, config.latent_dim, config.hidden)
-        self.verdicts = RunningVerdicts()
+        self.outputs = RunningOutputs()
 
     @property
     def backbone(self) -> Backbone:
@@ -107,7 +107,7 @@ class BiGAN(nn.Module):
         images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
         real = self.discriminator(images, codes.detach())  # (B,) logits
         fake = self.discriminator(fakes.detach(), z)
-        self.verdicts.update(batch, real, fake)
+        self.outputs.update(batch, real, fake)
         loss = discriminator_loss(real, fake)
         if self.config.penalty:
             loss = loss + self.config.penalty / 2 * real_gradient_penalty(real, images)
@@ -145,7 +145,7 @@ class BiGAN(nn.Module):
         return self.decode(z.to(self.backbone.mean.device))
 
     def diagnose(self, images: Tensor) -> str:
-        return self.verdicts.diagnosis()
+        return self.outputs.diagnosis()
 
 
 def like(backbone: Backbone) -> Backbone:

@@ -7,7 +7,7 @@ B images, C channels, H=W pixels, D features, Z dimensions of the noise, E of an
 The backbone is the trunk of the discriminator. It never sees the label, and the representation is read from it.
 Differs from the papers: the generator gets the label's embedding beside the noise; a wrong label is that of another
 image of the batch; the discriminator also sees how much a batch's images of a class differ (after Karras et al. 2018,
-arXiv:1710.10196), without which each class of `shapes` is drawn at one place; R1, of a batch's verdicts together, keeps
+arXiv:1710.10196), without which each class of `shapes` is drawn at one place; R1, of a batch's logits together, keeps
 the discriminator from running away (Mescheder et al. 2018, arXiv:1801.04406); samples come from a moving average of the
 generator, each the one of a few candidates that the discriminator finds the most genuine for its label, since it knows
 the blends between two modes for what they are (after the rejection sampling of Azadi et al. 2019, arXiv:1810.06758).
@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from harness.nn.adversarial import RECIPE, matching_aware_loss, non_saturating, real_gradient_penalty
-from harness.nn.averaging import Averaged
 from harness.nn.conditions import ConditionEncoder, condition_of, mismatched
-from harness.nn.discriminators import MatchingDiscriminator, RunningVerdicts
+from harness.nn.discriminators import MatchingDiscriminator, RunningOutputs
 from harness.nn.generators import ConditionalGenerator, noise_like
-from harness.nn.variety import ClassVariety
+from harness.nn.minibatch_deviation import MinibatchStandardDeviation
+from harness.nn.moving_average import ExponentialMovingAverage
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 
@@ -37,7 +37,7 @@ class Config:
     noise_dim: int = 64  # Z
     embedding_dim: int = 16  # E; small beside Z, or samples of one class are all alike
     width: int = 32  # channels of the generator's last maps
-    hidden: int = 128  # units between the backbone and the verdict
+    hidden: int = 128  # units between the backbone and the logit
     variety: bool = True  # D also sees how much the batch's images of a class differ; false: each image alone
     average: float = 0.99  # decay of the generator's moving average, per step; 0: sample from the last weights
     candidates: int = 4  # images drawn for a sample, of which D chooses; 1: whatever comes
@@ -60,15 +60,15 @@ class ConditionalGAN(nn.Module):
         super().__init__()
         self.config = config
         shown, judged = (ConditionEncoder("labels", data, config.embedding_dim) for _ in range(2))  # (B,) -> (B,E)
-        variety = ClassVariety(config.hidden, len(data.classes)) if config.variety else None
-        self.discriminator = MatchingDiscriminator(backbone, data, config.hidden, judged, variety)
+        batch_term = MinibatchStandardDeviation(config.hidden, len(data.classes)) if config.variety else None
+        self.discriminator = MatchingDiscriminator(backbone, data, config.hidden, judged, batch_term)
         self.generator = ConditionalGenerator(config.noise_dim, shown, data, config.width)
-        self.averaged = Averaged(self.generator, config.average)
-        self.verdicts = RunningVerdicts()
+        self.averaged = ExponentialMovingAverage(self.generator, config.average)
+        self.outputs = RunningOutputs()
 
     @property
     def backbone(self) -> Backbone:
-        return self.discriminator.evidence.backbone  # a part of the discriminator, and registered there alone
+        return self.discriminator.features.backbone  # a part of the discriminator, and registered there alone
 
     def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         labels = condition_of(batch, "labels")  # (B,)
@@ -78,7 +78,7 @@ class ConditionalGAN(nn.Module):
         images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
         right, wrong = self.discriminator.judge(images, labels, labels, others)  # (B,) logits
         fake = self.discriminator(fakes.detach(), labels)
-        self.verdicts.update(batch, right, fake)
+        self.outputs.update(batch, right, fake)
         loss = matching_aware_loss(right, fake, wrong, differs, self.config.real_label)
         if self.config.penalty:
             loss = loss + self.config.penalty / 2 * real_gradient_penalty(right, images)
@@ -94,10 +94,10 @@ class ConditionalGAN(nn.Module):
         return self.backbone(images)  # (B,D)
 
     def readouts(self) -> tuple[str, ...]:
-        return self.discriminator.evidence.readouts()
+        return self.discriminator.features.readouts()
 
     def read(self, images: Tensor, readout: str) -> Tensor:
-        return self.discriminator.evidence.read(images, readout)
+        return self.discriminator.features.read(images, readout)
 
     def sample_as(self, condition: Tensor, generator: torch.Generator) -> Tensor:
         each = self.config.candidates  # N
@@ -107,12 +107,12 @@ class ConditionalGAN(nn.Module):
         if each == 1:
             return images
         discriminator = self.discriminator
-        verdicts = discriminator.match(discriminator.evidence(images), discriminator.condition(asked))  # (B*N,)
-        best = verdicts.view(-1, each).argmax(1)  # (B,)
+        logits = discriminator.match(discriminator.features(images), discriminator.condition(asked))  # (B*N,)
+        best = logits.view(-1, each).argmax(1)  # (B,)
         return images.unflatten(0, (-1, each))[torch.arange(len(best)), best]
 
     def diagnose(self, images: Tensor) -> str:
-        return self.verdicts.diagnosis(self.config.real_label)
+        return self.outputs.diagnosis(self.config.real_label)
 
 
 @hookimpl

@@ -55,10 +55,11 @@ class ReplayPool(nn.Module):
     """Translations of earlier steps. Shrivastava et al. 2017, arXiv:1612.07828, section 2.3."""
 
     images: Tensor
+    filled: Tensor
 
     def __init__(self, size: int, data: DataSpec[ImageField]) -> None:
         super().__init__()
-        self.filled = 0
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64), persistent=False)  # how many are held
         self.register_buffer("images", torch.zeros(size, *data.inputs.shape), persistent=False)
 
     @torch.no_grad()
@@ -68,9 +69,10 @@ class ReplayPool(nn.Module):
         While there is room the images are kept and come back as they are.
         """
         images = images.detach().clone()
-        room = min(len(self.images) - self.filled, len(images))
+        filled = int(self.filled)
+        room = min(len(self.images) - filled, len(images))
         if room:
-            self.images[self.filled : self.filled + room] = images[:room]
+            self.images[filled : filled + room] = images[:room]
             self.filled += room
             return images
         n = min(len(images) // 2, len(self.images))

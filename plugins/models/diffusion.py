@@ -27,8 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.nn.averaging import Averaged
 from harness.nn.conditions import condition_of
+from harness.nn.moving_average import ExponentialMovingAverage
 from harness.nn.unet import ConditionalUNet
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, Information, MethodSpec, hookimpl
 from harness.seeding import derived_generator
@@ -65,7 +65,7 @@ class Diffusion(nn.Module):
         self.shape = data.inputs.shape
         self.condition = "" if config.condition == "none" else config.condition
         self.network = ConditionalUNet(backbone, data, width=config.width, condition=self.condition)
-        self.averaged = Averaged(self.network, config.decay)
+        self.averaged = ExponentialMovingAverage(self.network, config.decay)
         self.register_buffer("levels", (1 - betas(config.schedule, config.steps)).cumprod(0).float())  # a_t (T,)
 
     @property

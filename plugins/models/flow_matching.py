@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.nn.averaging import Averaged
 from harness.nn.conditions import condition_of
+from harness.nn.moving_average import ExponentialMovingAverage
 from harness.nn.unet import ConditionalUNet
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, Information, MethodSpec, hookimpl
 from harness.seeding import derived_generator
@@ -57,7 +57,7 @@ class FlowMatching(nn.Module):
         self.shape = data.inputs.shape
         self.condition = "" if config.condition == "none" else config.condition
         self.network = ConditionalUNet(backbone, data, width=config.width, condition=self.condition)
-        self.averaged = Averaged(self.network, config.decay)
+        self.averaged = ExponentialMovingAverage(self.network, config.decay)
 
     @property
     def backbone(self) -> Backbone:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.nn.adversarial import RECIPE, discriminator_loss, min_max, non_saturating, real_gradient_penalty
-from harness.nn.averaging import Averaged
-from harness.nn.discriminators import Discriminator, RunningVerdicts
+from harness.nn.discriminators import Discriminator, RunningOutputs
 from harness.nn.generators import Generator, noise_like
+from harness.nn.moving_average import ExponentialMovingAverage
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 FOOL = {"non-saturating": non_saturating, "minmax": min_max}
@@ -33,7 +33,7 @@ class Config:
     penalty: float = 0.1  # weight of R1, the squared gradient of D on real images; 0: none
     noise_dim: int = 64  # Z
     width: int = 32  # channels of the generator's last maps
-    hidden: int = 128  # units between the backbone and the verdict
+    hidden: int = 128  # units between the backbone and the logit
     average: float = 0.99  # decay of the generator's moving average, per step; 0: sample from the last weights
 
     def __post_init__(self) -> None:
@@ -53,12 +53,12 @@ class GAN(nn.Module):
         self.config = config
         self.discriminator = Discriminator(backbone, data, config.hidden)  # (B,C,H,W) -> (B,)
         self.generator = Generator(config.noise_dim, data, config.width)  # (B,Z) -> (B,C,H,W)
-        self.averaged = Averaged(self.generator, config.average)
-        self.verdicts = RunningVerdicts()
+        self.averaged = ExponentialMovingAverage(self.generator, config.average)
+        self.outputs = RunningOutputs()
 
     @property
     def backbone(self) -> Backbone:
-        return self.discriminator.evidence.backbone  # a part of the discriminator, and registered there alone
+        return self.discriminator.features.backbone  # a part of the discriminator, and registered there alone
 
     def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         fakes = self.generator(noise_like(batch.inputs, self.config.noise_dim))  # (B,C,H,W)
@@ -66,7 +66,7 @@ class GAN(nn.Module):
         images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
         real = self.discriminator(images)  # (B,) logits
         fake = self.discriminator(fakes.detach())
-        self.verdicts.update(batch, real, fake)
+        self.outputs.update(batch, real, fake)
         loss = discriminator_loss(real, fake, self.config.real_label)
         if self.config.penalty:
             loss = loss + self.config.penalty / 2 * real_gradient_penalty(real, images)
@@ -82,17 +82,17 @@ class GAN(nn.Module):
         return self.backbone(images)  # (B,D)
 
     def readouts(self) -> tuple[str, ...]:
-        return self.discriminator.evidence.readouts()
+        return self.discriminator.features.readouts()
 
     def read(self, images: Tensor, readout: str) -> Tensor:
-        return self.discriminator.evidence.read(images, readout)
+        return self.discriminator.features.read(images, readout)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, self.config.noise_dim, generator=generator)
         return self.averaged.network(noise.to(self.backbone.mean.device))
 
     def diagnose(self, images: Tensor) -> str:
-        return self.verdicts.diagnosis(self.config.real_label)
+        return self.outputs.diagnosis(self.config.real_label)
 
 
 @hookimpl

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.nn.adversarial import RECIPE, matching_aware_loss, non_saturating, real_gradient_penalty
-from harness.nn.averaging import Averaged
 from harness.nn.conditions import ConditionEncoder, condition_of, mismatched, nearly_matched, shuffled
-from harness.nn.discriminators import MatchingDiscriminator, RunningVerdicts
+from harness.nn.discriminators import MatchingDiscriminator, RunningOutputs
 from harness.nn.generators import ConditionalGenerator, noise_like
+from harness.nn.moving_average import ExponentialMovingAverage
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 WRONG = {"any": mismatched, "near": nearly_matched}
@@ -39,7 +39,7 @@ class Config:
     noise_dim: int = 64  # Z
     embedding_dim: int = 64  # E
     width: int = 32  # channels of the generator's last maps
-    hidden: int = 256  # units between the backbone and the verdict
+    hidden: int = 256  # units between the backbone and the logit
     average: float = 0.99  # decay of the generator's moving average, per step; 0: sample from the last weights
 
     def __post_init__(self) -> None:
@@ -67,12 +67,12 @@ class TextToImage(nn.Module):
         )  # (B,L)->(B,E)
         self.discriminator = MatchingDiscriminator(backbone, data, config.hidden, judged)
         self.generator = ConditionalGenerator(config.noise_dim, shown, data, config.width)
-        self.averaged = Averaged(self.generator, config.average)
-        self.verdicts = RunningVerdicts()
+        self.averaged = ExponentialMovingAverage(self.generator, config.average)
+        self.outputs = RunningOutputs()
 
     @property
     def backbone(self) -> Backbone:
-        return self.discriminator.evidence.backbone  # a part of the discriminator, and registered there alone
+        return self.discriminator.features.backbone  # a part of the discriminator, and registered there alone
 
     def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         captions = condition_of(batch, "captions")  # (B,L)
@@ -82,7 +82,7 @@ class TextToImage(nn.Module):
         images = batch.inputs.detach().requires_grad_(self.config.penalty > 0)
         right, wrong = self.discriminator.judge(images, captions, captions, others)  # (B,) logits
         fake = self.discriminator(fakes.detach(), captions)
-        self.verdicts.update(batch, right, fake)
+        self.outputs.update(batch, right, fake)
         loss = matching_aware_loss(right, fake, wrong, differs, self.config.real_label)
         if self.config.penalty:
             loss = loss + self.config.penalty / 2 * real_gradient_penalty(right, images)
@@ -101,7 +101,7 @@ class TextToImage(nn.Module):
             for network in (self.generator, self.discriminator)
         )  # (B,E) each
         fakes = self.generator.make(torch.randn(len(captions), self.config.noise_dim, device=captions.device), shown)
-        return non_saturating(self.discriminator.match(self.discriminator.evidence(fakes), judged))
+        return non_saturating(self.discriminator.match(self.discriminator.features(fakes), judged))
 
     def after_step(self) -> None:
         self.averaged.update(self.generator)
@@ -110,17 +110,17 @@ class TextToImage(nn.Module):
         return self.backbone(images)  # (B,D)
 
     def readouts(self) -> tuple[str, ...]:
-        return self.discriminator.evidence.readouts()
+        return self.discriminator.features.readouts()
 
     def read(self, images: Tensor, readout: str) -> Tensor:
-        return self.discriminator.evidence.read(images, readout)
+        return self.discriminator.features.read(images, readout)
 
     def sample_as(self, condition: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(len(condition), self.config.noise_dim, generator=generator)
         return self.averaged.network(noise.to(condition.device), condition)
 
     def diagnose(self, images: Tensor) -> str:
-        return self.verdicts.diagnosis(self.config.real_label)
+        return self.outputs.diagnosis(self.config.real_label)
 
 
 @hookimpl

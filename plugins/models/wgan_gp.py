@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.nn.adversarial import RECIPE, gradient_penalty, wasserstein_critic, wasserstein_generator
-from harness.nn.averaging import Averaged
 from harness.nn.discriminators import Discriminator
 from harness.nn.generators import Generator, noise_like
+from harness.nn.moving_average import ExponentialMovingAverage
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 
@@ -50,11 +50,11 @@ class WGANGP(nn.Module):
         self.config = config
         self.critic = Discriminator(backbone, data, config.hidden)  # (B,C,H,W) -> (B,)
         self.generator = Generator(config.noise_dim, data, config.width)  # (B,Z) -> (B,C,H,W)
-        self.averaged = Averaged(self.generator, config.average)
+        self.averaged = ExponentialMovingAverage(self.generator, config.average)
 
     @property
     def backbone(self) -> Backbone:
-        return self.critic.evidence.backbone  # a part of the critic, and registered there alone
+        return self.critic.features.backbone  # a part of the critic, and registered there alone
 
     def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
         for real in batch.inputs.chunk(self.config.n_critic):  # (B/n_critic,C,H,W)
@@ -75,10 +75,10 @@ class WGANGP(nn.Module):
         return self.backbone(images)  # (B,D)
 
     def readouts(self) -> tuple[str, ...]:
-        return self.critic.evidence.readouts()
+        return self.critic.features.readouts()
 
     def read(self, images: Tensor, readout: str) -> Tensor:
-        return self.critic.evidence.read(images, readout)
+        return self.critic.features.read(images, readout)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(n, self.config.noise_dim, generator=generator)

@@ -111,7 +111,7 @@ def test_show_a_file_by_its_path(tmp_path: Path) -> None:
 
 
 def test_check_prints_each_check(tmp_path: Path) -> None:
-    text = output("check", "pixels")
+    text = output("check", "pixels", "--all")
     assert re.search(r"^ok       pixels  encodes_images \[8x8x1\] +D=64$", text, re.MULTILINE)
     assert re.search(r"^skipped  pixels  predicts_classes \[8x8x1\] +it has no predict\(\)$", text, re.MULTILINE)
     assert re.search(r"^\d+ ok, \d+ skipped$", text.splitlines()[-1])
@@ -130,9 +130,50 @@ def test_check_fails_with_exit_code_1(tmp_path: Path) -> None:
     assert re.search(r"^FAILED   mine  encodes_to_its_dim .*expected a harness\.nn Backbone$", text, re.MULTILINE)
 
 
+MISTAKES = Path(__file__).parents[1] / "contract" / "mistakes"
+
+
+def test_what_does_not_apply_is_folded_and_shown_on_request() -> None:
+    folded, whole = (output("check", "rotation", *more) for more in ((), ("--all",)))
+    assert "it has no reconstruct()" not in folded
+    assert "it has no reconstruct()" in whole
+    count = sum(line.startswith("skipped") for line in whole.splitlines())
+    assert folded.splitlines()[-1].endswith(f"{count} do not apply (--all shows them)")
+    assert len(folded.splitlines()) + count == len(whole.splitlines())
+
+
+def test_check_on_a_size_channels_and_a_backbone_of_choice() -> None:
+    text = output("check", "rotation", "--size", "12", "--channels", "1", "--backbone", "mlp[hidden=24]")
+    assert "encodes_images [12x12x1]" in text
+    assert "D=24" in text
+    assert "16x16x3" not in text
+    assert "[8x8x1]" not in text
+    assert "[20x20x3]" in output("check", "mlp", "--size", "20")
+
+
+def test_a_root_cause_is_named_once_and_nothing_after_it() -> None:
+    text = output("check", str(MISTAKES / "dict_loss.py"), exit_code=1)
+    assert text.count("FAILED") == 1
+    assert "the loss returned a dict, expected a tensor" in text
+    assert text.splitlines()[-1] == "4 ok, 1 failed"
+
+
+def test_a_note_is_no_failure() -> None:
+    text = output("check", str(MISTAKES / "plain_queue.py"))
+    assert re.search("^note .*queue changed in training", text, re.MULTILINE)
+    assert ", 1 note, " in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize("mistake", ["exit_in_build", "exit_in_loss", "exit_in_encode"])
+def test_a_plugin_that_exits_fails_its_check(mistake: str) -> None:
+    assert f"SystemExit: 0 ({mistake}.py:" in output("check", str(MISTAKES / f"{mistake}.py"), exit_code=1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        (["check", "vae", "--backbone", "convent"], UnknownName, "no backbone 'convent': did you mean 'convnet'?"),
+        (["check", "vae", "--backbone", "mlp,convnet"], RequestError, "'mlp,convnet' names 2 plugins"),
         (["show", "vea"], UnknownName, "no plugin 'vea': did you mean 'vae'?"),
         (["check", "vae,jigsaw"], RequestError, "'vae,jigsaw' names 2 plugins: check one at a time"),
         (["check", "cifar10[bet=1]"], UnknownName, "plugin 'cifar10' has no parameter 'bet': it has none"),

@@ -56,6 +56,7 @@ def example_subject(
         artifacts=folder / "artifacts",
         cache=folder / "cache",
         fingerprint="example",
+        uses=uses,
     )
 
 

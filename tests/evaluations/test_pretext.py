@@ -13,6 +13,7 @@ from harness.data.batches import Batch
 from harness.data.rows import Dataset
 from harness.errors import TrainingFailed
 from harness.plugin.specs import NoConfig
+from harness.records import Information
 from harness_plugins.evaluations import pretext
 
 
@@ -103,3 +104,39 @@ def test_unusable_answers_are_failures(
 ) -> None:
     with pytest.raises(TrainingFailed, match=message):
         pretext.run(example_subject(Fixed(logits, targets), data, tmp_path), NoConfig())
+
+
+class InBatch(nn.Module):
+    """Finds each image among all of its batch: as many answers as the batch has rows."""
+
+    def solve(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        n = len(batch.inputs)
+        return torch.eye(n), torch.arange(n)
+
+
+def test_chance_is_that_of_all_questions_not_of_the_last_batch(data: Dataset, tmp_path: Path) -> None:
+    found = pretext.run(example_subject(InBatch(), data, tmp_path), NoConfig())["accuracy"]
+    n = len(data.test)  # 359: a batch of 256, and one of 103
+    sizes = [256] * 256 + [n - 256] * (n - 256)
+    assert found.chance == pytest.approx(sum(1 / size for size in sizes) / n)
+    assert found.note == f"{n} questions with {n - 256} to 256 answers each"
+
+
+class Seeing(nn.Module):
+    """Notes what it is shown."""
+
+    def solve(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        self.batch = batch
+        return torch.eye(2)[torch.zeros(len(batch.inputs)).long()], torch.zeros(len(batch.inputs)).long()
+
+
+@pytest.mark.parametrize("uses", [(), ("labels",)])
+def test_a_method_is_shown_what_its_spec_uses(uses: tuple[Information, ...], data: Dataset, tmp_path: Path) -> None:
+    method = Seeing()
+    pretext.run(example_subject(method, data, tmp_path, uses=uses), NoConfig())
+    assert method.batch.progress == 1.0
+    assert method.batch.captions is None
+    if uses:
+        assert torch.equal(method.batch.labels, data.test.labels[-len(method.batch.inputs) :])
+    else:
+        assert method.batch.labels is None

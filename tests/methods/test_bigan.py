@@ -45,10 +45,10 @@ def test_both_turns_see_pairs_and_the_players_swap_the_labels() -> None:
 def test_the_discriminator_looks_at_image_and_code() -> None:
     discriminator = small().discriminator
     codes = torch.randn(16, 6)
-    verdicts = discriminator(images(), codes)
-    assert verdicts.shape == (16,)
-    assert not torch.allclose(verdicts, discriminator(images(), codes.flip(0)))
-    assert not torch.allclose(verdicts, discriminator(images().flip(0), codes))
+    logits = discriminator(images(), codes)
+    assert logits.shape == (16,)
+    assert not torch.allclose(logits, discriminator(images(), codes.flip(0)))
+    assert not torch.allclose(logits, discriminator(images().flip(0), codes))
 
 
 def test_a_step_moves_encoder_generator_and_discriminator() -> None:

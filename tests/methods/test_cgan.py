@@ -39,10 +39,10 @@ def judged_alone(
 ) -> torch.Tensor:
     """What is said of images that are of `labels`: of each for what is asked, and of the variety of its class."""
     discriminator = method.discriminator
-    evidence = discriminator.evidence(images)
-    agreement = (discriminator.project(discriminator.condition(asked)) * evidence).sum(1)
-    spread = torch.stack([(evidence[labels == label].var(0, unbiased=False) + 1e-4).sqrt() for label in labels])
-    return discriminator.verdict(evidence).squeeze(1) + agreement + discriminator.variety.verdict(spread).squeeze(1)
+    features = discriminator.features(images)
+    agreement = (discriminator.project(discriminator.condition(asked)) * features).sum(1)
+    spread = torch.stack([(features[labels == label].var(0, unbiased=False) + 1e-4).sqrt() for label in labels])
+    return discriminator.logit(features).squeeze(1) + agreement + discriminator.batch_term.logit(spread).squeeze(1)
 
 
 def test_without_variety_each_image_is_judged_alone() -> None:
@@ -79,7 +79,7 @@ def test_the_turns_are_the_matching_aware_game() -> None:
     torch.testing.assert_close(played, non_saturating(fake))
 
 
-def test_samples_and_verdicts_follow_the_label() -> None:
+def test_samples_and_logits_follow_the_label() -> None:
     """On two classes that a child tells apart; before training both sides are alike."""
     method = small()
     optimisation = Optimisation(method, TrainConfig(**RECIPE), "fp32")
@@ -105,11 +105,11 @@ def test_a_sample_is_the_candidate_that_the_discriminator_finds_the_most_genuine
         noise = torch.randn(len(labels) * 4, 6, generator=torch.Generator().manual_seed(0))
         for label, candidates, chosen in zip(labels, noise.split(4), sampled, strict=True):
             drawn = method.averaged.network(candidates, label.repeat(4))
-            evidence = method.discriminator.evidence(drawn)
-            verdicts = method.discriminator.verdict(evidence).squeeze(1)
-            verdicts += evidence @ method.discriminator.project(method.discriminator.condition(label[None]))[0]
-            assert len(verdicts.unique()) == 4
-            torch.testing.assert_close(chosen, drawn[verdicts.argmax()])
+            features = method.discriminator.features(drawn)
+            logits = method.discriminator.logit(features).squeeze(1)
+            logits += features @ method.discriminator.project(method.discriminator.condition(label[None]))[0]
+            assert len(logits.unique()) == 4
+            torch.testing.assert_close(chosen, drawn[logits.argmax()])
 
 
 def test_one_candidate_is_what_the_generator_draws() -> None:

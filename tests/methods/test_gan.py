@@ -104,13 +104,13 @@ def test_a_discriminator_that_is_sure_of_everything_is_reported(real: float, fak
     method = small()
     logits = [torch.full((4,), value).clamp(1e-9).logit() for value in (real, fake)]
     for _ in range(1000):
-        method.verdicts.update(Batch(inputs=images()), *logits)
+        method.outputs.update(Batch(inputs=images()), *logits)
     reason = method.diagnose(images())
     assert ("saturated discriminator" in reason) == lost
     assert lost or not reason
 
 
-def test_verdicts_show_in_the_curves() -> None:
+def test_outputs_show_in_the_curves() -> None:
     batch = Batch(inputs=images())
     list(small().turns(batch))
     assert set(batch.scalars) == {"D(x)", "D(G(z))"}
@@ -118,7 +118,7 @@ def test_verdicts_show_in_the_curves() -> None:
 
 
 @pytest.mark.parametrize("size", [8, 28])
-def test_it_is_read_at_features_maps_and_evidence(size: int) -> None:
+def test_it_is_read_at_features_maps_and_the_hidden_layer(size: int) -> None:
     data = DataSpec(inputs=ImageField(channels=3, size=size))
     method = small(data=data).eval()
     with torch.no_grad():
@@ -127,14 +127,14 @@ def test_it_is_read_at_features_maps_and_evidence(size: int) -> None:
     assert {name: values.shape[1] for name, values in seen.items()} == {
         "features": 16,
         "maps": 16 * min(4, maps.shape[-1]) ** 2,
-        "evidence": 8,
+        "hidden": 8,
     }
     assert float(seen["maps"].max()) == float(maps.max())
 
 
 def test_a_backbone_without_maps_will_do() -> None:
     method = GAN(mlp.build(DIGITS, mlp.Config(hidden=8)), DIGITS, SMALL)
-    assert method.readouts() == ("features", "evidence")
+    assert method.readouts() == ("features", "hidden")
     assert len(list(method.turns(Batch(inputs=images())))) == 2
 
 

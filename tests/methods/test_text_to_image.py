@@ -53,8 +53,8 @@ def test_two_captions_with_the_same_words_are_the_same_request() -> None:
     method = small().eval()
     same = tokens_of(["left bright a", "a bright left"], WORDS.tokenizer, WORDS.length)
     with torch.no_grad():
-        verdicts = method.discriminator(scenes(1).inputs.expand(2, -1, -1, -1), same)
-    torch.testing.assert_close(verdicts[0], verdicts[1])
+        logits = method.discriminator(scenes(1).inputs.expand(2, -1, -1, -1), same)
+    torch.testing.assert_close(logits[0], logits[1])
 
 
 def test_samples_show_what_the_caption_says() -> None:

@@ -24,7 +24,7 @@ def draws(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_a_verdict_is_judged_by_the_bernoulli_likelihood() -> None:
+def test_a_logit_is_judged_by_the_bernoulli_likelihood() -> None:
     logits = draws(7)
     for label in (0.0, 1.0):
         expected = -Bernoulli(logits=logits).log_prob(torch.full_like(logits, label)).mean()

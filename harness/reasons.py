@@ -1,0 +1,54 @@
+"""Why something failed, in one line, with the place in the plugin's own code: the same in a bench and in a check."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+
+from harness.errors import HarnessError, TrainingFailed
+
+OWN = str(Path(__file__).parent)
+INSTALLED = ("site-packages", "dist-packages")  # folders of installed packages, wherever they are
+LIBRARY = sysconfig.get_path("stdlib")
+BESIDE_INPUTS = ("labels", "captions", "counterparts")  # of a batch
+
+
+def reason_of(error: BaseException) -> str:
+    """One line: the message of our own errors; the type, and where it was raised, as well for all others.
+
+    A plugin that ends the process says so: `SystemExit: 0 (mine.py:12)`.
+    """
+    message = " ".join(str(error).split()) or "no message"
+    if isinstance(error, TrainingFailed):
+        return message
+    frame = None if isinstance(error, HarnessError) else place_of(error)
+    if frame is None:
+        return f"{type(error).__name__}: {message}"
+    hint = _hint(message, frame.line or "")
+    return f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno}){hint}"
+
+
+def place_of(error: BaseException) -> traceback.FrameSummary | None:
+    """The innermost line of the traceback that is neither Harness's nor a library's."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return next((frame for frame in frames if _is_a_plugins(frame.filename)), None)
+
+
+def _hint(message: str, line: str) -> str:
+    """What is not in a batch is None: say so where a line that reads it failed for that."""
+    read = [name for name in BESIDE_INPUTS if f".{name}" in line]
+    if "NoneType" not in message or not read:
+        return ""
+    return f": the batch has no {read[0]} unless the spec names them in uses"
+
+
+def _is_a_plugins(file: str) -> bool:
+    """Code of a plugin: what an installed package has a hook in, and every file outside Harness and the libraries."""
+    if file.startswith((OWN, "<")):
+        return False
+    if file.startswith(LIBRARY) or any(folder in Path(file).parts for folder in INSTALLED):
+        modules = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == file]
+        return any(name.startswith("harness_") for module in modules for name in vars(module))
+    return True
