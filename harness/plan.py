@@ -21,7 +21,7 @@ from harness.records import (
     Request,
     TrainingResult,
 )
-from harness.registry import FILE, Registry
+from harness.registry import Registry
 from harness.store import RunFolder
 
 State = Literal["cached", "stale", "to run", "skipped"]
@@ -79,7 +79,6 @@ def make_plan(
         identity={},
         provenance={},
         todo=(),
-        plugin_files=tuple(dict.fromkeys(str(info.source) for info in registry.infos() if info.distribution == FILE)),
         data_root=str(keys.root),
         cache=str(loading.cache_root()),
         fingerprints=keys.fingerprints,
@@ -175,7 +174,9 @@ def _task(cell: Cell, keys: Keys, fits: _Fits, shared: CellTask) -> tuple[CellTa
         for target in cell.targets
         for ref in cell.evaluations
     )
-    return replace(shared, key=key, cell=cell, identity=identity, provenance=provenance, todo=todo), text
+    files = keys.plugin_files(cell)
+    task = replace(shared, key=key, cell=cell, identity=identity, provenance=provenance, todo=todo, plugin_files=files)
+    return task, text
 
 
 def skipped_result(planned: PlannedCell) -> CellResult:
