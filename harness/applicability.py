@@ -53,7 +53,7 @@ def _lacking(method: Chosen, source: Chosen, data: DataSpec) -> str:
         "counterparts": bool(data.counterpart),
         "unpaired": bool(data.counterpart),
     }
-    lacking = [name for name in method.spec.uses_with(method.config) if not there[name]]
+    lacking = [name for name in method.uses if not there[name]]
     words = "counterparts" if lacking[:1] == ["unpaired"] else "".join(lacking[:1])
     return f"{source.info.name} has no {words} to learn from" if lacking else ""
 

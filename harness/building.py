@@ -61,8 +61,7 @@ def in_channels_last(method: nn.Module) -> nn.Module:
 
 def information(registry: Registry, cell: Cell) -> tuple[Information, ...]:
     """What the method of a cell sees in training beside its inputs."""
-    chosen = registry.chosen(cell.method, METHOD_KINDS)
-    return chosen.spec.uses_with(chosen.config)
+    return registry.chosen(cell.method, METHOD_KINDS).uses
 
 
 def load_dataset(registry: Registry, ref: PluginRef, root: Path, seed: int) -> Dataset:

@@ -29,7 +29,7 @@ class Execution:
     ) -> None:
         self.plan = plan
         self.folder = folder
-        self.here = here  # where things lie on this machine; each task gets a staging folder of its own below `staging`
+        self.here = here  # where things lie on this machine; each task gets a staging folder below, and its files
         self.launcher = launcher
         self.registry = registry  # whose plugins and listeners are told
         self.fail_fast = fail_fast
@@ -66,7 +66,9 @@ class Execution:
         weights = self.folder.checkpoint(task.key).resolve()
         checkpoint = weights if task.training and weights.exists() else None  # some methods have no weights
         staging = self.here.staging / f"{task.key}-{phase}"
-        return Assignment(task=task, here=replace(self.here, staging=staging, checkpoint=checkpoint))
+        files = self.planned[task.key].plugin_files
+        here = replace(self.here, staging=staging, checkpoint=checkpoint, plugin_files=files)
+        return Assignment(task=task, here=here)
 
     def _store(self, result: CellResult, assignment: Assignment) -> None:
         planned = self.planned[result.key]

@@ -17,10 +17,9 @@ from typing import Any
 from harness import loading
 from harness.data.content import content_fingerprint
 from harness.data.fields import DataSpec
-from harness.errors import BrokenPlugin, HarnessError
 from harness.machine import device_class, machine, torch_version
 from harness.records import Cell, PluginRef, TrainConfig
-from harness.registry import METHOD_KINDS, Chosen, Registry
+from harness.registry import FILE, METHOD_KINDS, Chosen, Registry
 from harness.registry.fingerprint import core_modules, digest_of_modules, library_versions
 from harness.registry.sources import find_source
 
@@ -49,18 +48,19 @@ class Keys:
     def evaluation(self, ref: PluginRef) -> Chosen:
         return self.registry.chosen(ref, ("evaluation",))
 
+    def plugin_files(self, cell: Cell) -> tuple[Path, ...]:
+        """The unpackaged files that its plugins are in. A cell loads no others: they could change its numbers."""
+        backbone = self.backbone(cell)
+        used = [self.method(cell), self.dataset(cell.source), *([backbone] if backbone else [])]
+        used += [*map(self.dataset, cell.targets), *map(self.evaluation, cell.evaluations)]
+        return tuple(dict.fromkeys(chosen.loaded.file for chosen in used if chosen.info.distribution == FILE))
+
     def data(self, ref: PluginRef) -> DataSpec:
         """What a dataset says that it looks like. Raises BrokenPlugin where its plugin cannot say so."""
         label = str(ref)
         if label not in self._data:
             chosen = self.dataset(ref)
-            try:
-                self._data[label] = chosen.spec.describe(chosen.config, self.root)
-            except HarnessError:
-                raise
-            except (Exception, SystemExit) as error:
-                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                raise BrokenPlugin(f"dataset '{ref}' cannot be described: {reason}") from error
+            self._data[label] = chosen.declared("describe", chosen.config, self.root)
         return self._data[label]
 
     def fingerprint(self, ref: PluginRef) -> str:
@@ -100,7 +100,7 @@ class Keys:
             self._shared[key] = {
                 "keyed": self._keyed(cell),
                 "plugin": method.info.origin,
-                "uses": ", ".join(method.spec.uses_with(method.config)),
+                "uses": ", ".join(method.uses),
                 "settings": settings,
                 **machine(cell.device),
             }

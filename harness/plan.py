@@ -36,6 +36,7 @@ class PlannedCell:
     why: str = ""
     previous: CellResult | None = None  # what is stored under the same key
     replaces: str = ""  # the key of a stale cell that this one makes superfluous
+    plugin_files: tuple[Path, ...] = ()  # the unpackaged files of its own plugins: what its process loads
 
     @property
     def cell(self) -> Cell:
@@ -81,7 +82,8 @@ def make_plan(
     for cell in cells:
         task, identity = _task(cell, keys, fits, shared)
         previous, other = stored.get(task.key), by_identity.get(identity)
-        planned.append(_planned(task, fits.cell(cell), previous, other, folder))
+        one = _planned(task, fits.cell(cell), previous, other, folder)
+        planned.append(replace(one, plugin_files=keys.plugin_files(cell)))
     judges = {ref.name: ref for cell in cells for ref in cell.evaluations}
     exclusive = frozenset(name for name, ref in judges.items() if keys.evaluation(ref).spec.exclusive)
     return Plan(request, tuple(planned), exclusive)

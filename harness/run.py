@@ -18,7 +18,7 @@ from harness.options import Options, launcher_of, trackers_of
 from harness.plan import make_plan
 from harness.plugin.launching import Conditions
 from harness.records import CellResult, Request, Workplace
-from harness.registry import FILE, Registry
+from harness.registry import Registry
 from harness.store import RunFolder
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
         launcher = make_launcher(conditions(options, folder, registry))
         listeners = {name: make(folder.path) for name, make in make_trackers.items()}
         with listening(registry, listeners | ({"the progress": progress} if progress else {})):
-            here = workplace(options, folder, registry)
+            here = workplace(options, folder)
             results = Execution(plan, folder, here, launcher, registry, fail_fast=options.fail_fast).run()
         reports = write_reports(folder)
     return Results(folder, tuple(results), missing=len(plan.cells) - len(results), reports=tuple(reports))
@@ -95,16 +95,12 @@ def conditions(options: Options, folder: RunFolder, registry: Registry) -> Condi
     return Conditions(jobs=options.jobs, timeout=options.timeout, logs=folder.logs.resolve(), tell=registry.tell)
 
 
-def workplace(options: Options, folder: RunFolder, registry: Registry) -> Workplace:
-    """What this machine has for cells. The files of launchers and trackers are the bench's own, not theirs."""
-    infos = [
-        info for info in registry.infos() if info.distribution == FILE and info.kind not in ("launcher", "tracker")
-    ]
+def workplace(options: Options, folder: RunFolder) -> Workplace:
+    """What this machine has for all cells; what is a cell's own is added when it is assigned."""
     return Workplace(
         data_root=loading.data_root(options.data_dir),
         cache=loading.cache_root(),
         staging=folder.staging.resolve(),
-        plugin_files=tuple(dict.fromkeys(info.source for info in infos if info.source is not None)),
     )
 
 

@@ -127,7 +127,7 @@ def test_a_dry_run_shows_what_is_skipped(tmp_path: Path, notes: str, capsys: pyt
 
 def test_a_dataset_that_cannot_be_described_is_named(tmp_path: Path, notes: str) -> None:
     broken = notes.replace("]", ",kind=broken]")
-    with pytest.raises(BrokenPlugin, match=r"dataset 'notes\[kind=broken,path=.*\]' cannot be described: KeyError"):
+    with pytest.raises(BrokenPlugin, match=r"describe\(\) of 'notes\[kind=broken,.*\]' failed: KeyError: 'no table'"):
         planned(tmp_path, plugins="reader", datasets=broken)
 
 
@@ -248,6 +248,27 @@ def test_weights_that_came_since_make_a_judgement_new(tmp_path: Path, monkeypatc
     assert same == cell
     assert before[0] != after[0]
     assert before[1] == after[1]
+
+
+def test_a_cell_loads_the_files_of_its_own_plugins(tmp_path: Path, notes: str) -> None:
+    """Another file may change how torch computes when it is imported, and no key would know."""
+    bad = Path(__file__).parent / "faults" / "bad_methods.py"
+    words = {"plugins": f"{bad},vae,reader", "evaluations": "knn"}
+    assert [cell.plugin_files for cell in planned(tmp_path, **words).cells] == [(bad,), (), (EXAMPLES,)]
+    judged = planned(tmp_path, plugins="vae", targets=notes, evaluations="knn")
+    assert [cell.plugin_files for cell in judged.cells] == [(EXAMPLES,)]
+
+
+@pytest.mark.parametrize("function", ["files", "uses"])
+def test_a_declaration_that_fails_is_an_error_in_one_line(tmp_path: Path, function: str) -> None:
+    line = "files=lambda config: [config.checkpoint] if config.checkpoint else [],"
+    source = "@hookimpl".join(EXAMPLES.read_text().split("@hookimpl")[:2])  # the method alone
+    assert line in source
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(source.replace(line, f"{function}=lambda config: config.nothing,").replace("reader", "mine"))
+    called = "uses_with" if function == "uses" else "files"
+    with pytest.raises(BrokenPlugin, match=rf"^{called}\(\) of 'mine' failed: AttributeError: .*nothing'$"):
+        planned(tmp_path, plugins=str(plugin))
 
 
 # How often. -----------------------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def _checked(
 ) -> Iterator[Check]:
     name = loaded.info.name
     yield run_check(name, "documented", lambda: documented(loaded))
-    if not isinstance(loaded.spec, DatasetSpec):
+    if hasattr(loaded.spec, "takes"):
         yield run_check(name, "takes_known_kinds", lambda: takes_known_kinds(loaded))
     needed = _required(loaded.spec.config, params)
     if needed:

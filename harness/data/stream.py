@@ -33,7 +33,9 @@ YIELDING = 5  # what is added to a worker's niceness: a cell's neighbours do not
 class Taken(Protocol):
     """What is streamed: a column of harness.data.columns."""
 
-    def take(self, index: Tensor) -> Tensor: ...
+    def take(self, index: Tensor) -> Tensor:
+        """The values of the rows (n,): (n,...)."""
+        ...
 
 
 @dataclass(frozen=True)

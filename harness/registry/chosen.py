@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.errors import RequestError
-from harness.records import PluginRef
+from harness.errors import BrokenPlugin, HarnessError, RequestError
+from harness.records import Information, PluginRef
 from harness.registry.fingerprint import library_versions, own_files, source_digest
 from harness.registry.installed import PluginInfo
 
@@ -64,10 +64,26 @@ class Chosen:
         return str(full_ref(self.ref.name, self.config))
 
     @cached_property
+    def uses(self) -> tuple[Information, ...]:
+        """What a method sees in training beside its inputs."""
+        return tuple(self.declared("uses_with", self.config))
+
+    def declared(self, function: str, *arguments: Any) -> Any:
+        """What a function of the spec says. Raises BrokenPlugin, with the cause in one line, where it fails."""
+        try:
+            return getattr(self.spec, function)(*arguments)
+        except HarnessError:
+            raise
+        except (Exception, SystemExit) as error:
+            cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise BrokenPlugin(f"{function}() of '{self.ref}' failed: {cause}") from error
+
+    @cached_property
     def files(self) -> tuple[Path, ...]:
         """What it reads beside its data, as its spec declares. Raises RequestError for a file that is not there."""
-        declared = self.spec.files  # of a dataset they depend on the data root: see harness.loading
-        paths = tuple(Path(path).expanduser() for path in declared(self.config)) if declared else ()
+        if self.spec.files is None:
+            return ()
+        paths = tuple(Path(path).expanduser() for path in self.declared("files", self.config))
         for path in paths:
             if not path.is_file():
                 raise RequestError(f"{self.ref} reads {path}, which is not there: put the file there or name another")

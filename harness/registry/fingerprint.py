@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 BUILT_INS = "harness_plugins"
 CELL = "harness.cell"  # what every cell runs
 DIGEST_BYTES = 8
+IDLE = {  # libraries whose version changes no number, and why
+    "filelock": "locks files",
+    "safetensors": "reads and writes weights as they are",
+    "threadpoolctl": "sets the number of threads, which is in the key",
+    "torch": "is in every key by itself",
+}
 SPELLED = {"PIL": "pillow", "sklearn": "scikit-learn"}  # saves reading the metadata of everything that is installed
 
 
@@ -61,11 +67,11 @@ def own_files(loaded: LoadedPlugin) -> list[Path]:
 def library_versions(files: Iterable[Path]) -> Mapping[str, str]:
     """The packages that some files import, and the modules of Harness behind them, with their versions.
 
-    Without what is not installed, and without torch, which is in every key by itself.
+    Without what is not installed, and without IDLE ones.
     """
     named = list(files)
     behind = [file for module in imported_modules(named) if (file := find_source(module)) is not None]
-    found = {name: _version(name) for name in sorted(libraries([*named, *behind]) - {"torch"})}
+    found = {name: _version(name) for name in sorted(libraries([*named, *behind]) - set(IDLE))}
     return {name: version for name, version in found.items() if version}
 
 

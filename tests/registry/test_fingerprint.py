@@ -143,8 +143,10 @@ def test_a_file_counts_with_the_neighbours_that_it_imports(tmp_path: Path, monke
 
 def test_the_libraries_behind_a_file_have_versions(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text("import os, torch, sklearn.cluster\nfrom harness.data import texts\nimport no_such_package\n")
+    file.write_text(
+        "import os, torch, filelock, sklearn.cluster\nfrom harness.data import texts\nimport no_such_package\n"
+    )
     versions = library_versions([file])
     assert versions["sklearn"] == version("scikit-learn")
     assert versions["tokenizers"] == version("tokenizers")  # through harness.data.texts
-    assert not {"os", "torch", "no_such_package", "harness"} & set(versions)
+    assert not {"os", "torch", "filelock", "no_such_package", "harness"} & set(versions)
