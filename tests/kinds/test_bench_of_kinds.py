@@ -120,8 +120,8 @@ def test_clips_of_another_shape_are_judged_with_a_note(tmp_path: Path) -> None:
     assert judged.scores[0].value > 0.5  # a quarter by chance: motion is seen there too
 
 
-@pytest.mark.parametrize("kind", ["video", "text"])
-def test_the_command_tells_of_a_bench_and_the_numbers_are_the_same_with_any_jobs(kind: str, tmp_path: Path) -> None:
+def test_the_command_gives_the_numbers_of_python_whatever_the_jobs(tmp_path: Path) -> None:
+    kind = "text"
     file = str(FILES[kind])
     words = ["--plugins", file, "--datasets", file, "--backbone", file, "--references", "random-init", "--seeds", "1"]
     words += ["--budget", "5 steps", "--evaluations", "knn", "--set", "train.batch_size=64", "--jobs", "2"]
