@@ -101,9 +101,9 @@ def check(column: Column) -> None:
     """Raise ValueError unless the column holds strings."""
     if not isinstance(column, Texts):
         raise ValueError("no list of strings")
-    wrong = next((text for text in column.strings if not isinstance(text, str)), None)
-    if wrong is not None:
-        raise ValueError(f"strings but for one {type(wrong).__name__}, {wrong!r:.40}")
+    wrong = [text for text in column.strings if not isinstance(text, str)]
+    if wrong:
+        raise ValueError(f"strings but for {len(wrong)}, such as {wrong[0]!r:.40}")
 
 
 def strings_of(column: Column) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def test_a_frame_has_the_statistics_of_its_clips() -> None:
         (IMAGES, InMemory(torch.zeros(6, 3, 4, 4)), r"torch.float32 \(6, 3, 4, 4\), expected torch.uint8"),
         (CLIPS, pixels(6, 3, 3, 4, 4), r"torch.uint8 \(6, 3, 3, 4, 4\), expected torch.uint8 \(N, 2, 3, 4, 4\)"),
         (TEXTS, pixels(6, 5), "no list of strings"),
-        (TEXTS, Texts(("a", 3)), "strings but for one int, 3"),  # type: ignore[arg-type]
+        (TEXTS, Texts(("a", 3)), "strings but for 1, such as 3"),  # type: ignore[arg-type]
     ],
 )
 def test_a_column_that_is_not_as_described(field: Field, column: InMemory | Texts, message: str) -> None:

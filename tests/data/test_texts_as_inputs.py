@@ -205,7 +205,7 @@ def test_texts_of_a_file_are_loaded_and_their_fingerprint_is_that_of_their_conte
 @pytest.mark.parametrize(
     ("loads", "message"),
     [
-        ({"inputs": ["a text", 7]}, "its training texts are strings but for one int, 7"),
+        ({"inputs": ["a text", 7]}, "its training texts are strings but for 1, such as 7"),
         ({"inputs": torch.zeros(3, 4)}, "its training texts are no list of strings"),
         ({"inputs": []}, "it has no texts"),
         ({"labels": torch.zeros(2, dtype=torch.int64)}, "it has 2 labels for 60 training texts"),

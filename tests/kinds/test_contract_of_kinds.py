@@ -216,7 +216,7 @@ def test_a_dataset_that_loads_no_such_clips_or_texts_is_told_what() -> None:
     found = changed("text", inputs=torch.zeros(360, 9))["inputs_are_as_described"]
     assert found == "texts are no list of strings"
     found = changed("text", unlabelled=["a text", None])["inputs_are_as_described"]
-    assert found == "unlabelled texts are strings but for one NoneType, None"
+    assert found == "unlabelled texts are strings but for 1, such as None"
 
 
 @pytest.mark.parametrize("kind", KINDS)
