@@ -50,12 +50,12 @@ def _lacking(method: Chosen, source: Chosen, data: DataSpec) -> str:
     there = {
         "labels": bool(data.classes),
         "captions": data.captions is not None,
-        "counterparts": bool(data.counterpart),
-        "unpaired": bool(data.counterpart),
+        "paired": bool(data.paired_domain),
+        "unpaired": bool(data.paired_domain),
     }
-    lacking = [name for name in method.uses if not there[name]]
-    words = "counterparts" if lacking[:1] == ["unpaired"] else "".join(lacking[:1])
-    return f"{source.info.name} has no {words} to learn from" if lacking else ""
+    lacking = next((name for name in method.uses if not there[name]), "")
+    what = "paired images" if "paired" in lacking else lacking
+    return f"{source.info.name} has no {what} to learn from" if lacking else ""
 
 
 def _words(kinds: Sequence[DataKind]) -> str:

@@ -100,20 +100,21 @@ def _check_rows(raw: RawData, spec: DataSpec) -> None:
         _check_column(name, rows.inputs, spec)
         if rows.labels is not None:
             _check_labels(name, rows.labels, len(rows), spec)
-        if rows.counterparts is not None:
-            _check_column(f"{name} counterpart", rows.counterparts, spec)
+        if rows.paired is not None:
+            _check_column(f"{name} paired", rows.paired, spec)
         if rows.captions is not None:
             TextField().check(rows.captions)
         columns: dict[str, object] = {
             "labels": spec.classes,
             "captions": spec.captions,
-            "counterparts": spec.counterpart,
+            "paired": spec.paired_domain,
         }
         columns |= {"factors": spec.factors, "targets": spec.targets}
         for column, expected in columns.items():
             values = getattr(rows, column)
             if (values is not None) != bool(expected):
-                raise ValueError(f"it has {column} for some {things} only")
+                what = "paired images" if column == "paired" else column
+                raise ValueError(f"it has {what} for some {things} only")
             if values is not None and len(values) != len(rows):
                 raise ValueError(f"it has {len(values)} {column} for {len(rows)} {name} {things}")
         if rows.factors is not None:

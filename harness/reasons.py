@@ -12,7 +12,7 @@ from harness.errors import HarnessError, TrainingFailed
 OWN = str(Path(__file__).parent)
 INSTALLED = ("site-packages", "dist-packages")  # folders of installed packages, wherever they are
 LIBRARY = sysconfig.get_path("stdlib")
-BESIDE_INPUTS = ("labels", "captions", "counterparts")  # of a batch
+BESIDE_INPUTS = ("labels", "captions", "paired")  # of a batch
 
 
 def reason_of(error: BaseException) -> str:

@@ -17,9 +17,7 @@ Better = Literal["higher", "lower", "none"]
 Status = Literal["ok", "failed", "skipped"]
 SplitName = Literal["train", "validation", "test"]
 Role = Literal["leads", "follows", "ranks", "told"]
-Information = Literal[
-    "labels", "captions", "counterparts", "unpaired"
-]  # beside images; unpaired: shuffled counterparts
+Information = Literal["labels", "captions", "paired", "unpaired"]  # beside images; unpaired: shuffled paired images
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -146,7 +146,7 @@ def test_class_without_a_training_image_is_an_error(root: Path) -> None:
 RICH_SPEC = DataSpec(
     inputs=ImageField(channels=1, size=4),
     classes=("a", "b", "c"),
-    counterpart="negative",
+    paired_domain="negative",
     factors=(Factor(name="shape", values=("x", "y")), Factor(name="side", values=("left", "right"))),
     targets=("n",),
     captions=TextField(),
@@ -159,7 +159,7 @@ def rich(n: int = 60) -> RawData:
         inputs=images,
         labels=torch.arange(n) % 3,
         captions=["an image"] * n,
-        counterparts=images,
+        paired=images,
         factors=torch.zeros(n, 2, dtype=torch.int64),
         targets=torch.zeros(n, 1),
     )
@@ -182,14 +182,14 @@ def test_all_that_can_be_known_of_images_is_loaded(root: Path) -> None:
     ("changes", "message"),
     [
         ({"captions": None}, "it has captions for some images only"),
-        ({"counterparts": None}, "it has counterparts for some images only"),
+        ({"paired": None}, "it has paired images for some images only"),
         ({"factors": None}, "it has factors for some images only"),
         ({"targets": None}, "it has targets for some images only"),
         ({"captions": ["an image"] * 59}, "59 captions for 60 training images"),
         ({"targets": torch.zeros(61, 1)}, "61 targets for 60 training images"),
         (
-            {"counterparts": torch.zeros(60, 3, 4, 4, dtype=torch.uint8)},
-            r"training counterpart images are .*\(60, 3, 4, 4\)",
+            {"paired": torch.zeros(60, 3, 4, 4, dtype=torch.uint8)},
+            r"training paired images are .*\(60, 3, 4, 4\)",
         ),
         ({"factors": torch.full((60, 2), 2)}, "training factors do not fit shape, side"),
         ({"factors": torch.full((60, 2), -1)}, "training factors do not fit shape, side"),

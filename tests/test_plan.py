@@ -55,8 +55,8 @@ def test_a_method_and_a_backbone_take_kinds_of_data(tmp_path: Path, notes: str) 
 
 
 def test_a_method_uses_what_its_source_has(tmp_path: Path) -> None:
-    assert reason(tmp_path, plugins="pix2pix", datasets="digits") == "digits has no counterparts to learn from"
-    assert reason(tmp_path, plugins="cyclegan", datasets="digits") == "digits has no counterparts to learn from"
+    assert reason(tmp_path, plugins="pix2pix", datasets="digits") == "digits has no paired images to learn from"
+    assert reason(tmp_path, plugins="cyclegan", datasets="digits") == "digits has no paired images to learn from"
     assert reason(tmp_path, plugins="supervised", datasets="digits") == ""
 
 

@@ -31,7 +31,7 @@ class SmallData:
     values: Tensor  # as a dataset keeps them: uint8 images (N,C,H,W) or clips (N,T,C,H,W), or tokens (N,L)
     labels: Tensor  # int64 (N,)
     captions: Tensor  # int64 (N,L): the class in words
-    counterparts: Tensor | None  # uint8 like the values: the negative; texts have none
+    paired: Tensor | None  # uint8 like the values: the negative; texts have none
 
     @property
     def kind(self) -> DataKind:
@@ -53,13 +53,13 @@ class SmallData:
 
     def batch(self, uses: Collection[Information]) -> Batch:
         """All examples, with what a method may see beside them and nothing else."""
-        paired = {"counterparts", "unpaired"} & set(uses) and self.counterparts is not None
+        paired = {"paired", "unpaired"} & set(uses) and self.paired is not None
         return Batch(
             inputs=self.inputs,
             lengths=lengths_of(self.values) if self.kind == "text" else None,
             labels=self.labels if "labels" in uses else None,
             captions=self.captions if "captions" in uses else None,
-            counterparts=self.spec.inputs.ready(self.counterparts) if paired else None,  # type: ignore[arg-type]
+            paired=self.spec.inputs.ready(self.paired) if paired else None,  # type: ignore[arg-type]
         )
 
     def padded(self, more: int) -> Tensor:
@@ -139,7 +139,7 @@ def _small_data(
     values: Tensor,
     labels: Tensor,
     classes: int,
-    counterparts: Tensor | None,
+    paired: Tensor | None,
 ) -> SmallData:
     captions = [f"an example of class {label}" for label in labels.tolist()]
     words = TextField().measured(Texts(tuple(captions)))
@@ -147,10 +147,10 @@ def _small_data(
         inputs=field,
         classes=tuple(f"class {label}" for label in range(classes)),
         captions=words,
-        counterpart="" if counterparts is None else "negative",
+        paired_domain="" if paired is None else "negative",
     )
     tokens = _tokens(captions, words)
-    return SmallData(spec=spec, values=values, labels=labels, captions=tokens, counterparts=counterparts)
+    return SmallData(spec=spec, values=values, labels=labels, captions=tokens, paired=paired)
 
 
 def _tokens(texts: Sequence[str], field: TextField) -> Tensor:

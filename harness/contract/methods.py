@@ -68,8 +68,8 @@ class MethodCase:
     def seen(self, uses: Collection[Information]) -> Batch:
         """The one batch with this information."""
         batch = self.data.batch(uses)
-        beside = None if batch.counterparts is None else channels_last(batch.counterparts)
-        return replace(batch, inputs=channels_last(batch.inputs), counterparts=beside)
+        beside = None if batch.paired is None else channels_last(batch.paired)
+        return replace(batch, inputs=channels_last(batch.inputs), paired=beside)
 
     def optimisation(self, method: nn.Module, precision: str = "fp32") -> Optimisation:
         """What the trainer steps the method with, in train mode and without a warm-up."""
@@ -201,13 +201,13 @@ def trains_all_weights_and_saves_all_state(case: MethodCase) -> str:
 
 
 def sees_what_it_says_alone(case: MethodCase) -> str:
-    """A method whose spec says nothing of labels, captions or counterparts must not even look at them."""
+    """A method whose spec says nothing of labels, captions or paired images must not even look at them."""
     uses = case.spec.uses_with(case.config)
-    names: tuple[Information, ...] = ("labels", "captions", "counterparts")
+    names: tuple[Information, ...] = ("labels", "captions", "paired")
     for name in names:
-        if name in uses or (name == "counterparts" and "unpaired" in uses):
+        if name in uses or (name == "paired" and "unpaired" in uses):
             continue
-        if name == "counterparts" and case.data.counterparts is None:
+        if name == "paired" and case.data.paired is None:
             continue
         totals = []
         for seen in (uses, (*uses, name)):
@@ -309,13 +309,13 @@ def decodes_its_codes(case: MethodCase) -> str:
 
 def translates_images(case: MethodCase) -> str:
     method = case.able("translate")
-    if case.data.counterparts is None:
-        raise NotApplicable("texts have no counterparts here")
-    counterparts = case.data.spec.inputs.ready(case.data.counterparts)
-    _require_images("translate()", method.translate(counterparts), counterparts.shape)
-    require_same_alone("translate()", method.translate, counterparts)
+    if case.data.paired is None:
+        raise NotApplicable("texts have no paired images here")
+    paired = case.data.spec.inputs.ready(case.data.paired)
+    _require_images("translate()", method.translate(paired), paired.shape)
+    require_same_alone("translate()", method.translate, paired)
     if "translate_back" in capabilities_of(method):
-        _require_images("translate_back()", method.translate_back(case.data.inputs), counterparts.shape)
+        _require_images("translate_back()", method.translate_back(case.data.inputs), paired.shape)
     return ""
 
 

@@ -28,7 +28,7 @@ class Batch:
     lengths: Tensor | None = None  # int64 (B,): tokens of each text before the padding; None where inputs are no texts
     labels: Tensor | None = None  # (B,) int64
     captions: Tensor | None = None  # (B,L) int64 tokens
-    counterparts: Tensor | None = None  # like the inputs: in another domain, or unpaired
+    paired: Tensor | None = None  # like the inputs: in another domain, or unpaired
     progress: float = 0.0  # fraction of the training budget spent, in [0,1]: for warm-ups and schedules
     scalars: dict[str, Tensor] = field(default_factory=dict)
 
@@ -96,7 +96,7 @@ def batch_of(rows: Rows, data: DataSpec) -> Batch:
         lengths=lengths_of(inputs) if data.kind == "text" else None,
         labels=rows.labels,
         captions=None if rows.captions is None else all_values(rows.captions),
-        counterparts=None if rows.counterparts is None else _ready(data.inputs, rows.counterparts),
+        paired=None if rows.paired is None else _ready(data.inputs, rows.paired),
     )
 
 

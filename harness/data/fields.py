@@ -223,7 +223,7 @@ class DataSpec(Generic[F]):
     inputs: F
     classes: tuple[str, ...] = ()  # class names by label; empty: the dataset has no labels
     captions: TextField | None = None  # of each example; None: it has no captions
-    counterpart: str = ""  # the domain of the counterparts that translation starts from: "outline"; empty: none
+    paired_domain: str = ""  # the domain of the paired images that translation starts from: "outline"; empty: none
     factors: tuple[Factor, ...] = ()
     targets: tuple[str, ...] = ()  # names, with units, of the numbers known of each example: "x in pixels"
 

@@ -22,14 +22,14 @@ from harness.seeding import derived_generator
 class RawData:
     """What a dataset plugin loads. Without an official test set (`test` None) Harness holds one out.
 
-    Of each example, by row, where the dataset's DataSpec says so: a label, a caption, a counterpart, factors, targets.
+    Of each example, by row, where the dataset's DataSpec says so: a label, a caption, a paired image, factors, targets.
     Inputs are uint8 images (N,C,H,W) or clips (N,T,C,H,W), texts, or a column such as harness.data.columns.Files.
     """
 
     inputs: Tensor | Sequence[str] | Column
     labels: Tensor | None = None  # int64 (N,)
     captions: Sequence[str] | None = None  # N texts
-    counterparts: Tensor | Column | None = None  # like the inputs: the same scene in another domain
+    paired: Tensor | Column | None = None  # like the inputs: the same scene in another domain
     factors: Tensor | None = None  # int64 (N,F): indices into the values of each factor
     targets: Tensor | None = None  # float32 (N,R): known numbers, for regression
     test: RawData | None = None
@@ -44,7 +44,7 @@ class Rows:
     inputs: Column
     labels: Tensor | None = None  # int64 (N,)
     captions: Column | None = None  # texts, and tokens (N,L) once a field has read them
-    counterparts: Column | None = None  # of the inputs' field
+    paired: Column | None = None  # of the inputs' field
     factors: Tensor | None = None  # int64 (N,F)
     targets: Tensor | None = None  # float32 (N,R)
 
@@ -66,7 +66,7 @@ class Rows:
 
     def waiting(self) -> dict[str, Column]:
         """The columns that are not in memory, by name."""
-        columns = {"inputs": self.inputs, "captions": self.captions, "counterparts": self.counterparts}
+        columns = {"inputs": self.inputs, "captions": self.captions, "paired": self.paired}
         return {name: column for name, column in columns.items() if column is not None and not column.in_memory}
 
     def decoded(self, index: Tensor, values: Mapping[str, Tensor]) -> Rows:
@@ -135,12 +135,12 @@ class Dataset(Generic[F]):
         return self.seen("train", uses)
 
     def seen(self, split: SplitName, uses: Collection[Information]) -> Rows:
-        """The inputs of a split, and beside them what a method sees that uses this; unpaired counterparts shuffled."""
+        """The inputs of a split, and beside them what a method sees that uses this; unpaired ones shuffled."""
         rows = self.split(split)
         known = {name: getattr(rows, name) for name in uses if name != "unpaired"}
-        if "unpaired" in uses and rows.counterparts is not None:
+        if "unpaired" in uses and rows.paired is not None:
             order = torch.randperm(len(rows), generator=derived_generator(0, "unpaired", self.name))
-            known["counterparts"] = rows.counterparts.rows(order)
+            known["paired"] = rows.paired.rows(order)
         return Rows(inputs=rows.inputs, **known)
 
 
@@ -159,7 +159,7 @@ def read_as(dataset: Dataset, spec: DataSpec) -> Dataset:
         captions = rows.captions
         if captions is not None and spec.captions is not None:
             captions, _ = spec.captions.read(captions, spec.captions)
-        return replace(rows, inputs=inputs, captions=captions, counterparts=rows.counterparts if alike else None)
+        return replace(rows, inputs=inputs, captions=captions, paired=rows.paired if alike else None)
 
     changed = replace(
         dataset,
@@ -176,4 +176,4 @@ def read_as(dataset: Dataset, spec: DataSpec) -> Dataset:
         return replace(changed, spec=own)
     if spec.kind != "text":
         own = replace(own, inputs=replace(spec.inputs, mean=(), std=()))  # of the target they are not known
-    return replace(changed, spec=replace(own, counterpart=""), read_factors=None, note=notes[0])
+    return replace(changed, spec=replace(own, paired_domain=""), read_factors=None, note=notes[0])

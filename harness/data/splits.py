@@ -77,7 +77,7 @@ def rows_of(raw: RawData) -> Rows:
         inputs=column_of(raw.inputs),
         labels=raw.labels,
         captions=None if raw.captions is None else column_of(raw.captions),
-        counterparts=None if raw.counterparts is None else column_of(raw.counterparts),
+        paired=None if raw.paired is None else column_of(raw.paired),
         factors=raw.factors,
         targets=raw.targets,
     )

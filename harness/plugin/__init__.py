@@ -22,7 +22,7 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
   `harness.plugin.capabilities` has each with its shapes. `after_step(progress)` is called without gradients after
   every step; `diagnose` tells a training that gave nothing; `readouts` and `read` offer several representations, of
   which one is chosen on the validation split and then stands for `encode` in every evaluation of features.
-- Batch: `inputs` (not `images`), and `labels`, `captions`, `counterparts`, which are None unless the spec's `uses`
+- Batch: `inputs` (not `images`), and `labels`, `captions`, `paired`, which are None unless the spec's `uses`
   names them; `lengths` of texts; `progress`, the fraction of the budget spent; `log(name, scalar)` for the curves.
 - Images are float in [0,1], (B,C,H,W), channels last in memory, on the method's device: `.reshape`, not `.view`. The
   backbone standardises them itself. Views and noise are made in `loss`, on whole batches: `harness.nn.augment`.
@@ -30,7 +30,7 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
   is for what must not be rounded. `encode`, `read` and `predict` answer for each example alone, without noise.
 - Draws from torch's, numpy's and Python's global generators are seeded, in `build` and in training. `sample` draws from
   the generator that it is given. State is kept in parameters and buffers: only these are saved and moved.
-- Spec: `takes` (kinds of data, ("image",) by default), `uses` (labels, captions, counterparts, unpaired),
+- Spec: `takes` (kinds of data, ("image",) by default), `uses` (labels, captions, paired images, unpaired),
   `applies(data, config)` (why it makes no sense on such data, or ""), `files(config)` (what it reads, such as a
   checkpoint), `recipe` (its own defaults of harness.records.TrainConfig: {"learning_rate": 1e-3}) and
   `uses_backbone=False` where it brings a network of its own. What only building can tell, `__init__` tells by raising
@@ -62,7 +62,7 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
         return DatasetSpec(name="mine", describe=describe, files=files, load=load, config=Config, source="...")
 
 - `field(metadata={"changes_images": False})` in its config marks a parameter that only says where the files are.
-- `test=RawData(...)` is an official test set; captions, counterparts, factors and targets are further columns, which
+- `test=RawData(...)` is an official test set; captions, paired images, factors and targets are further columns, which
   the DataSpec names too. Clips and texts have a VideoField and a TextField in place of the ImageField; a column of
   Files is decoded on demand. DatasetMissing says which file is not there, and where to get it.
 

@@ -134,7 +134,7 @@ class Interpolates(Protocol):
 class Translates(Protocol):
     """Makes images of the source from images of the other domain."""
 
-    def translate(self, counterparts: Tensor) -> Tensor:
+    def translate(self, paired: Tensor) -> Tensor:
         """Images of the other domain (B,C,H,W) -> the same scenes as images of the source's own domain (B,C,H,W)."""
         ...
 
@@ -143,7 +143,7 @@ class TranslatesBack(Protocol):
     """Makes images of the other domain from images of the source."""
 
     def translate_back(self, images: Tensor) -> Tensor:
-        """Images of the source's own domain (B,C,H,W) -> the same scenes in the counterparts' domain (B,C,H,W)."""
+        """Images of the source's own domain (B,C,H,W) -> the same scenes in the paired domain (B,C,H,W)."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 The layout is that of pix2pix: `A/1.png` and `B/1.png` are a pair; or, with an official test set, `A/train/1.png` and
 `B/train/1.png`, `A/test/2.png` and `B/test/2.png`. Without it, Harness holds out a fifth. Translation goes from A to B:
-the images are those of B, which everything else is about, and their counterparts are those of A; `direction=b-to-a`
+the images are those of B, which everything else is about, and their paired images are those of A; `direction=b-to-a`
 turns it round. Images are read as `image-folder` reads them, both of a pair alike, and with `in_memory=false` when they
 are needed. Isola et al. 2017, arXiv:1611.07004.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAME = "paired-folder"
 SHOWN = 3  # files that an error message names
 
-Pairs = list[tuple[Path, Path]]  # (counterpart, image)
+Pairs = list[tuple[Path, Path]]  # (paired image, image)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Config:
     path: Path = field(metadata={"changes_images": False})  # the folder, seen from where the command runs
     size: int = 32  # height and width of an image in pixels, after resizing
     channels: Literal[1, 3] = 3  # 1 for grey, 3 for colour
-    direction: Literal["a-to-b", "b-to-a"] = "a-to-b"  # from counterparts to images
+    direction: Literal["a-to-b", "b-to-a"] = "a-to-b"  # from paired images to images
     in_memory: bool = field(default=True, metadata={"changes_images": False})  # false: decoded on demand, by workers
 
     def __post_init__(self) -> None:
@@ -39,7 +39,7 @@ class Config:
 
     @property
     def domains(self) -> tuple[str, str]:
-        """The folders of the counterparts and of the images."""
+        """The folders of the paired images and of the images."""
         return ("A", "B") if self.direction == "a-to-b" else ("B", "A")
 
 
@@ -83,7 +83,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
 def describe(config: Config, root: Path) -> DataSpec[ImageField]:
     if config.in_memory:
         require_memory(len(files(config, root)), config.size, config.channels, NAME)
-    return DataSpec(inputs=ImageField(channels=config.channels, size=config.size), counterpart=config.domains[0])
+    return DataSpec(inputs=ImageField(channels=config.channels, size=config.size), paired_domain=config.domains[0])
 
 
 def files(config: Config, root: Path) -> list[Path]:
@@ -99,8 +99,8 @@ def _loaded(pairs: Pairs, config: Config, test: RawData | None = None) -> RawDat
     from harness.plugin import RawData
 
     parts = tuple(zip(*pairs, strict=True))
-    counterparts, images = images_of(parts, config.size, config.channels, NAME, in_memory=config.in_memory)
-    return RawData(inputs=images, counterparts=counterparts, test=test)
+    paired, images = images_of(parts, config.size, config.channels, NAME, in_memory=config.in_memory)
+    return RawData(inputs=images, paired=paired, test=test)
 
 
 @hookimpl

@@ -4,7 +4,7 @@ Every image shows one shape. Its factors are drawn independently, but for four o
 which only `unseen` shows. What is no factor varies freely: the exact place inside its third, the radius, the shade of
 the colour, the background. So no two images are equal, and yet the pixels tell every factor exactly.
 
-A counterpart is the same scene in another domain: as an outline, or by day where the images are of the night.
+A paired image is the same scene in another domain: as an outline, or by day where the images are of the night.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Config:
     test: int = 2_000  # images for testing
     size: int = 32  # height and width in pixels, 16 to 256
     seed: int = 0  # of the scenes
-    translation: Literal["outline-to-filled", "day-to-night"] = "outline-to-filled"  # from counterparts to images
+    translation: Literal["outline-to-filled", "day-to-night"] = "outline-to-filled"  # from paired images to images
     orientation: bool = False  # one more factor, upright or tilted; ellipses take the place of circles
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ def describe(config: Config, root: Path) -> DataSpec[ImageField]:
     return DataSpec(
         inputs=ImageField(channels=3, size=config.size),
         classes=config.shapes,
-        counterpart="day" if config.night else "outline",
+        paired_domain="day" if config.night else "outline",
         factors=factors_of(config),
         targets=TARGETS,
         captions=TextField(),
@@ -113,12 +113,12 @@ def _part(config: Config, part: str, n: int) -> RawData:
     from harness.plugin import RawData
 
     factors, nuisance = _scenes(config, part, n)
-    images, counterparts = _drawn(config, factors, nuisance)
+    images, paired = _drawn(config, factors, nuisance)
     return RawData(
         inputs=torch.from_numpy(images),
         labels=torch.from_numpy(factors[:, 0].copy()),
         captions=[caption(row, config) for row in factors.tolist()],
-        counterparts=torch.from_numpy(counterparts),
+        paired=torch.from_numpy(paired),
         factors=torch.from_numpy(factors),
         targets=torch.from_numpy((nuisance[:, :3] * config.size).astype("float32")),
     )
@@ -147,23 +147,23 @@ def _scenes(config: Config, part: str, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _drawn(config: Config, factors: np.ndarray, nuisance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Images and counterparts, uint8 (n,3,H,W)."""
+    """Images and paired images, uint8 (n,3,H,W)."""
     import numpy as np
 
     shape = (len(factors), 3, config.size, config.size)
-    images, counterparts = np.empty(shape, dtype=np.uint8), np.empty(shape, dtype=np.uint8)
+    images, paired = np.empty(shape, dtype=np.uint8), np.empty(shape, dtype=np.uint8)
     tilts = factors[:, 5] if config.orientation else np.zeros(len(factors), dtype=np.int64)
     for kind, tilt in product(range(4), range(2)):
         rows = np.flatnonzero((factors[:, 0] == kind) & (tilts == tilt))
         for some in (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)):
-            images[some], counterparts[some] = _one_kind(config, kind, bool(tilt), factors[some, 1], nuisance[some])
-    return images, counterparts
+            images[some], paired[some] = _one_kind(config, kind, bool(tilt), factors[some, 1], nuisance[some])
+    return images, paired
 
 
 def _one_kind(
     config: Config, kind: int, tilted: bool, colour: np.ndarray, nuisance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images and counterparts, uint8 (n,3,H,W), of scenes with the same kind of shape."""
+    """Images and paired images, uint8 (n,3,H,W), of scenes with the same kind of shape."""
     import numpy as np
 
     from harness.data.drawing import cover

@@ -1,8 +1,8 @@
-"""Translation: how near to the true images are those made of their counterparts in another domain?
+"""Translation: how near to the true images are those made of their paired images in another domain?
 
 l1 = mean |x - x'|, mse = mean (x - x')^2, psnr = -10 log10 of an image's mse in dB, ssim after Wang et al. 2004; x' is
-clamped to [0,1] first. Beside them what costs nothing: the counterpart itself, and the mean training image. A
-counterpart need not tell all of an image, e.g. an outline no colour: a perfect score may be out of reach.
+clamped to [0,1] first. Beside them what costs nothing: the paired image itself, and the mean training image. A
+paired image need not tell all of an image, e.g. an outline no colour: a perfect score may be out of reach.
 
 N images, C channels, H=W pixels, F factors.
 """
@@ -42,15 +42,15 @@ class Config:
 
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
-    rows, counterparts = judged_rows(subject), counterparts_of(subject)
-    truth, inputs = subject.inputs("test").take(rows), counterparts.take(rows)  # uint8 (N,C,H,W) each
+    rows, paired = judged_rows(subject), paired_of(subject)
+    truth, inputs = subject.inputs("test").take(rows), paired.take(rows)  # uint8 (N,C,H,W) each
     made = translated(subject, "translate", subject.method.translate, inputs)
     found = similarity(truth, made)
     copied = similarity(truth, to_float(inputs))
     flat = mean_image(subject.inputs("train"))[None]  # (1,C,H,W)
     blurred = similarity(truth, flat.expand(len(truth), -1, -1, -1))
     window = ssim_window(*truth.shape[-2:])
-    drawn = "" if len(rows) == len(subject.inputs("test")) else f"; {len(rows)} of {len(counterparts)} pairs"
+    drawn = "" if len(rows) == len(subject.inputs("test")) else f"; {len(rows)} of {len(paired)} pairs"
     scores = {name: ScoreValue(value=found[name], note=_note(name, copied, blurred) + drawn) for name in found}
     if window != SSIM_WINDOW:
         usual = f"{SSIM_WINDOW}x{SSIM_WINDOW}"
@@ -84,14 +84,14 @@ def mean_image(images: Column) -> Tensor:
     return (total.double() / (255 * len(images))).float()
 
 
-def counterparts_of(subject: Subject) -> Column:
+def paired_of(subject: Subject) -> Column:
     """What the target's test images are to be made of: N images, of the domain that the method learned."""
-    learned, target = subject.source.spec.counterpart, subject.target
-    if target.test.counterparts is None:
-        raise NotApplicable(f"{target.name} has no counterparts to translate")
-    if target.spec.counterpart != learned:
-        raise NotApplicable(f"the counterparts of {target.name} are {target.spec.counterpart}, not {learned}")
-    return target.test.counterparts
+    learned, target = subject.source.spec.paired_domain, subject.target
+    if target.test.paired is None:
+        raise NotApplicable(f"{target.name} has no paired images to translate")
+    if target.spec.paired_domain != learned:
+        raise NotApplicable(f"the paired images of {target.name} are {target.spec.paired_domain}, not {learned}")
+    return target.test.paired
 
 
 def translated(subject: Subject, name: str, function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
@@ -121,14 +121,14 @@ def _note(name: str, copied: dict[str, float], blurred: dict[str, float]) -> str
 
 
 def there_and_back(subject: Subject, truth: Tensor, inputs: Tensor) -> tuple[Tensor, dict[str, ScoreValue]]:
-    """Counterparts made of the test images (N,C,H,W), how true they are, and how much survives the cycle."""
+    """Paired images made of the test images (N,C,H,W), how true they are, and how much survives the cycle."""
     method = subject.method
     back = translated(subject, "translate_back", method.translate_back, truth)
     again = translated(subject, "translate", lambda images: method.translate(method.translate_back(images)), truth)
     return back, {
         "back_psnr": ScoreValue(value=similarity(inputs, back)["psnr"]),
         "cycle_l1": ScoreValue(
-            value=similarity(truth, again)["l1"], note="test image -> counterpart -> image; a cycle may hide a code"
+            value=similarity(truth, again)["l1"], note="test image -> paired image -> image; a cycle may hide a code"
         ),
     }
 
@@ -153,7 +153,7 @@ def show(subject: Subject, rows: list[Tensor], count: int) -> None:
     """Input, output and truth, and what the truth becomes on the way back, below each other."""
     total = len(rows[0])
     chosen = torch.linspace(0, total - 1, min(count, total)).round().long()
-    domain = subject.target.spec.counterpart
+    domain = subject.target.spec.paired_domain
     names = [domain, "image made", "true image", f"{domain} made"][: len(rows)]
     caption = f"From {domain} to image, with the true image below"
     caption += f", and the {domain} made of that" if len(rows) > 3 else ""
@@ -179,7 +179,7 @@ def harness_evaluation() -> EvaluationSpec:
                 low=0.0,
                 high=100.0,
                 primary=True,
-                help="Peak signal-to-noise ratio of each translated test counterpart against its image, mean.",
+                help="Peak signal-to-noise ratio of each translated test paired image against its image, mean.",
             ),
             ScoreSpec(
                 name="ssim",
@@ -211,19 +211,19 @@ def harness_evaluation() -> EvaluationSpec:
                 better="none",
                 beside="psnr",
                 word="copy",
-                help="The PSNR of the counterpart itself: what doing nothing gets.",
+                help="The PSNR of the paired image itself: what doing nothing gets.",
             ),
             ScoreSpec(
                 name="mean_psnr",
                 unit="dB",
                 better="none",
-                help="The PSNR of the mean training image: what not looking at the counterpart gets.",
+                help="The PSNR of the mean training image: what not looking at the paired image gets.",
             ),
             ScoreSpec(
                 name="back_psnr",
                 unit="dB",
                 better="higher",
-                help="The PSNR of counterparts made of the true images.",
+                help="The PSNR of paired images made of the true images.",
             ),
             ScoreSpec(
                 name="cycle_l1",

@@ -1,7 +1,7 @@
 """CycleGAN: translate between two domains without pairs. Zhu et al. 2017, arXiv:1703.10593, equations 1-3, section 4.
 
 B images, C channels, H=W pixels, D features, h=w positions of the backbone's maps.
-Two generators, counterpart -> image and image -> counterpart; two discriminators, one for each domain, with the
+Two generators, paired image -> image and image -> paired image; two discriminators, one for each domain, with the
 least-squares loss (Mao et al. 2017, arXiv:1611.04076); a translation that is translated back must give what it began
 with (weight 10), and an image that is of the wanted domain already must stay as it is (half of that). Discriminators
 see a mix of new translations and of older ones from a pool of 50.
@@ -30,7 +30,7 @@ class Config:
     pool: int = 50  # older translations that each discriminator is shown again; 0: none
     width: int = 16  # channels of the generators' first layer
     blocks: int = 2  # residual blocks
-    patch_width: int = 16  # channels of the first layer of the counterparts' discriminator
+    patch_width: int = 16  # channels of the first layer of the paired images' discriminator
 
     def __post_init__(self) -> None:
         if self.cycle_weight < 0 or self.identity_weight < 0 or self.pool < 0:
@@ -87,13 +87,13 @@ class ReplayPool(nn.Module):
 class CycleGAN(nn.Module):
     def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
-        if not data.counterpart:
-            raise NotApplicable("needs images of a second domain: choose a dataset with counterparts, such as shapes")
+        if not data.paired_domain:
+            raise NotApplicable("needs images of a second domain: choose a dataset with paired images, such as shapes")
         backbone.map_size(data.inputs.size)  # raises where the backbone has no maps
         self.config = config
         forth, back = (ResidualTranslator(data, config.width, config.blocks) for _ in range(2))
-        self.generators = nn.ModuleDict({"image": forth, "counterpart": back})  # by the domain that they make
-        judges = {"image": BackboneDiscriminator(backbone), "counterpart": PatchDiscriminator(data, config.patch_width)}
+        self.generators = nn.ModuleDict({"image": forth, "paired": back})  # by the domain that they make
+        judges = {"image": BackboneDiscriminator(backbone), "paired": PatchDiscriminator(data, config.patch_width)}
         self.discriminators = nn.ModuleDict(judges)
         self.pools = nn.ModuleDict({domain: ReplayPool(config.pool, data) for domain in judges})
 
@@ -102,8 +102,8 @@ class CycleGAN(nn.Module):
         return self.discriminators["image"].backbone  # type: ignore[return-value]  # (B,C,H,W) -> (B,D)
 
     def turns(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
-        assert batch.counterparts is not None
-        real = {"image": batch.inputs, "counterpart": batch.counterparts}
+        assert batch.paired is not None
+        real = {"image": batch.inputs, "paired": batch.paired}
         fake: dict[str, Tensor] = {}
         yield "generators", self._translate_and_return(real, fake, batch)
         losses = []
@@ -116,12 +116,12 @@ class CycleGAN(nn.Module):
     def _translate_and_return(self, real: dict[str, Tensor], fake: dict[str, Tensor], batch: Batch) -> Tensor:
         """The generators' loss; leaves their translations in `fake`, by the domain that they imitate."""
         losses: dict[str, list[Tensor]] = {"fooled": [], "cycle": [], "identity": []}
-        for domain, other in (("image", "counterpart"), ("counterpart", "image")):
+        for domain, other in (("image", "paired"), ("paired", "image")):
             given = [real[other], real[domain]] if self.config.identity_weight else [real[other]]
             fake[domain], *same = self.generators[domain](torch.cat(given)).split(len(real[other]))
             losses["fooled"].append(least_squares(self.discriminators[domain](fake[domain]), 1.0))
             losses["identity"] += [symmetric_l1(image, real[domain]) for image in same]
-        for domain, other in (("image", "counterpart"), ("counterpart", "image")):
+        for domain, other in (("image", "paired"), ("paired", "image")):
             losses["cycle"].append(symmetric_l1(self.generators[domain](fake[other]), real[domain]))
         cycle, identity = self.config.cycle_weight, self.config.cycle_weight * self.config.identity_weight
         weights = {"fooled": 1.0, "cycle": cycle, "identity": identity}
@@ -130,11 +130,11 @@ class CycleGAN(nn.Module):
                 batch.log(name, torch.stack(parts).mean())
         return torch.stack([weights[name] * part for name, parts in losses.items() for part in parts]).sum()
 
-    def translate(self, counterparts: Tensor) -> Tensor:
-        return self.generators["image"](counterparts)  # (B,C,H,W)
+    def translate(self, paired: Tensor) -> Tensor:
+        return self.generators["image"](paired)  # (B,C,H,W)
 
     def translate_back(self, images: Tensor) -> Tensor:
-        return self.generators["counterpart"](images)  # (B,C,H,W)
+        return self.generators["paired"](images)  # (B,C,H,W)
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)  # (B,D)

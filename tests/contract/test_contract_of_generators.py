@@ -18,7 +18,7 @@ from harness.nn.conditions import ConditionEncoder
 from harness.plugin.specs import MethodSpec, NoConfig
 from harness.registry import Registry
 
-USES = ("labels", "counterparts")
+USES = ("labels", "paired")
 
 
 class Able(nn.Module):
@@ -35,8 +35,8 @@ class Able(nn.Module):
 
     def loss(self, batch: Batch) -> Tensor:
         assert batch.labels is not None
-        assert batch.counterparts is not None
-        images = torch.cat([batch.inputs, 1 - batch.counterparts])
+        assert batch.paired is not None
+        images = torch.cat([batch.inputs, 1 - batch.paired])
         rebuilt = self.decode(self.backbone(images) + self.asked(batch.labels.repeat(2)))
         return F.mse_loss(rebuilt, batch.inputs.repeat(2, 1, 1, 1))
 
@@ -66,8 +66,8 @@ class Able(nn.Module):
         noise = torch.randn(len(condition), self.backbone.dim, generator=generator)
         return self.decode(noise + self.asked(condition))
 
-    def translate(self, counterparts: Tensor) -> Tensor:
-        return self.reconstruct(1 - counterparts)
+    def translate(self, paired: Tensor) -> Tensor:
+        return self.reconstruct(1 - paired)
 
     def translate_back(self, images: Tensor) -> Tensor:
         return 1 - self.reconstruct(images)
@@ -113,8 +113,8 @@ class OtherDecoder(Able):
 
 
 class Enlarging(Able):
-    def translate(self, counterparts: Tensor) -> Tensor:
-        return super().translate(counterparts).repeat(1, 1, 2, 2)
+    def translate(self, paired: Tensor) -> Tensor:
+        return super().translate(paired).repeat(1, 1, 2, 2)
 
 
 class BackOutOfRange(Able):

@@ -29,7 +29,7 @@ TRAINING = {
     "batch_images": (
         "loss_is_a_finite_scalar",
         "AttributeError: a batch has no 'images': its images, clips or texts are `inputs`, and beside them it has "
-        "lengths, labels, captions, counterparts, progress (batch_images.py:17)",
+        "lengths, labels, captions, paired, progress (batch_images.py:17)",
     ),
     "view_of_inputs": (
         "loss_is_a_finite_scalar",

@@ -81,18 +81,18 @@ def in_files(values: torch.Tensor) -> Column:
 def everything(streamed: str) -> Rows:
     """50 rows with all that a batch may carry; the columns that `streamed` names are in files."""
     images = numbered(50).values
-    columns = {"inputs": images, "captions": torch.arange(100).view(50, 2), "counterparts": 255 - images}
+    columns = {"inputs": images, "captions": torch.arange(100).view(50, 2), "paired": 255 - images}
     made = {name: in_files(each) if name in streamed else InMemory(each) for name, each in columns.items()}
     return Rows(labels=torch.arange(50), **made)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-@pytest.mark.parametrize("streamed", ["inputs", "counterparts", "inputs counterparts", "inputs captions"])
+@pytest.mark.parametrize("streamed", ["inputs", "paired", "inputs paired images", "inputs captions"])
 def test_batches_from_files_are_those_from_memory(streamed: str, workers: int) -> None:
     expected = Batches(everything(""), SPEC, 8, derived_generator(0, "order"))
     found = Batches(everything(streamed), SPEC, 8, derived_generator(0, "order"), workers)
     with closing(iter(found)) as stream:
         for one, two in zip(islice(expected, 20), stream, strict=False):  # more than two epochs
             assert one.inputs.stride() == two.inputs.stride()
-            for name in ("inputs", "labels", "captions", "counterparts"):
+            for name in ("inputs", "labels", "captions", "paired"):
                 assert torch.equal(getattr(one, name), getattr(two, name))

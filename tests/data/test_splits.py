@@ -89,7 +89,7 @@ def test_too_few_images_are_an_error(n: int) -> None:
 RICH = replace(
     SPEC,
     captions=TextField(),
-    counterpart="negative",
+    paired_domain="negative",
     factors=(Factor(name="remainder", values=tuple("01234")),),
     targets=("n",),
 )
@@ -103,7 +103,7 @@ def rich(start: int, n: int) -> RawData:
         inputs=images,
         labels=number % 3,
         captions=[f"number {value}" for value in number.tolist()],
-        counterparts=255 - images,
+        paired=255 - images,
         factors=(number % 5)[:, None],
         targets=number.float()[:, None],
     )
@@ -113,7 +113,7 @@ def check_rows(split: Rows) -> None:
     """Each row still knows what belongs to its image."""
     shown = torch.tensor(numbers(split.values))
     assert torch.equal(split.labels, shown % 3)
-    assert torch.equal(split.counterparts.values, 255 - split.values)
+    assert torch.equal(split.paired.values, 255 - split.values)
     assert torch.equal(split.factors, (shown % 5)[:, None])
     assert torch.equal(split.targets, shown.float()[:, None])
     assert split.captions.strings == tuple(f"number {value}" for value in shown.tolist())
@@ -150,26 +150,26 @@ def test_reader_of_factors_goes_with_the_dataset() -> None:
 
 def test_without_more_than_images_nothing_is_made_up() -> None:
     train = split(numbered(100, labels=False), seed=0).train
-    assert [train.labels, train.captions, train.counterparts, train.factors, train.targets] == [None] * 5
+    assert [train.labels, train.captions, train.paired, train.factors, train.targets] == [None] * 5
 
 
-def test_learning_unpaired_keeps_all_counterparts_but_no_pairs() -> None:
+def test_learning_unpaired_keeps_all_paired_but_no_pairs() -> None:
     dataset = split_dataset("rich", rich(0, 1500), RICH, 0)
     seen = dataset.pretraining(("unpaired",))
     assert torch.equal(seen.values, dataset.train.values)
-    assert sorted(numbers(255 - seen.counterparts.values)) == sorted(numbers(dataset.train.values))
-    kept = (seen.counterparts.values == 255 - seen.values).flatten(1).all(1).sum()
+    assert sorted(numbers(255 - seen.paired.values)) == sorted(numbers(dataset.train.values))
+    kept = (seen.paired.values == 255 - seen.values).flatten(1).all(1).sum()
     assert kept <= 6  # of a random order, one on average: more than six in one of 12,000
     again = split_dataset("rich", rich(0, 1500), RICH, 0).pretraining(("unpaired",))
-    assert torch.equal(seen.counterparts.values, again.counterparts.values)
+    assert torch.equal(seen.paired.values, again.paired.values)
 
 
 def test_pretraining_gives_what_was_asked_for_and_nothing_else() -> None:
     dataset = split_dataset("rich", rich(0, 300), RICH, 0)
-    known = {"labels", "captions", "counterparts", "factors", "targets"}
-    for uses in ((), ("labels",), ("captions",), ("counterparts",), ("unpaired",), ("labels", "captions")):
+    known = {"labels", "captions", "paired", "factors", "targets"}
+    for uses in ((), ("labels",), ("captions",), ("paired",), ("unpaired",), ("labels", "captions")):
         seen = dataset.pretraining(uses)
-        expected = {"counterparts" if name == "unpaired" else name for name in uses}
+        expected = {"paired" if name == "unpaired" else name for name in uses}
         assert {name for name in known if getattr(seen, name) is not None} == expected
-    paired = dataset.pretraining(("counterparts",))
-    assert torch.equal(paired.counterparts.values, 255 - paired.values)
+    paired = dataset.pretraining(("paired",))
+    assert torch.equal(paired.paired.values, 255 - paired.values)

@@ -42,22 +42,22 @@ def configured(path: Path, **params: object) -> paired_folder.Config:
     return resolve(paired_folder.Config, {"path": str(path), "size": 8, **params}, "paired-folder")
 
 
-def test_images_are_those_of_b_and_counterparts_the_same_names_of_a(shoes: Path) -> None:
+def test_images_are_those_of_b_and_paired_the_same_names_of_a(shoes: Path) -> None:
     config = configured(shoes)
     raw = SPEC.load(config, ROOT)
-    assert SPEC.describe(config, ROOT).counterpart == "A"
+    assert SPEC.describe(config, ROOT).paired_domain == "A"
     assert raw.test is None
     for row in range(20):
         name = f"{row:02}.png"
         np.testing.assert_array_equal(raw.inputs[row].numpy(), decode_image(shoes / "B" / name, 8, 3))
-        np.testing.assert_array_equal(raw.counterparts[row].numpy(), decode_image(shoes / "A" / name, 8, 3))
+        np.testing.assert_array_equal(raw.paired[row].numpy(), decode_image(shoes / "A" / name, 8, 3))
 
 
-def test_the_other_direction_swaps_images_and_counterparts(shoes: Path) -> None:
+def test_the_other_direction_swaps_images_and_paired(shoes: Path) -> None:
     there, back = SPEC.load(configured(shoes), ROOT), SPEC.load(configured(shoes, direction="b-to-a"), ROOT)
-    assert SPEC.describe(configured(shoes, direction="b-to-a"), ROOT).counterpart == "B"
-    assert torch.equal(there.inputs, back.counterparts)
-    assert torch.equal(there.counterparts, back.inputs)
+    assert SPEC.describe(configured(shoes, direction="b-to-a"), ROOT).paired_domain == "B"
+    assert torch.equal(there.inputs, back.paired)
+    assert torch.equal(there.paired, back.inputs)
 
 
 def test_train_and_test_inside_of_both_are_an_official_split(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_train_and_test_inside_of_both_are_an_official_split(tmp_path: Path) -> 
     assert (len(raw.inputs), len(raw.test.inputs)) == (12, 5)
     np.testing.assert_array_equal(raw.test.inputs[3].numpy(), decode_image(tmp_path / "B" / "test" / "3.png", 8, 3))
     expected = decode_image(tmp_path / "A" / "test" / "3.png", 8, 3)
-    np.testing.assert_array_equal(raw.test.counterparts[3].numpy(), expected)
+    np.testing.assert_array_equal(raw.test.paired[3].numpy(), expected)
 
 
 def test_it_loads_into_splits_whose_rows_are_still_pairs(shoes: Path) -> None:
@@ -75,7 +75,7 @@ def test_it_loads_into_splits_whose_rows_are_still_pairs(shoes: Path) -> None:
     raw = SPEC.load(configured(shoes), ROOT)
     for part in (dataset.train, dataset.validation, dataset.test):
         rows = [int((raw.inputs == image).flatten(1).all(1).nonzero()) for image in part.values]
-        assert torch.equal(part.counterparts.values, raw.counterparts[rows])
+        assert torch.equal(part.paired.values, raw.paired[rows])
 
 
 def test_files_without_a_partner_are_counted_and_named(shoes: Path) -> None:
@@ -127,9 +127,9 @@ def test_bad_direction_is_an_error() -> None:
 def test_pairs_on_demand_are_those_in_memory(shoes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, waiting = (SPEC.load(configured(shoes, in_memory=in_memory), ROOT) for in_memory in (True, False))
     assert torch.equal(all_values(waiting.inputs), kept.inputs)
-    assert torch.equal(all_values(waiting.counterparts), kept.counterparts)
+    assert torch.equal(all_values(waiting.paired), kept.paired)
     dataset = loading.load(SPEC, configured(shoes, in_memory=False), ROOT, seed=0)
-    assert set(dataset.pretraining(("unpaired",)).waiting()) == {"inputs", "counterparts"}
+    assert set(dataset.pretraining(("unpaired",)).waiting()) == {"inputs", "paired"}
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10))
     with pytest.raises(RequestError, match=r"paired-folder: 40 images .*paired-folder\[in_memory=false\]"):
         SPEC.describe(configured(shoes), ROOT)

@@ -163,23 +163,23 @@ def test_targets_are_where_the_pixels_are(size: int) -> None:
     assert torch.allclose((area / torch.pi).sqrt(), raw.targets[:, 2], rtol=0.08)
 
 
-def test_counterparts_show_the_same_scene() -> None:
+def test_paired_show_the_same_scene() -> None:
     filled, night = made(VARIANTS[4]), made(VARIANTS[5])
     assert (VARIANTS[4].size, VARIANTS[5].translation) == (32, "day-to-night")
     assert torch.equal(filled.factors, night.factors)
-    assert torch.equal(night.counterparts, filled.inputs)  # the day of a night scene is the filled shape by day
+    assert torch.equal(night.paired, filled.inputs)  # the day of a night scene is the filled shape by day
     assert (night.inputs.float().mean((1, 2, 3)) < 60).all()
     ink = (filled.inputs != filled.inputs[:, :, :1, :1]).any(1)  # (N,H,W)
-    line = (filled.counterparts != filled.counterparts[:, :, :1, :1]).any(1)
+    line = (filled.paired != filled.paired[:, :, :1, :1]).any(1)
     assert not (line & ~ink).any()
     assert (line.sum((1, 2)) < 0.95 * ink.sum((1, 2))).double().mean() > 0.7  # small crosses are all line
-    assert torch.equal(filled.inputs[:, :, 0, 0], filled.counterparts[:, :, 0, 0])
+    assert torch.equal(filled.inputs[:, :, 0, 0], filled.paired[:, :, 0, 0])
 
 
 def test_same_config_gives_the_same_bytes_on_every_machine() -> None:
     """If this changes with harness.data.drawing, raise DRAWING in the plugin: fingerprints know that file alone."""
     raw = SPEC.load(Config(n=200, test=20, size=16, orientation=True), ROOT)
-    digest = hashlib.sha256(raw.inputs.numpy().tobytes() + raw.counterparts.numpy().tobytes()).hexdigest()
+    digest = hashlib.sha256(raw.inputs.numpy().tobytes() + raw.paired.numpy().tobytes()).hexdigest()
     assert digest[:16] == "cdc67b9d2f841784"
 
 

@@ -21,7 +21,7 @@ HELD_OUT = (2, 3)  # a blue bottom right is never trained on
 SPEC = DataSpec(
     inputs=ImageField(channels=3, size=8),
     classes=COLOURS,
-    counterpart="silhouette",
+    paired_domain="silhouette",
     factors=FACTORS,
     captions=TextField(),
 )
@@ -64,7 +64,7 @@ def _raw(factors: Tensor, unseen: RawData | None = None) -> RawData:
         inputs=images,
         labels=factors[:, 0],
         captions=captions,
-        counterparts=silhouettes(images),
+        paired=silhouettes(images),
         factors=factors,
         unseen=unseen,
     )

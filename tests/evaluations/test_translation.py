@@ -38,9 +38,9 @@ class Translator(nn.Module):
         return images.flatten(1)
 
 
-def red(counterparts: Tensor) -> Tensor:
+def red(paired: Tensor) -> Tensor:
     """What can be made of a silhouette without its colour: a dim red one."""
-    return counterparts * torch.tensor([120 / 255, 0.0, 0.0]).view(1, 3, 1, 1)
+    return paired * torch.tensor([120 / 255, 0.0, 0.0]).view(1, 3, 1, 1)
 
 
 def outlined(images: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ def outlined(images: Tensor) -> Tensor:
 
 def lookup(data: Dataset) -> Callable[[Tensor], Tensor]:
     """The true images in the order of the test split, whatever comes: only good for one whole split."""
-    return lambda counterparts: to_float(data.test.values)[: len(counterparts)]
+    return lambda paired: to_float(data.test.values)[: len(paired)]
 
 
 def test_the_truth_is_perfect(data: Dataset, tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_copying_the_input_gives_what_stands_beside_the_score(data: Dataset, tmp
     scores = translation.run(example_subject(Translator(lambda images: images), data, tmp_path), CONFIG)
     assert scores["psnr"].value == pytest.approx(scores["copy_psnr"].value)
     assert scores["mean_psnr"].value > scores["copy_psnr"].value
-    assert data.test.counterparts is not None
-    one, two = data.test.values.double() / 255, data.test.counterparts.values.double() / 255
+    assert data.test.paired is not None
+    one, two = data.test.values.double() / 255, data.test.paired.values.double() / 255
     assert scores["l1"].value == pytest.approx(float((one - two).abs().mean()))
     assert f"the input itself {scores['l1'].value:.3g}" in scores["l1"].note
     theirs = peak_signal_noise_ratio(two, one, data_range=1.0, dim=(1, 2, 3), reduction="elementwise_mean")
@@ -111,11 +111,11 @@ def test_there_and_back(data: Dataset, tmp_path: Path) -> None:
 
 def test_where_nothing_can_be_translated(data: Dataset, tmp_path: Path) -> None:
     subject = example_subject(Translator(red), data, tmp_path)
-    subject.target = replace(data, spec=replace(data.spec, counterpart="sketch"))
-    with pytest.raises(NotApplicable, match="the counterparts of scenes are sketch, not silhouette"):
+    subject.target = replace(data, spec=replace(data.spec, paired_domain="sketch"))
+    with pytest.raises(NotApplicable, match="the paired images of scenes are sketch, not silhouette"):
         translation.run(subject, CONFIG)
-    subject.target = replace(data, test=replace(data.test, counterparts=None))
-    with pytest.raises(NotApplicable, match="scenes has no counterparts to translate"):
+    subject.target = replace(data, test=replace(data.test, paired=None))
+    with pytest.raises(NotApplicable, match="scenes has no paired images to translate"):
         translation.run(subject, CONFIG)
 
 
@@ -137,8 +137,8 @@ def in_files(column: Column) -> Files:
 def test_pairs_in_files_are_drawn_where_they_are_many(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert data.test.counterparts is not None
-    test = replace(data.test, inputs=in_files(data.test.inputs), counterparts=in_files(data.test.counterparts))
+    assert data.test.paired is not None
+    test = replace(data.test, inputs=in_files(data.test.inputs), paired=in_files(data.test.paired))
     train = replace(data.train, inputs=in_files(data.train.inputs))
     streamed = replace(data, test=test, train=train)
     kept, read = (

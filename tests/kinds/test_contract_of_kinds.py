@@ -68,9 +68,9 @@ def test_the_examples_of_the_kit_are_of_their_kind_and_the_same_every_time() -> 
             assert torch.equal(data.values, again.values)
             assert (len(data.values), data.inputs.shape[1:]) == (EXAMPLES, data.spec.inputs.shape)
             batch = data.batch(())
-            assert (batch.labels, batch.captions, batch.counterparts) == (None, None, None)
+            assert (batch.labels, batch.captions, batch.paired) == (None, None, None)
             assert (batch.lengths is None) == (kind != "text")
-            assert (data.batch(("counterparts",)).counterparts is None) == (kind == "text")
+            assert (data.batch(("paired",)).paired is None) == (kind == "text")
 
 
 def test_texts_of_the_kit_have_padding_and_know_their_lengths() -> None:

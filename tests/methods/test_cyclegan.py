@@ -26,7 +26,7 @@ def cyclegan(seed: int = 0, **config) -> CycleGAN:
 
 def toy_batch(n: int = 8) -> Batch:
     images, outlines = bars(n)
-    return Batch(inputs=to_float(images), counterparts=to_float(outlines).roll(3, 0))
+    return Batch(inputs=to_float(images), paired=to_float(outlines).roll(3, 0))
 
 
 @pytest.mark.parametrize("identity", [0.0, 0.5])
@@ -34,9 +34,9 @@ def test_the_generators_loss_is_that_of_the_paper(identity: float) -> None:
     method, batch = cyclegan(cycle_weight=7.0, identity_weight=identity).eval(), toy_batch()
     name, loss = next(method.turns(batch))
     assert name == "generators"
-    x, y = batch.counterparts, batch.inputs  # the paper's domains
+    x, y = batch.paired, batch.inputs  # the paper's domains
     g, f = method.translate, method.translate_back
-    d_y, d_x = method.discriminators["image"], method.discriminators["counterpart"]
+    d_y, d_x = method.discriminators["image"], method.discriminators["paired"]
     adversarial = (d_y(g(x)) - 1).square().mean() + (d_x(f(y)) - 1).square().mean()
     cycle = 2 * (f(g(x)) - x).abs().mean() + 2 * (g(f(y)) - y).abs().mean()
     same = 2 * (g(y) - y).abs().mean() + 2 * (f(x) - x).abs().mean()
@@ -48,8 +48,8 @@ def test_the_discriminators_learn_on_real_images_and_translations() -> None:
     losses = dict(method.turns(batch))
     expected = torch.zeros(())
     for domain, real, fake in (
-        ("image", batch.inputs, method.translate(batch.counterparts)),
-        ("counterpart", batch.counterparts, method.translate_back(batch.inputs)),
+        ("image", batch.inputs, method.translate(batch.paired)),
+        ("paired", batch.paired, method.translate_back(batch.inputs)),
     ):
         judge = method.discriminators[domain]
         expected = expected + ((judge(real) - 1).square().mean() + judge(fake).square().mean()) / 2

@@ -24,13 +24,13 @@ def pix2pix(seed: int = 0, **config) -> Pix2Pix:
 
 def toy_batch(n: int = 8) -> Batch:
     images, outlines = bars(n)
-    return Batch(inputs=to_float(images), counterparts=to_float(outlines))
+    return Batch(inputs=to_float(images), paired=to_float(outlines))
 
 
 def test_its_losses_are_those_of_the_paper() -> None:
     method, batch = pix2pix(l1_weight=50.0, gan_weight=2.0, dropout=0.0).train(), toy_batch()
     losses = dict(method.turns(batch))
-    images, outlines = batch.inputs, batch.counterparts
+    images, outlines = batch.inputs, batch.paired
     translated = method.generator(outlines)
     real, fake = method.discriminator(outlines, images), method.discriminator(outlines, translated)
     told_apart = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
@@ -51,10 +51,10 @@ def test_the_discriminator_s_turn_leaves_the_generator_alone() -> None:
     assert all(weight.grad is not None for weight in method.backbone.parameters())
 
 
-def test_the_discriminator_sees_the_counterpart() -> None:
+def test_the_discriminator_sees_the_paired() -> None:
     method, batch = pix2pix().eval(), toy_batch()
-    right = method.discriminator(batch.counterparts, batch.inputs)
-    wrong = method.discriminator(batch.counterparts.roll(1, 0), batch.inputs)
+    right = method.discriminator(batch.paired, batch.inputs)
+    wrong = method.discriminator(batch.paired.roll(1, 0), batch.inputs)
     assert right.shape == (8, 1, 2, 2)
     assert not torch.allclose(right, wrong)
 
@@ -64,7 +64,7 @@ def test_without_the_gan_it_is_a_regression_with_no_discriminator() -> None:
     assert not hasattr(method, "backbone")
     ((name, loss),) = method.turns(batch)
     assert name == "generator"
-    torch.testing.assert_close(loss, 200 * F.l1_loss(method.generator(batch.counterparts), batch.inputs))
+    torch.testing.assert_close(loss, 200 * F.l1_loss(method.generator(batch.paired), batch.inputs))
     assert method.eval().encode(batch.inputs).shape == (8, 64)
     same_size = pix2pix(gan_weight=0.0, skips=False)
     assert trained_weights(same_size) == trained_weights(method)
@@ -105,7 +105,7 @@ def test_bad_parameters_are_named(params: dict, message: str) -> None:
 
 def test_without_pairs_or_maps_it_does_not_apply() -> None:
     alone = DataSpec(inputs=ImageField(channels=1, size=8))
-    with pytest.raises(NotApplicable, match="counterpart of each image"):
+    with pytest.raises(NotApplicable, match="paired image of each image"):
         Pix2Pix(convnet.build(alone, convnet.Config()), alone, Config())
     with pytest.raises(NotApplicable, match="convolutional backbone"):
         Pix2Pix(mlp.build(toy_spec(), mlp.Config()), toy_spec(), Config())

@@ -28,7 +28,7 @@ def bars(n: int, size: int = 8, seed: int = 0) -> tuple[Tensor, Tensor]:
 def toy_spec(size: int = 8) -> DataSpec[ImageField]:
     mean, std = channel_statistics(bars(256, size)[0])
     return DataSpec(
-        inputs=ImageField(channels=1, size=size, mean=mean, std=std), classes=("a", "b"), counterpart="outline"
+        inputs=ImageField(channels=1, size=size, mean=mean, std=std), classes=("a", "b"), paired_domain="outline"
     )
 
 
@@ -39,9 +39,9 @@ def by_night(images: Tensor) -> Tensor:
 
 def paired_outlines(n: int) -> Rows:
     images, outlines = bars(n)
-    return Rows(inputs=InMemory(images), counterparts=InMemory(outlines))
+    return Rows(inputs=InMemory(images), paired=InMemory(outlines))
 
 
 def unpaired_nights(n: int) -> Rows:
     """Rectangles by day, and others by night."""
-    return Rows(inputs=InMemory(bars(n)[0]), counterparts=InMemory(by_night(bars(n, seed=1)[0])))
+    return Rows(inputs=InMemory(bars(n)[0]), paired=InMemory(by_night(bars(n, seed=1)[0])))

@@ -16,7 +16,7 @@ from harness.nn.translators import (
 
 
 def spec(size: int, channels: int = 3) -> DataSpec[ImageField]:
-    return DataSpec(inputs=ImageField(channels=channels, size=size), counterpart="outline")
+    return DataSpec(inputs=ImageField(channels=channels, size=size), paired_domain="outline")
 
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (16, 3), (28, 1), (30, 3), (32, 3)])
