@@ -30,7 +30,7 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
   is for what must not be rounded. `encode`, `read` and `predict` answer for each example alone, without noise.
 - Draws from torch's, numpy's and Python's global generators are seeded, in `build` and in training. `sample` draws from
   the generator that it is given. State is kept in parameters and buffers: only these are saved and moved.
-- Spec: `takes` (kinds of data, ("image",) by default), `uses` (labels, captions, paired images, unpaired),
+- Spec: `takes` (kinds of data, ("image",) by default), `uses` ("labels", "captions", "paired", "unpaired"),
   `applies(data, config)` (why it makes no sense on such data, or ""), `files(config)` (what it reads, such as a
   checkpoint), `recipe` (its own defaults of harness.records.TrainConfig: {"learning_rate": 1e-3}) and
   `uses_backbone=False` where it brings a network of its own. What only building can tell, `__init__` tells by raising
