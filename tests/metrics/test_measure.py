@@ -74,6 +74,19 @@ def test_flops_by_the_formulas() -> None:
     assert measure.flops(lambda: images + 1) == 0
 
 
+def test_flops_of_a_penalty_on_gradients() -> None:
+    """What R1 and WGAN-GP do: torch's own tracker of modules fails in it."""
+    network, inputs = torch.nn.Sequential(torch.nn.Linear(30, 20, bias=False)), torch.randn(7, 30)
+    inputs.requires_grad_()
+
+    def penalised() -> None:
+        (gradient,) = torch.autograd.grad(network(inputs).sum(), inputs, create_graph=True)
+        gradient.square().sum().backward()
+
+    product = 2 * 7 * 30 * 20
+    assert measure.flops(penalised) >= 3 * product  # forward, gradient, and the gradient of that
+
+
 def test_gemm_peak_is_at_least_what_a_product_reaches() -> None:
     peak = measure.gemm_peak(CPU, torch.float32, seconds=0.05)
     one = torch.randn(64, 64)
