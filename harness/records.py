@@ -75,7 +75,7 @@ class Budget:
     def parse(cls, text: str) -> Budget:
         """Read `20 epochs`, `5000 steps`, `1e6 examples`, `90 seconds`, `5 minutes` (spaces and plural are optional).
 
-        `images` is another word for examples.
+        `images`, `clips` and `texts` are other words for examples.
         """
         number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz ")
         unit = text.strip()[len(number) :].strip()
@@ -83,7 +83,7 @@ class Budget:
             "epoch": "epochs",
             "step": "steps",
             "example": "examples",
-            "image": "examples",
+            **dict.fromkeys(("image", "clip", "text"), "examples"),
             "second": "seconds",
             "s": "seconds",
         }

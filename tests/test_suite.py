@@ -69,6 +69,8 @@ def test_seeds_are_a_number_a_list_or_a_range() -> None:
         ("1e6 examples", 1e6, "examples"),
         ("1e6 images", 1e6, "examples"),
         ("1 image", 1, "examples"),
+        ("5 clips", 5, "examples"),
+        ("20texts", 20, "examples"),
         ("5000 steps", 5000, "steps"),
         ("90s", 90, "seconds"),
         ("1.5 minutes", 90, "seconds"),

@@ -174,7 +174,8 @@ class Registry:
         of_name = [info.distribution for info in fitting if info.name == bare]
         if of_name:
             return f"it is not in distribution '{distribution}', but in {', '.join(of_name)}"
-        return f"{did_you_mean(bare, [info.name for info in fitting])} `harness plugins` lists all {len(self._infos)}"
+        advice = did_you_mean(bare, [info.name for info in fitting])
+        return f"{advice}{'' if advice.endswith('?') else ';'} `harness plugins` lists all {len(self._infos)}"
 
     def _load(self, info: PluginInfo) -> LoadedPlugin:
         title = f"plugin '{info.name}' of {info.origin}"

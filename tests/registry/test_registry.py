@@ -375,3 +375,8 @@ def test_events_reach_every_plugin_even_past_one_that_fails(
     assert heard == {"first": [0, 0], "bad": [0, 0], "last": [0, 0]}
     assert len(caplog.records) == 1
     assert "harness_run_finished of plugin 'bad' failed, the run goes on: RuntimeError: no disk" in caplog.text
+
+
+def test_advice_that_lists_names_ends_before_the_next_one() -> None:
+    with pytest.raises(UnknownName, match="no launcher 'nope': choose from local; `harness plugins` lists all"):
+        Registry().load("nope", ("launcher",))
