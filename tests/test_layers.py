@@ -28,6 +28,8 @@ LAYERS = [
     {"registry", "machine"},
     {"judging"},
     {"trainer"},
+    {"optimisation", "curve"},
+    {"clock"},
     {"plugin"},
     {"nn"},
     {"data"},

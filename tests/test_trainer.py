@@ -10,14 +10,16 @@ import pytest
 import torch
 from torch import nn
 
+from harness.clock import rate_at
 from harness.data.batches import Batch
 from harness.data.columns import Column, Files, InMemory, blocks, column_of
 from harness.data.fields import DataSpec, ImageField
 from harness.data.rows import Rows
 from harness.errors import TrainingFailed
+from harness.optimisation import Optimisation
 from harness.precision import full_precision
 from harness.records import Budget, TrainConfig
-from harness.trainer import Optimisation, rate_at, train
+from harness.trainer import train
 
 
 class Regression(nn.Module):

@@ -33,12 +33,12 @@ from harness.contract.requirements import (
 from harness.data.batches import Batch
 from harness.data.fields import PLURALS
 from harness.data.images import channels_last
+from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.plugin.specs import BackboneSpec, MethodSpec
 from harness.precision import autocast
 from harness.records import Information, TrainConfig
 from harness.seeding import seed_everything
-from harness.trainer import Optimisation
 from harness.unsaved import plain_state, unsaved_note
 from harness.weights import load_weights, save_weights
 

@@ -24,11 +24,11 @@ from harness.data.images import to_uint8
 from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.readouts import Readout, choose_readout
+from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.precision import autocast
 from harness.records import LAST, Cell, Information, Picture, SplitName
 from harness.seeding import derived_generator
-from harness.trainer import Optimisation
 
 ENCODING_BATCH = 512
 SAMPLED = 256  # images drawn at once

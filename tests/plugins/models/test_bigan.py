@@ -8,8 +8,8 @@ import torch
 from harness.data.batches import Batch
 from harness.data.fields import DataSpec, ImageField
 from harness.nn.adversarial import discriminator_loss, real_gradient_penalty
+from harness.optimisation import Optimisation
 from harness.records import TrainConfig
-from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet
 from harness_plugins.models.bigan import RECIPE, BiGAN, Config, like
 

@@ -11,8 +11,8 @@ from harness.data.batches import Batch
 from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
 from harness.nn.adversarial import matching_aware_loss, non_saturating, real_gradient_penalty
+from harness.optimisation import Optimisation
 from harness.records import TrainConfig
-from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet
 from harness_plugins.models.cgan import RECIPE, ConditionalGAN, Config
 

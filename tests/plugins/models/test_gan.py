@@ -12,8 +12,8 @@ from harness.data.batches import Batch
 from harness.data.fields import DataSpec, ImageField
 from harness.data.images import to_float
 from harness.nn.adversarial import discriminator_loss, min_max, non_saturating
+from harness.optimisation import Optimisation
 from harness.records import TrainConfig
-from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet, mlp
 from harness_plugins.datasets import digits
 from harness_plugins.models.gan import GAN, RECIPE, Config

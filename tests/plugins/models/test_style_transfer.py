@@ -13,8 +13,9 @@ from harness.data.fields import DataSpec, ImageField
 from harness.data.rows import Rows
 from harness.errors import NotApplicable
 from harness.nn.adain import adain, style_distance
+from harness.optimisation import Optimisation
 from harness.records import Budget, TrainConfig
-from harness.trainer import Optimisation, train
+from harness.trainer import train
 from harness_plugins.backbones import convnet, mlp
 from harness_plugins.models.style_transfer import Config, StyleTransfer, harness_method
 

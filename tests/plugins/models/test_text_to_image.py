@@ -10,8 +10,8 @@ from harness.data.columns import Texts
 from harness.data.fields import DataSpec, ImageField, TextField
 from harness.data.texts import tokens_of
 from harness.errors import NotApplicable
+from harness.optimisation import Optimisation
 from harness.records import TrainConfig
-from harness.trainer import Optimisation
 from harness_plugins.backbones import convnet
 from harness_plugins.models.text_to_image import RECIPE, Config, TextToImage
 

@@ -1,0 +1,53 @@
+"""How much of a training's budget is spent, and at which rate it learns there."""
+
+from __future__ import annotations
+
+import time
+from math import ceil, cos, pi
+
+from harness.records import Budget
+
+
+class Clock:
+    """How much of a budget is spent."""
+
+    def __init__(self, budget: Budget, batch_size: int, steps_per_epoch: int) -> None:
+        unit_steps = {"epochs": steps_per_epoch, "steps": 1, "examples": 1 / batch_size}
+        self.seconds_limit = budget.amount if budget.unit == "seconds" else None
+        self.steps_limit = None if self.seconds_limit else max(1, ceil(budget.amount * unit_steps[budget.unit] - 1e-9))
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.started = time.perf_counter()
+        self.steps = 0
+
+    @property
+    def examples(self) -> int:
+        return self.steps * self.batch_size
+
+    @property
+    def epochs(self) -> float:
+        return self.steps / self.steps_per_epoch
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def done(self) -> float:
+        """Fraction of the budget, in [0,1]."""
+        if self.seconds_limit:
+            return min(1.0, self.seconds / self.seconds_limit)
+        return self.steps / (self.steps_limit or 1)
+
+
+def rate_at(done: float, warmup: float, schedule: str = "cosine") -> float:
+    """The factor on the learning rate: a linear warm-up, then half a cosine down to 0, or 1 to the end (constant).
+
+    >>> [round(rate_at(done, 0.1), 3) for done in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    [0.01, 0.505, 1.0, 0.5, 0.0]
+    """
+    if done < warmup:
+        return 0.01 + 0.99 * done / warmup
+    if schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + cos(pi * (done - warmup) / (1 - warmup)))
