@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from harness.records import CellResult
 from harness.report import numbers
-from harness.report.content import Content, provenance_of
+from harness.report.content import MONITORED, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
 from harness.report.palette import looks, on_page
@@ -85,6 +85,7 @@ def _templates() -> Environment:
         "apart": numbers.apart,
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,
+        "MONITORED": MONITORED,
     }
     return templates
 
