@@ -109,23 +109,26 @@ class TrainConfig:
     """
 
     batch_size: int = 128  # examples of the source per step
-    learning_rate: float = 3e-3  # at the end of the warm-up
-    weight_decay: float = 1e-4  # decoupled, on weights of two and more dimensions only
+    optimiser: Literal["adamw", "sgd", "lars"] = "adamw"  # lars: as SimCLR, BYOL and VICReg have it, for large batches
+    learning_rate: float = 3e-3  # at the end of the warm-up; sgd and lars want one of their own, say 0.1
+    weight_decay: float = 1e-4  # on weights of two and more dimensions only; adamw: decoupled, else in the gradient
+    final_weight_decay: float | None = None  # at the end of the budget, by half a cosine as in DINO; none: the same
     warmup: float = 0.05  # fraction of the budget in [0,1)
     schedule: Literal["cosine", "constant"] = "cosine"  # of the learning rate after the warm-up; cosine: down to 0
-    beta1: float = 0.9  # decay of the mean gradient; adversarial methods take 0.5 or 0
-    beta2: float = 0.999  # decay of the mean squared gradient
+    beta1: float = 0.9  # adamw: decay of the mean gradient; adversarial methods take 0.5 or 0
+    beta2: float = 0.999  # adamw: decay of the mean squared gradient
+    momentum: float = 0.9  # sgd and lars: decay of the sum of gradients, without Nesterov's
     clip_norm: float = 5.0  # largest gradient norm per step; 0 turns clipping off
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 (batch normalisation needs two examples)")
-        if self.learning_rate <= 0 or self.weight_decay < 0 or self.clip_norm < 0:
-            raise ValueError("learning_rate must be positive, weight_decay and clip_norm not negative")
+        if self.learning_rate <= 0 or min(self.weight_decay, self.final_weight_decay or 0.0, self.clip_norm) < 0:
+            raise ValueError("learning_rate must be positive, weight decays and clip_norm not negative")
         if not 0 <= self.warmup < 1:
             raise ValueError("warmup is a fraction of the budget in [0,1)")
-        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
-            raise ValueError("beta1 and beta2 are decay rates in [0,1)")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.momentum < 1):
+            raise ValueError("beta1, beta2 and momentum are decay rates in [0,1)")
 
 
 @dataclass(frozen=True, kw_only=True)
