@@ -28,7 +28,7 @@ LAYERS = [
     {"registry", "machine"},
     {"judging"},
     {"trainer"},
-    {"optimisation", "curve"},
+    {"optimisation", "curve", "costs"},
     {"optimisers"},
     {"clock", "lars"},
     {"plugin"},
