@@ -1,4 +1,4 @@
-"""How much of a training's budget is spent, and at which rate it learns and forgets there."""
+"""How much of a training's budget is spent, and at which rate it learns there."""
 
 from __future__ import annotations
 
@@ -67,12 +67,3 @@ def rate_at(done: float, warmup: float, schedule: str = "cosine") -> float:
     if schedule == "constant":
         return 1.0
     return 0.5 * (1 + cos(pi * (done - warmup) / (1 - warmup)))
-
-
-def decay_at(done: float, start: float, end: float | None) -> float:
-    """The weight decay: half a cosine from `start` to `end` (DINO, arXiv:2104.14294, section 3.2); None: it stays.
-
-    >>> [round(decay_at(done, 0.04, 0.4), 3) for done in (0.0, 0.5, 1.0)], decay_at(0.5, 0.04, None)
-    ([0.04, 0.22, 0.4], 0.04)
-    """
-    return start if end is None else end + (start - end) * 0.5 * (1 + cos(pi * done))

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.clock import decay_at
 from harness.errors import TrainingFailed
 from harness.lars import LARS
+from harness.nn.schedules import cosine
 from harness.records import TrainConfig
 
 
@@ -41,7 +41,9 @@ def schedule(
     done: the fraction of the budget that is spent. rate: the factor on the learning rate there. parts: for each part
     that has groups of its own (`set_apart`) the factor that stands in its place; one that is not named takes `rate`.
     """
-    decay = decay_at(done, config.weight_decay, config.final_weight_decay)
+    decay, final = config.weight_decay, config.final_weight_decay
+    if final is not None:
+        decay = cosine(decay, final, done)  # DINO, arXiv:2104.14294, section 3.2
     for group in optimiser.param_groups:
         group["lr"] = config.learning_rate * parts.get(group["part"], rate)
         group["weight_decay"] = decay if group["decays"] else 0.0
