@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from harness.optimisation import Optimisation
 from harness.records import Budget, TrainConfig
 from harness.registry import METHOD_KINDS, Registry
 from harness.seeding import seed_everything
+from harness.store import dump_training, load_training
 from harness.trainer import train
 
 SPEC = DataSpec(inputs=ImageField(channels=1, size=8))
@@ -137,6 +140,17 @@ def test_built_in_methods(name: str, views: int, passes: int) -> None:
     assert all(torch.equal(one, other) for one, other in zip(*after, strict=True))
 
 
+def test_byol_encodes_two_views_twice() -> None:
+    """By its own network and by the slow copy of it, whose weights are buffers."""
+    registry, spec = Registry(), DataSpec(inputs=ImageField(channels=1, size=12))
+    (byol,) = registry.load_file(Path(__file__).parents[1] / "examples" / "byol.py")
+    encoder = registry.load("convnet", ("backbone",)).spec
+    parts = (byol.spec, byol.spec.config()), spec, (encoder, encoder.config())
+    method = assembled(*parts, seed=0, name="byol").train()
+    _, costs = costs_of(lambda: method.loss(Batch(inputs=torch.rand(BATCH, 1, 12, 12))), method, BATCH)
+    assert (costs.views, costs.passes) == (2, 4)
+
+
 class Penalised(Method):
     """A penalty on the gradient: torch's own tracker of modules fails on its double backward."""
 
@@ -247,12 +261,8 @@ def test_what_is_not_trained_by_gradients_has_no_costs() -> None:
 
 
 def test_a_result_from_before_costs_were_counted_is_read() -> None:
-    from harness.store import dump_training, load_training
-
     known = trained(Linear(), "2 steps")
     assert load_training(dump_training(known)) == known
-    import json
-
     older = json.loads(dump_training(known))
     for name in ("views", "passes", "flops"):
         del older[name]
