@@ -24,6 +24,7 @@ def markdown(content: Content, links: Mapping[Path, str]) -> str:
         parts.append(f"> These runs are not alike: they differ in {escaped(', '.join(content.differing))}.")
     for comparison in content.comparisons:
         parts += _comparison(comparison)
+    parts += _spent(content)
     parts += _figures(content, links)
     parts += _troubles(content)
     parts += _origin(content)
@@ -125,6 +126,20 @@ def _gain(entry: Entry, column: Column) -> str:
     value = signed(entry.gain.effect, column.unit)
     says = verdict(entry.gain, entry.p, column.unit)
     return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), says and f"({says})")))
+
+
+def _spent(content: Content) -> Iterator[str]:
+    """What training cost, for each source."""
+    if content.spent:
+        yield "## What training cost"
+    for costs in content.spent:
+        yield from map(escaped, costs.unequal)
+        written = [
+            [_name(row.series), *("–" if value is None else number(value, unit) for value, unit in costs.values(row))]
+            for row in costs.rows
+        ]
+        yield table(["method", *costs.columns], written)
+        yield f"Training on {escaped(costs.source)}. {escaped(costs.meaning)}"
 
 
 def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
