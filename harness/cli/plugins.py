@@ -32,6 +32,7 @@ app = typer.Typer(
 HEADINGS = {
     "model": "models",
     "pretext": "pretext tasks",
+    "pretrained": "pretrained encoders",
     "reference": "references",
     "backbone": "backbones",
     "dataset": "datasets",
