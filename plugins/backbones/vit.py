@@ -44,6 +44,8 @@ class Config:
 class VisionTransformer(nn.Module):
     """Standardised images (B,C,H,W) -> (B,D); `pooled=False` gives all tokens (B,E+L,D), or those kept (B,E+K,D)."""
 
+    sines: Tensor  # (L,D), where positions are not learned
+
     def __init__(self, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
@@ -75,7 +77,7 @@ class VisionTransformer(nn.Module):
     def positions(self, grid: tuple[int, int]) -> Tensor:
         """For a grid of (h,w) patches: (1,L,D)."""
         if self.config.positions == "learned":
-            places = self.places
+            places: Tensor = self.places
             if grid != self.native:
                 places = F.interpolate(places, size=grid, mode="bicubic", align_corners=False)
             return places.flatten(2).transpose(1, 2)

@@ -75,7 +75,7 @@ def build(backbone: None, data: DataSpec[ImageField], config: Config) -> Pretrai
     )
 
 
-def fixed_size(config: Config) -> dict[str, bool]:
+def fixed_size(config: Config) -> dict[str, Any]:
     """What lets a transformer take images of another size than its own: it stretches its positions as it runs."""
     return {"dynamic_img_size": True} if config.size and config.model.startswith(("vit_", "deit", "beit")) else {}
 
