@@ -18,7 +18,9 @@ def reading(comparison: Comparison) -> str:
     learned = [row for row in comparison.rows if row.series.competes and not row.series.uses]
     scored = [row for row in learned if comparison.leading_entry(row).estimate]
     if column is None or not scored:
-        alone = f"apart from references, none sees {comparison.counted} alone"
+        elsewhere = any(row.series.is_pretrained for row in comparison.rows)
+        apart = "references and what was trained elsewhere" if elsewhere else "references"
+        alone = f"apart from {apart}, none sees {comparison.counted} alone"
         why = "see what was skipped and what failed" if learned else alone
         return f"On {comparison.title} no method could be ranked: {why}."
     first = comparison.leading_entry(scored[0])

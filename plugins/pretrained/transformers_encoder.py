@@ -86,7 +86,7 @@ def build(backbone: None, data: DataSpec[ImageField], config: Config) -> Pretrai
     folder = folder_of(config)
     model, note = loaded(folder, config.pool)
     seen = processing(folder)
-    size: int = config.size or seen.get("side") or getattr(model.config, "image_size", 224)
+    size = config.size or int(seen.get("side") or getattr(model.config, "image_size", 224))
     network = Read(model, config.pool)
     require_takes(network, 3, size, f"the model of {config.folder}")
     return PretrainedEncoder(

@@ -85,6 +85,8 @@ def test_the_sentence_names_the_best_that_learned_here_and_this_for_scale(elsewh
     says = reading(compare(changed))
     assert f"{best} is the best method" not in says
     assert f"trained elsewhere, for scale: {best} (" in says
+    alone = compare([result for result in changed if result.cell.kind in ("pretrained", "reference")])
+    assert "apart from references and what was trained elsewhere, none sees images alone" in reading(alone)
 
 
 def test_every_face_says_where_it_was_trained(elsewhere) -> None:

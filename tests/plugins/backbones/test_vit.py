@@ -8,9 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from harness.contract.backbones import BackboneCase, gives_tokens_of_the_patches_that_it_is_shown
+from harness.contract.examples import generated_images
+from harness.contract.requirements import Broken
 from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
-from harness.nn.backbone import Backbone
+from harness.nn.backbone import Backbone, PatchTokens
+from harness.nn.patches import chosen, patches_of
+from harness.plugin import BackboneSpec
 from harness_plugins.backbones import convnet, vit
 
 SPEC = DataSpec(inputs=ImageField(channels=3, size=16, mean=(0.2, 0.4, 0.6), std=(0.1, 0.2, 0.3)))
@@ -138,3 +143,23 @@ def test_other_backbones_say_what_to_choose() -> None:
 def test_bad_parameters_are_named(params: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         vit.Config(**params)
+
+
+def test_the_contract_finds_tokens_that_carry_the_position_of_another_patch() -> None:
+    class ByTurn(vit.VisionTransformer):
+        """Gives the first patch that it is shown the first position, whichever it is."""
+
+        def forward(self, images, kept=None, *, pooled=True):
+            patches = patches_of(images, 4)
+            patches = patches if kept is None else chosen(patches, kept)
+            return self.norm(self.blocks(self.embed(patches) + self.sines[: patches.shape[1]]))
+
+    def build(data: DataSpec, config: vit.Config) -> Backbone:
+        return Backbone(ByTurn(data, config), 12, data, any_size=True, patches=PatchTokens(vit.tokens_of, 4))
+
+    data = generated_images(channels=1, size=8, classes=4)
+    right = BackboneCase(vit.harness_backbone(), vit.Config(**SMALL), data)
+    wrong = BackboneCase(BackboneSpec(name="wrong", build=build), vit.Config(**SMALL), data)
+    assert gives_tokens_of_the_patches_that_it_is_shown(right) == "4 patches of 4 pixels"
+    with pytest.raises(Broken, match=r"tokens of patches in another order differ by .*: give each its own position"):
+        gives_tokens_of_the_patches_that_it_is_shown(wrong)
