@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from harness.errors import RequestError
 
-Kind = Literal["model", "pretext", "reference"]
+Kind = Literal["model", "pretext", "pretrained", "reference"]  # pretrained: elsewhere, never here
 Better = Literal["higher", "lower", "none"]
 Status = Literal["ok", "failed", "skipped"]
 SplitName = Literal["train", "validation", "test"]

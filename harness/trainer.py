@@ -48,7 +48,7 @@ def train(
         method.fit(split.values if split.inputs.in_memory else split.inputs)
         seconds = time.perf_counter() - started
         return TrainingResult(status="ok", seconds=seconds, examples=len(split), counted=counted)
-    return TrainingResult(status="ok", counted=counted)
+    return TrainingResult(status="ok", counted=counted, note=getattr(method, "note", ""))
 
 
 def _descend(

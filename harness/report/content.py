@@ -69,7 +69,7 @@ class Content:
     @property
     def trained_for(self) -> str:
         """The budget: of all, or of most, where the others say theirs."""
-        budgets = [one.budget for one in self.series if not one.is_untrained]
+        budgets = [one.budget for one in self.series if one.budget and not one.is_untrained]
         usual, count = usual_budget(budgets), len(set(budgets))
         if count <= 1:
             return f"the same budget{usual and f', {usual}'}"

@@ -28,7 +28,7 @@ COLUMNS: dict[str, Any] = {
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
     "finished": str,
 }  # fmt: skip
-_KINDS = ("model", "pretext", "reference")
+_KINDS = ("model", "pretext", "pretrained", "reference")
 _LATER = ("role", "beside", "word", "low", "high", "proportion")  # columns that an older frame lacks
 
 
@@ -139,7 +139,7 @@ def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> di
         "device": cell.device,
         "precision": cell.precision,
         "seed": cell.seed,
-        "budget": str(cell.budget),
+        "budget": "" if cell.kind == "pretrained" else str(cell.budget),  # nobody here knows what it had
         "finished": result.finished,
         **{PROVENANCE + key: text for key, text in flattened(provenance)},
     }

@@ -12,7 +12,7 @@ from harness.report.entries import Column, Entry
 from harness.report.frame import flattened
 from harness.report.numbers import apart, interval, number, signed, verdict
 from harness.report.pictures import heading_of
-from harness.report.series import BASELINE, Series
+from harness.report.series import BASELINE, ELSEWHERE, Series
 from harness.report.summary import Comparison
 from harness.report.tables import heat_maps
 
@@ -50,15 +50,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _name(one: Series) -> str:
-    tags = [tag for tag, applies in (("reference", one.is_reference), (one.uses, one.uses)) if applies]
     label = escaped(one.label)
-    return f"*{label}* ({', '.join(tags)})" if tags else f"**{label}**"
+    return f"*{label}* ({', '.join(one.tags)})" if one.tags else f"**{label}**"
 
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
     alone = f"{comparison.counted} alone"
     yield f"Mean over seeds with its 95 % interval; **best** and ≈ best are marked among all that see {alone}."
+    if any(row.series.is_pretrained for row in comparison.rows):
+        yield ELSEWHERE
     for panel in comparison.panels():
         columns = [(i, comparison.columns[i]) for i in panel.columns]
         yield table(
