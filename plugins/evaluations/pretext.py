@@ -103,8 +103,8 @@ def harness_evaluation() -> EvaluationSpec:
                 primary=True,
                 role="told",
                 proportion=True,
-                help="Fraction of the task's questions about test images that are answered rightly; chance: mean 1/K, or "
-                "the share of the commonest answer where answers are not alike.",
+                help="Fraction of the task's questions about test images that are answered rightly; chance: mean 1/K, "
+                "or the share of the commonest answer where answers are not alike.",
             ),
         ),
     )
