@@ -23,8 +23,8 @@ from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, ho
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    holes: int = 1  # N, squares that are cut out of an image; they may overlap
-    hole: float = 0.5  # S as a fraction of the image's side
+    holes: int = 4  # N, squares that are cut out of an image; they may overlap
+    hole: float = 0.25  # S as a fraction of the image's side
     decoder: Kind = "conv"  # mlp: one hidden layer
     hidden: int = 400  # units of the mlp decoder's hidden layer
 

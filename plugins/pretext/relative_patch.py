@@ -6,7 +6,7 @@ patch at a time, the head both features, and tells on which of the eight sides o
 Against shortcuts, as in the paper: a gap, so that lines do not run on from one patch into the next; jitter of the
 places; chromatic aberration, by which a lens tells where in the image a patch was: each patch keeps one channel.
 Differs from the paper: each cut gives one question for every answer, with patches in common; the kept channel takes
-the place of the others, which the paper fills with noise; patches of 12 pixels (for 28), standardised one by one; no
+the place of the others, which the paper fills with noise; patches of 10 pixels (for 28), standardised one by one; no
 resampling; a small head, AdamW.
 The encoder is judged on whole images, each standardised by itself as the patches are: what it has learned to see.
 """
@@ -32,7 +32,7 @@ SMALLEST = 3  # pixels of a patch
 @dataclass(frozen=True, kw_only=True)
 class Config:
     grid: int = 2  # cells along each side, 2 or 3
-    patch: float = 0.85  # side of a patch as a fraction of its cell
+    patch: float = 0.7  # side of a patch as a fraction of its cell
     gap: float = 0.1  # least gap between the patches of neighbours, as a fraction of the cell; at least one pixel
     cuts: int = 2  # of each image in a batch, each with its own places: eight questions each
     colour: Literal["one", "all"] = "one"  # channels that a patch keeps: one, drawn anew, or all of them

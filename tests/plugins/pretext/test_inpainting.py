@@ -80,7 +80,7 @@ def test_only_what_is_missing_counts() -> None:
 
 def test_the_encoder_does_not_see_into_the_holes() -> None:
     """It gets the source's mean there, zero once standardised, whatever the image shows; all else as it is."""
-    method = inpainting()
+    method = inpainting(holes=1, hole=0.5)
     shown: list[torch.Tensor] = []
     method.backbone.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
     torch.manual_seed(5)
