@@ -44,7 +44,7 @@ def texture(n: int) -> Tensor:
 
 
 def ramps(n: int) -> Tensor:
-    """Brightness that rises evenly in some direction: it goes on from tile to tile, and each tile looks like the next."""
+    """Brightness that rises evenly in some direction: it goes on from tile to tile, and all tiles look alike."""
     angle, slope = 6.3 * torch.rand(n, 3, 1, 1), 0.02 + 0.02 * torch.rand(n, 3, 1, 1)
     place = torch.arange(SIZE) - (SIZE - 1) / 2
     return 0.5 + slope * (angle.cos() * place[:, None] + angle.sin() * place)
