@@ -10,7 +10,8 @@ where p~ is how frequent each colour is, smoothed by that Gaussian: greys, of wh
 Differs from the paper: p is a running average over the batches of training, which includes the present one, and not
 counted beforehand; Q is 261 instead of 313, which the paper has for bins at the edge of what can be shown; one hidden
 layer on the shared backbone's maps; AdamW.
-The encoder is judged on the lightness of whole images, for that is what it has learned to see.
+The encoder is judged on the lightness of whole images, for that is what it has learned to see; to be fair to tasks
+where colours tell, `readouts` offers the images in colour too.
 """
 
 from __future__ import annotations
@@ -112,6 +113,12 @@ class Colorization(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(lightness(rgb_to_lab(images)))  # (B,D)
+
+    def readouts(self) -> tuple[str, ...]:
+        return ("lightness", "colours")
+
+    def read(self, images: Tensor, readout: str) -> Tensor:
+        return {"lightness": self.encode, "colours": self.backbone.forward}[readout](images)  # (B,D)
 
 
 def applies(data: DataSpec[ImageField], config: Config) -> str:

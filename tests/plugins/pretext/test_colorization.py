@@ -134,6 +134,13 @@ def test_the_encoder_sees_no_colour() -> None:
     assert 0.3 < seen.min() < seen.max() < 0.9
 
 
+def test_colours_are_a_second_readout() -> None:
+    method, images = colorization().eval(), batch().inputs
+    assert method.readouts() == ("lightness", "colours")
+    assert torch.equal(method.read(images, "lightness"), method.encode(images))
+    assert torch.equal(method.read(images, "colours"), method.backbone(images))
+
+
 def test_questions_are_answered_at_the_true_frequencies() -> None:
     """A head that knows nothing answers with the commonest colour, though it was weighed least in training."""
     method = colorization()
