@@ -43,7 +43,7 @@ PUBLIC = ("harness.plugin", "harness.nn", "harness.metrics", "harness.judging", 
 PUBLIC += ("harness.precision",)
 BARE = {  # packages whose imports of harness are a law of their own
     "metrics": {"harness.errors"},
-    "nn": {"harness.errors", "harness.data.fields", "harness.data.tokens"},
+    "nn": {"harness.errors", "harness.data.fields", "harness.data.tokens", "harness.precision"},
 }
 
 

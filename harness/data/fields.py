@@ -33,6 +33,7 @@ class ImageField:
     size: int  # H = W, in pixels
     mean: tuple[float, ...] = ()  # per channel, of the training split, in [0,1]; empty until it is measured
     std: tuple[float, ...] = ()
+    mirror: bool = False  # is a mirrored image one of the same kind? Of clothes and photographs yes, of writing no
     kind: ClassVar[DataKind] = "image"
 
     @property

@@ -163,7 +163,15 @@ def _plain(value: Any) -> Any:
 
 
 def _comments(config_class: type) -> dict[str, str]:
-    """Field name -> the comment at the end of its line, from the source of the class; {} if there is no source."""
+    """Field name -> the comment at the end of its line, from the sources of the class and of those it inherits from."""
+    found: dict[str, str] = {}
+    for each in reversed(config_class.__mro__[:-1]):
+        found |= _own_comments(each)
+    return found
+
+
+def _own_comments(config_class: type) -> dict[str, str]:
+    """Those of the fields that the class itself defines; {} if there is no source."""
     try:
         source = textwrap.dedent(inspect.getsource(config_class))
     except (OSError, TypeError):

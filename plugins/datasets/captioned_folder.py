@@ -33,6 +33,7 @@ class Config:
     path: Path = field(metadata={"changes_images": False})  # the folder, seen from where the command runs
     size: int = 32  # height and width of an image in pixels, after resizing
     channels: Literal[1, 3] = 3  # 1 for grey, 3 for colour
+    mirror: bool = field(default=False, metadata={"changes_images": False})  # may views of an image be mirrored?
     in_memory: bool = field(default=True, metadata={"changes_images": False})  # false: decoded on demand, by workers
 
     def __post_init__(self) -> None:
@@ -79,7 +80,9 @@ def describe(config: Config, root: Path) -> DataSpec[ImageField]:
         require_memory(sum(map(len, rows)), config.size, config.channels, NAME)
     classes = _classes(rows)
     return DataSpec(
-        inputs=ImageField(channels=config.channels, size=config.size), classes=classes, captions=TextField()
+        inputs=ImageField(channels=config.channels, size=config.size, mirror=config.mirror),
+        classes=classes,
+        captions=TextField(),
     )
 
 

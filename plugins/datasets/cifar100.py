@@ -27,7 +27,7 @@ CLASSES = tuple(NAMES.split())
 
 
 def describe(config: NoConfig, root: Path) -> DataSpec[ImageField]:
-    return DataSpec(inputs=ImageField(channels=3, size=32), classes=CLASSES)
+    return DataSpec(inputs=ImageField(channels=3, size=32, mirror=True), classes=CLASSES)
 
 
 def files(config: NoConfig, root: Path) -> list[Path]:

@@ -32,7 +32,7 @@ class Config:
 
 
 def describe(config: Config, root: Path) -> DataSpec[ImageField]:
-    return DataSpec(inputs=ImageField(channels=1, size=28), classes=CLASSES)
+    return DataSpec(inputs=ImageField(channels=1, size=28, mirror=True), classes=CLASSES)
 
 
 def files(config: Config, root: Path) -> list[Path]:

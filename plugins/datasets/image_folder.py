@@ -27,6 +27,7 @@ class Config:
     path: Path = field(metadata={"changes_images": False})  # the folder, seen from where the command runs
     size: int = 32  # height and width of an image in pixels, after resizing
     channels: Literal[1, 3] = 3  # 1 for grey, 3 for colour
+    mirror: bool = field(default=False, metadata={"changes_images": False})  # may views of an image be mirrored?
     in_memory: bool = field(default=True, metadata={"changes_images": False})  # false: decoded on demand, by workers
 
     def __post_init__(self) -> None:
@@ -42,7 +43,9 @@ def describe(config: Config, root: Path) -> DataSpec[ImageField]:
     listing = _listing(config)
     if config.in_memory:
         require_memory(len(listing.files) + len(listing.test_files), config.size, config.channels, NAME)
-    return DataSpec(inputs=ImageField(channels=config.channels, size=config.size), classes=listing.classes)
+    return DataSpec(
+        inputs=ImageField(channels=config.channels, size=config.size, mirror=config.mirror), classes=listing.classes
+    )
 
 
 def files(config: Config, root: Path) -> list[Path]:

@@ -30,6 +30,7 @@ class Config:
     path: Path = field(metadata={"changes_images": False})  # the folder, seen from where the command runs
     size: int = 32  # height and width of an image in pixels, after resizing
     channels: Literal[1, 3] = 3  # 1 for grey, 3 for colour
+    mirror: bool = field(default=False, metadata={"changes_images": False})  # may views of an image be mirrored?
     direction: Literal["a-to-b", "b-to-a"] = "a-to-b"  # from paired images to images
     in_memory: bool = field(default=True, metadata={"changes_images": False})  # false: decoded on demand, by workers
 
@@ -83,7 +84,10 @@ def _by_name(folder: Path) -> dict[str, Path]:
 def describe(config: Config, root: Path) -> DataSpec[ImageField]:
     if config.in_memory:
         require_memory(len(files(config, root)), config.size, config.channels, NAME)
-    return DataSpec(inputs=ImageField(channels=config.channels, size=config.size), paired_domain=config.domains[0])
+    return DataSpec(
+        inputs=ImageField(channels=config.channels, size=config.size, mirror=config.mirror),
+        paired_domain=config.domains[0],
+    )
 
 
 def files(config: Config, root: Path) -> list[Path]:

@@ -22,7 +22,7 @@ SHAPE = (3, 96, 96)
 
 
 def describe(config: NoConfig, root: Path) -> DataSpec[ImageField]:
-    return DataSpec(inputs=ImageField(channels=3, size=96), classes=CLASSES)
+    return DataSpec(inputs=ImageField(channels=3, size=96, mirror=True), classes=CLASSES)
 
 
 def files(config: NoConfig, root: Path) -> list[Path]:

@@ -1,0 +1,50 @@
+"""The whole batch of a training on several processes, for losses that couple the examples of a batch.
+
+Every process computes the loss of the WHOLE batch, from the gathered embeddings of all. Its gradient flows back to the
+process that each embedding came from, summed over the processes; the mean over processes that distributed training
+takes of the gradients (torch's DistributedDataParallel) is then that of one process with the whole batch. Losses that
+instead let no gradient through, or divide by the number of processes as well, are off by that factor.
+
+A cell of a bench is one process, where these are the identity. W processes, B examples on each, D features.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def processes() -> int:
+    """W: how many processes train together; 1 where torch.distributed was not started."""
+    on = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if on else 1
+
+
+def gathered(values: Tensor) -> Tensor:
+    """Those of all processes in the order of their ranks, with gradients: (B,...) -> (W*B,...).
+
+    All processes must have as many examples. Inputs may have any shape and type of floats.
+    """
+    if processes() == 1:
+        return values
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(values.contiguous()))
+
+
+def gathered_apart(values: Tensor) -> Tensor:
+    """The same without gradients, for targets and queues: (B,...) -> (W*B,...)."""
+    if processes() == 1:
+        return values.detach()
+    parts = [torch.empty_like(values) for _ in range(processes())]
+    torch.distributed.all_gather(parts, values.detach().contiguous())
+    return torch.cat(parts)
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sum over processes, without gradients."""
+    if processes() == 1:
+        return values.detach()
+    total = values.detach().clone()
+    torch.distributed.all_reduce(total)
+    return total
