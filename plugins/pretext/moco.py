@@ -1,4 +1,4 @@
-"""MoCo v2: which key in a long queue is of the same image? He et al. 2020, arXiv:1911.05722; Chen et al., arXiv:2003.04297.
+"""MoCo v2: which key in a long queue is of the same image? He et al. 2020, arXiv:1911.05722, and arXiv:2003.04297.
 
     l = -log exp(cos(q, k+) / T) / (exp(cos(q, k+) / T) + sum_{k- in queue} exp(cos(q, k-) / T))
 
