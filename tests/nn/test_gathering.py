@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from two_processes import assert_two_processes_agree_with_one, batch
 
-from harness.nn.gathering import gathered, gathered_apart, processes, summed
+from harness.nn.gathering import gathered, gathered_apart, processes, rank
 
 LOSSES = ["nt_xent_loss", "info_nce_loss", "info_nce_of_both", "swapped_assignment", "variance"]
 
@@ -22,8 +21,6 @@ def test_a_loss_that_sees_its_own_rows_alone_is_found_out() -> None:
 
 def test_one_process_gathers_nothing() -> None:
     weights, one, _ = batch()
-    assert processes() == 1
+    assert (processes(), rank()) == (1, 0)
     assert gathered(one) is one
-    weights.requires_grad_()
-    assert not gathered_apart(weights).requires_grad and not summed(weights).requires_grad
-    assert torch.equal(summed(one), one)
+    assert not gathered_apart(weights.requires_grad_()).requires_grad

@@ -38,7 +38,7 @@ def gradient(loss_name: str, rank: int = 0, processes: int = 1) -> Tensor:
 
 
 def gradients_of_two(names: Sequence[str]) -> list[Tensor]:
-    """For each loss the mean over two gloo processes of their gradients: (IN,OUT). A process that fails raises its words."""
+    """For each loss the mean over two gloo processes of their gradients (IN,OUT); one that fails raises its words."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, f"{folder}/meeting"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
