@@ -31,7 +31,7 @@ class Config(ViewConfig):
     hidden: int = 256  # units of the hidden layers of projection and predictor
     projection: int = 64  # P
     layers: int = 3  # of the projection, which ends with a BatchNorm
-    queue: int = 4096  # Q
+    queue: int = 1024  # Q; the longer, the nearer is a neighbour, and the older the network that it came from
 
     def __post_init__(self) -> None:
         super().__post_init__()

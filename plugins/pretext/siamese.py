@@ -30,7 +30,7 @@ SMALLEST = 1e-12  # squared distance: the slope of a root at 0 is infinite
 @dataclass(frozen=True, kw_only=True)
 class Config(ViewConfig):
     crop: float = 0.5  # area of the smallest crop, as a fraction of the image in (0,1]
-    margin: float = 1.0  # m, a distance on the unit sphere; 1.41 is that of orthogonal embeddings
+    margin: float = 1.4  # m, a distance on the unit sphere, where orthogonal embeddings are 1.41 apart
     hidden: int = 256  # units of the projection's hidden layer
     projection: int = 64  # P
 

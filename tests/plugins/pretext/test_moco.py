@@ -1,4 +1,4 @@
-"""MoCo: its formula by loops, a queue of keys, a slow network without gradients, keys normalised in groups."""
+"""MoCo: its formula by loops, a queue of keys, a slow network without gradients."""
 
 from __future__ import annotations
 
@@ -44,26 +44,9 @@ def test_keys_have_length_1_and_no_gradient() -> None:
     torch.testing.assert_close(keys.square().sum(1), torch.ones(6))
 
 
-def test_keys_are_normalised_in_shuffled_groups_and_come_back_in_order() -> None:
-    moco, views = method(groups=3), torch.rand(12, 1, 8, 8)
-    torch.manual_seed(5)
-    order = torch.randperm(12).tolist()
-    torch.manual_seed(5)
-    keys = moco.keys(views)
-    for start in (0, 4, 8):
-        group = order[start : start + 4]
-        torch.testing.assert_close(keys[group], F.normalize(moco.average.network(views[group]), dim=1))
-    together = F.normalize(moco.average.network(views), dim=1)
-    assert (keys - together).abs().max() > 1e-3  # so the statistics were others
-
-
 def test_in_eval_mode_a_key_depends_on_its_own_image_alone() -> None:
     moco, views = method().eval(), torch.rand(12, 1, 8, 8)
     torch.testing.assert_close(moco.keys(views)[3:4], moco.keys(views[3:4]))
-
-
-def test_a_batch_smaller_than_the_groups_still_has_statistics() -> None:
-    assert torch.isfinite(method(groups=8).loss(Batch(inputs=torch.rand(3, 1, 8, 8))))
 
 
 def test_the_average_follows_the_queries_after_each_step() -> None:
@@ -87,7 +70,7 @@ def test_an_image_is_its_own_other_view_where_views_do_not_differ() -> None:
     ("wrong", "message"),
     [
         ({"temperature": -1.0}, "temperature must be above 0"),
-        ({"groups": 0}, "hidden, projection, queue and groups must be at least 1"),
+        ({"queue": 0}, "hidden, projection and queue must be at least 1"),
         ({"decay": 1.0}, "decay is a fraction in"),
         ({"solarise": 2.0}, "solarise is 2, expected a number"),
     ],
