@@ -1,0 +1,119 @@
+"""DINO: a student that sees small crops agrees with a slow teacher that sees large ones. Caron et al. 2021,
+arXiv:2104.14294, algorithm 1.
+
+    L = -mean over pairs of views of sum_k P_teacher(large)_k log P_student(other)_k
+    P_student = softmax(s / T_s);  P_teacher = softmax((t - c) / T_t), c the moving mean of t
+
+Centring by c keeps one prototype from taking all images, sharpening by a low T_t keeps teachers from saying nothing: each
+alone collapses, in opposite ways (section 5.3). The teacher is a moving average of the student, normalised by batch
+statistics like it.
+B images, C channels, H=W pixels, D features, P units of a projection, K prototypes, G large and L small views.
+Differs from the paper: BatchNorm in the head, as its convolutional recipe has; AdamW at a higher rate; no blur.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import log
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from harness.nn.gathering import gathered_apart
+from harness.nn.heads import Prototypes, projector
+from harness.nn.moving_average import ExponentialMovingAverage
+from harness.nn.schedules import cosine
+from harness.nn.views import ViewConfig, views_for
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, full_precision, hookimpl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ViewConfig):
+    hidden: int = 512  # units of the head's hidden layers
+    projection: int = 128  # P
+    prototypes: int = 256  # K
+    student: float = 0.1  # T_s
+    teacher: float = 0.04  # T_t
+    centring: float = 0.9  # decay of the centre c
+    decay: float = 0.97  # of the teacher at the start; it rises to 1 by the end of training
+    frozen: float = 0.1  # fraction of training in which prototypes do not move
+    small: int = 4  # L, views of a smaller part of the image
+    small_crop: float = 0.1  # area of the smallest small view; the largest is `crop`
+    small_size: float = 0.5  # H=W of small views, as a fraction of the image's
+
+
+class Dino(nn.Module):
+    centre: Tensor  # c (K,)
+
+    def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone  # (B,C,H,W) -> (B,D)
+        self.projector = projector(backbone.dim, config.hidden, config.projection, layers=3)  # (B,D) -> (B,P)
+        self.prototypes = Prototypes(config.projection, config.prototypes)  # (B,P) -> cosines (B,K)
+        self.student = nn.Sequential(backbone, self.projector, self.prototypes)
+        self.teacher = ExponentialMovingAverage(self.student, config.decay, statistics="batch", warm_up=False)
+        self.register_buffer("centre", torch.zeros(config.prototypes))
+        self.views = views_for(data, config)
+        size = round(config.small_size * data.inputs.size) if backbone.any_size else data.inputs.size
+        self.small = replace(self.views, size=size, smallest=config.small_crop, largest=config.crop)
+
+    def loss(self, batch: Batch) -> Tensor:
+        large = torch.cat([self.views(batch.inputs) for _ in range(2)])  # (2B,C,H,W)
+        seen = [large]
+        if self.config.small:
+            seen.append(torch.cat([self.small(batch.inputs) for _ in range(self.config.small)]))  # (L*B,C,h,w)
+        with torch.no_grad():
+            taught = self.teacher.network(large).unflatten(0, (2, -1))  # (2,B,K)
+        learned = torch.cat([self.scored(self.projector(self.backbone(views)), batch.progress) for views in seen])  # ((2+L)*B,K)
+        scores = learned.unflatten(0, (-1, len(batch.inputs)))  # (2+L,B,K)
+        with full_precision(large.device):
+            targets = F.softmax((taught - self.centre) / self.config.teacher, dim=2)  # (2,B,K)
+            loss = agreement(targets, F.log_softmax(scores / self.config.student, dim=2))
+        self.move_centre(taught)
+        batch.log("entropy", entropy(targets.mean((0, 1))))
+        return loss
+
+    def scored(self, z: Tensor, progress: float) -> Tensor:
+        """Cosines (B,K) of projections (B,P) with prototypes, which stay as they are at first."""
+        weights = dict(self.prototypes.named_parameters())
+        if progress < self.config.frozen:
+            weights = {name: weight.detach() for name, weight in weights.items()}
+        return functional_call(self.prototypes, weights, (z,))
+
+    @torch.no_grad()
+    def move_centre(self, taught: Tensor) -> None:
+        """c follows the mean of the teacher's scores (2,B,K) over the whole batch."""
+        everywhere = gathered_apart(taught.transpose(0, 1)).mean((0, 1))  # (K,)
+        self.centre.lerp_(everywhere, 1 - self.config.centring)
+
+    def after_step(self, progress: float) -> None:
+        self.teacher.update(self.student, cosine(self.config.decay, 1.0, progress))
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.backbone(images)  # (B,D)
+
+
+def agreement(targets: Tensor, logs: Tensor) -> Tensor:
+    """Cross-entropy of what the teacher says (G,B,K) with the student's log-probabilities (G+L,B,K) of other views."""
+    pairs = [(target, log) for i, target in enumerate(targets) for j, log in enumerate(logs) if i != j]
+    return torch.stack([-(target * log).sum(1).mean() for target, log in pairs]).mean()  # nats per pair
+
+
+def entropy(shares: Tensor) -> Tensor:
+    """Of the shares (K,) of prototypes, as a fraction of the largest possible: 0 one takes all, 1 all take as much."""
+    return -torch.xlogy(shares, shares).sum() / log(len(shares))
+
+
+@hookimpl
+def harness_method() -> MethodSpec:
+    return MethodSpec(
+        name="dino",
+        kind="pretext",
+        build=Dino,
+        config=Config,
+        source="arXiv:2104.14294",
+        recipe={"batch_size": 256},
+    )
