@@ -28,6 +28,9 @@ from harness.nn.schedules import cosine
 from harness.nn.views import ViewConfig, views_for
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, full_precision, hookimpl
 
+LEAST_TOLD = 0.05  # of which image it is, by the teacher's assignments, as a fraction of the most possible
+LEAST_DIMENSION = 1.2  # of the features: an untrained network has about 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ViewConfig):
@@ -42,6 +45,22 @@ class Config(ViewConfig):
     small: int = 4  # L, views of a smaller part of the image
     small_crop: float = 0.1  # area of the smallest small view; the largest is `crop`
     small_size: float = 0.5  # H=W of small views, as a fraction of the image's
+
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.hidden, self.projection - 1, self.prototypes - 1) < 1:
+            raise ValueError("hidden must be at least 1, projection and prototypes at least 2")
+        if self.student <= 0 or self.teacher <= 0:
+            raise ValueError("student and teacher are temperatures: they must be positive")
+        if not (0 <= self.centring <= 1 and 0 <= self.decay <= 1):
+            raise ValueError("centring and decay are fractions in [0,1]")
+        if not 0 <= self.frozen < 1:
+            raise ValueError("frozen is a fraction of training in [0,1)")
+        if self.small < 0 or not 0 < self.small_size <= 1:
+            raise ValueError("small must not be negative, and small_size is a fraction in (0,1]")
+        if not 0 < self.small_crop <= self.crop:
+            raise ValueError(f"small_crop is an area in (0,{self.crop:g}], the smallest of a large view")
 
 
 class Dino(nn.Module):
@@ -72,8 +91,8 @@ class Dino(nn.Module):
         with full_precision(large.device):
             targets = F.softmax((taught - self.centre) / self.config.teacher, dim=2)  # (2,B,K)
             loss = agreement(targets, F.log_softmax(scores / self.config.student, dim=2))
-        self.move_centre(taught)
-        batch.log("entropy", entropy(targets.mean((0, 1))))
+        self.centre.copy_(moved(self.centre, taught, self.config.centring))
+        batch.log("told_apart", told_apart(targets.flatten(0, 1)))
         return loss
 
     def scored(self, z: Tensor, progress: float) -> Tensor:
@@ -83,14 +102,18 @@ class Dino(nn.Module):
             weights = {name: weight.detach() for name, weight in weights.items()}
         return functional_call(self.prototypes, weights, (z,))
 
-    @torch.no_grad()
-    def move_centre(self, taught: Tensor) -> None:
-        """c follows the mean of the teacher's scores (2,B,K) over the whole batch."""
-        everywhere = gathered_apart(taught.transpose(0, 1)).mean((0, 1))  # (K,)
-        self.centre.lerp_(everywhere, 1 - self.config.centring)
-
     def after_step(self, progress: float) -> None:
         self.teacher.update(self.student, cosine(self.config.decay, 1.0, progress))
+
+    def diagnose(self, images: Tensor) -> str:
+        """Does the teacher say of all images the same, be it one prototype or every one; are features on one line?"""
+        said = told_apart(F.softmax((self.teacher.network(images) - self.centre) / self.config.teacher, dim=1))
+        if said < LEAST_TOLD:
+            return f"collapsed: the teacher's assignments tell {float(said):.2g} of what they could of {len(images)} images"
+        dimension = effective_dimension(self.backbone(images))
+        if dimension < LEAST_DIMENSION:
+            return f"collapsed: the features have an effective dimension of {float(dimension):.2f}"
+        return ""
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)  # (B,D)
@@ -102,9 +125,25 @@ def agreement(targets: Tensor, logs: Tensor) -> Tensor:
     return torch.stack([-(target * log).sum(1).mean() for target, log in pairs]).mean()  # nats per pair
 
 
-def entropy(shares: Tensor) -> Tensor:
-    """Of the shares (K,) of prototypes, as a fraction of the largest possible: 0 one takes all, 1 all take as much."""
-    return -torch.xlogy(shares, shares).sum() / log(len(shares))
+def moved(centre: Tensor, taught: Tensor, decay: float) -> Tensor:
+    """The centre (K,) after a step towards the mean of the teacher's scores (G,B,K) over the whole batch."""
+    everywhere = gathered_apart(taught.transpose(0, 1)).mean((0, 1))  # (K,)
+    return centre.lerp(everywhere, 1 - decay)
+
+
+def told_apart(targets: Tensor) -> Tensor:
+    """What assignments (B,K) tell of which image it is: entropy of their mean less their mean entropy, in [0,1].
+
+    As a fraction of the most possible. 0 after either collapse: all take one prototype, or all take all alike.
+    """
+    mean, own = (-torch.xlogy(shares, shares).sum(-1) for shares in (targets.mean(0), targets))
+    return (mean - own.mean()) / log(min(targets.shape))
+
+
+def effective_dimension(features: Tensor) -> Tensor:
+    """Participation ratio of the eigenvalues l of the covariance of (B,D): (sum l)^2 / sum l^2, at least 1."""
+    spread = torch.linalg.svdvals((features - features.mean(0)).double()).square()
+    return spread.sum().square() / spread.square().sum()
 
 
 @hookimpl
