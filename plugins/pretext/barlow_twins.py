@@ -1,10 +1,10 @@
 """Barlow Twins: units that agree between views and repeat no other. Zbontar et al. 2021, arXiv:2103.03230, section 3.1.
 
-    L = sum_i (1 - c_ii)^2 + lambda sum_{i != j} c_ij^2,  c the correlation of unit i of one view with unit j of the other
+    L = sum_i (1 - c_ii)^2 + lambda sum_{i != j} c_ij^2,  c_ij the correlation of unit i of one view with j of the other
 
 B images, C channels, H=W pixels, D features, P units of a projection.
-The correlation is that of the whole batch, across processes too. Differs from the paper: AdamW for LARS; a small head; no
-blur; the loss divided by P, which takes the learning rate's dependence on P away.
+The correlation is that of the whole batch, across processes too.
+Differs from the paper: AdamW for LARS; a small head; no blur; the loss divided by P, so that it can be read for any P.
 """
 
 from __future__ import annotations

@@ -1,20 +1,26 @@
 """DINO: a student that sees small crops agrees with a slow teacher that sees large ones. Caron et al. 2021,
 arXiv:2104.14294, algorithm 1.
 
-    L = -mean over pairs of views of sum_k P_teacher(large)_k log P_student(other)_k
-    P_student = softmax(s / T_s);  P_teacher = softmax((t - c) / T_t), c the moving mean of t
+    L = -mean over pairs of views of sum_k P_teacher(large)_k log P_student(other)_k,   P_student = softmax(s / T_s)
 
-Centring by c keeps one prototype from taking all images, sharpening by a low T_t keeps teachers from saying nothing: each
-alone collapses, in opposite ways (section 5.3). The teacher is a moving average of the student, normalised by batch
-statistics like it.
+The teacher, a moving average of the student, is normalised by batch statistics like it. What it says is sharpened by
+a low T_t, or it would say nothing, and balanced, or one prototype would take all images: each alone collapses, in
+opposite ways (section 5.3). `balance` is one of
+    sinkhorn  P_teacher = Sinkhorn(t / T_t): all prototypes equally often over the batch (DINOv2, arXiv:2304.07193)
+    centre    P_teacher = softmax((t - c) / T_t), c the moving mean of t: the paper's
+
 B images, C channels, H=W pixels, D features, P units of a projection, K prototypes, G large and L small views.
-Differs from the paper: BatchNorm in the head, as its convolutional recipe has; AdamW at a higher rate; no blur.
+Differs from the paper: Sinkhorn by default, since in a few hundred steps the moving centre lags behind: assignments
+drift to a few prototypes (T_t of 0.02) or to all alike (0.04 and a decay of 0.9), and kNN or probe fall below those of
+an untrained network; BatchNorm in the head, as the paper's convolutional recipe has; AdamW at a higher rate; a teacher
+that moves faster; no blur.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import log
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +31,9 @@ from harness.nn.gathering import gathered_apart
 from harness.nn.heads import Prototypes, projector
 from harness.nn.moving_average import ExponentialMovingAverage
 from harness.nn.schedules import cosine
+from harness.nn.sinkhorn import sinkhorn
 from harness.nn.views import ViewConfig, views_for
-from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, full_precision, hookimpl
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 LEAST_TOLD = 0.05  # of which image it is, by the teacher's assignments, as a fraction of the most possible
 LEAST_DIMENSION = 1.2  # of the features: an untrained network has about 2
@@ -39,13 +46,13 @@ class Config(ViewConfig):
     prototypes: int = 256  # K
     student: float = 0.1  # T_s
     teacher: float = 0.04  # T_t
+    balance: Literal["sinkhorn", "centre"] = "sinkhorn"  # what keeps prototypes from taking all images
     centring: float = 0.9  # decay of the centre c
     decay: float = 0.97  # of the teacher at the start; it rises to 1 by the end of training
     frozen: float = 0.1  # fraction of training in which prototypes do not move
     small: int = 4  # L, views of a smaller part of the image
     small_crop: float = 0.1  # area of the smallest small view; the largest is `crop`
     small_size: float = 0.5  # H=W of small views, as a fraction of the image's
-
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,14 +93,20 @@ class Dino(nn.Module):
             seen.append(torch.cat([self.small(batch.inputs) for _ in range(self.config.small)]))  # (L*B,C,h,w)
         with torch.no_grad():
             taught = self.teacher.network(large).unflatten(0, (2, -1))  # (2,B,K)
-        learned = torch.cat([self.scored(self.projector(self.backbone(views)), batch.progress) for views in seen])  # ((2+L)*B,K)
+        learned = torch.cat(
+            [self.scored(self.projector(self.backbone(views)), batch.progress) for views in seen]
+        )  # ((2+L)*B,K)
         scores = learned.unflatten(0, (-1, len(batch.inputs)))  # (2+L,B,K)
-        with full_precision(large.device):
-            targets = F.softmax((taught - self.centre) / self.config.teacher, dim=2)  # (2,B,K)
-            loss = agreement(targets, F.log_softmax(scores / self.config.student, dim=2))
+        targets = self.targets(taught)  # (2,B,K)
         self.centre.copy_(moved(self.centre, taught, self.config.centring))
         batch.log("told_apart", told_apart(targets.flatten(0, 1)))
-        return loss
+        return agreement(targets, F.log_softmax(scores / self.config.student, dim=2))
+
+    def targets(self, taught: Tensor) -> Tensor:
+        """P_teacher of the teacher's scores, both (G,B,K), in fp32: an autocast leaves softmax and Sinkhorn alone."""
+        if self.config.balance == "centre":
+            return F.softmax((taught - self.centre) / self.config.teacher, dim=2)
+        return torch.stack([sinkhorn(scores, self.config.teacher) for scores in taught])
 
     def scored(self, z: Tensor, progress: float) -> Tensor:
         """Cosines (B,K) of projections (B,P) with prototypes, which stay as they are at first."""
@@ -107,9 +120,10 @@ class Dino(nn.Module):
 
     def diagnose(self, images: Tensor) -> str:
         """Does the teacher say of all images the same, be it one prototype or every one; are features on one line?"""
-        said = told_apart(F.softmax((self.teacher.network(images) - self.centre) / self.config.teacher, dim=1))
+        said = told_apart(self.targets(self.teacher.network(images)[None])[0])
         if said < LEAST_TOLD:
-            return f"collapsed: the teacher's assignments tell {float(said):.2g} of what they could of {len(images)} images"
+            share = f"{float(said):.2g} of what they could"
+            return f"collapsed: the teacher's assignments tell {share} of {len(images)} images"
         dimension = effective_dimension(self.backbone(images))
         if dimension < LEAST_DIMENSION:
             return f"collapsed: the features have an effective dimension of {float(dimension):.2f}"

@@ -4,8 +4,9 @@
     p = softmax(cosines with K prototypes / T);  q = Sinkhorn(cosines): as near to them as codes can be that use all
     prototypes equally often over the batch, which is what keeps images from sharing one prototype   (equations 3 to 5)
 
-The two large views give codes; small ones, if asked for, only predict them. B images, C channels, H=W pixels, D features,
-P units of a projection, K prototypes. The codes are those of the whole batch, across processes too.
+The two large views give codes; small ones, if asked for, only predict them. Codes are those of the whole batch, across
+processes too.
+B images, C channels, H=W pixels, D features, P units of a projection, K prototypes.
 Differs from the paper: AdamW for LARS; a small head; fewer prototypes than images in a batch, so no queue; no blur.
 """
 

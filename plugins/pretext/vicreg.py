@@ -1,6 +1,6 @@
 """VICReg: views near each other, every unit spread out, no two units alike. Bardes et al. 2021, arXiv:2105.04906.
 
-    L = lambda s(Z, Z') + mu (v(Z) + v(Z')) / 2 + nu (c(Z) + c(Z'))                        (equation 6; /2 as in its code)
+    L = lambda s(Z, Z') + mu (v(Z) + v(Z')) / 2 + nu (c(Z) + c(Z'))                      (equation 6; /2 as in its code)
     s = mean squared distance;  v = mean_j max(0, 1 - sqrt(Var z_j + 1e-4));  c = 1/P sum_{i != j} Cov_ij^2
 
 B images, C channels, H=W pixels, D features, P units of a projection.
@@ -58,8 +58,9 @@ class VicReg(nn.Module):
             terms = vicreg(one.float(), other.float())
         for name, term in zip(("invariance", "variance", "covariance"), terms, strict=True):
             batch.log(name, term.detach())
-        weights = self.config.invariance, self.config.variance, self.config.covariance
-        return sum((weight * term for weight, term in zip(weights, terms, strict=True)), start=one.new_zeros(()).float())
+        invariance, variance, covariance = terms
+        spread = self.config.variance * variance + self.config.covariance * covariance
+        return self.config.invariance * invariance + spread
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)  # (B,D)

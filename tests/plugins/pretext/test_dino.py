@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -15,16 +17,22 @@ from harness_plugins.pretext.dino import Config, Dino, agreement, effective_dime
 SPEC = DataSpec(inputs=ImageField(channels=1, size=12))
 
 
-def built(**config: float) -> Dino:
+def built(**config: Any) -> Dino:
     torch.manual_seed(0)
-    return Dino(convnet.build(SPEC, convnet.Config()), SPEC, Config(**config))  # type: ignore[arg-type]
+    return Dino(convnet.build(SPEC, convnet.Config()), SPEC, Config(**config))
 
 
-def half_a_batch(one: Tensor, other: Tensor) -> Tensor:
-    """The first view taught and learned, centred by the mean of the whole batch."""
-    taught, learned = torch.stack([one.detach(), other.detach()]), torch.stack([one, other])
-    targets = ((taught - moved(torch.zeros(one.shape[1]), taught, 0.5)) / 0.5).softmax(2)
-    return agreement(targets, learned.log_softmax(2))
+def half_a_batch_centred(one: Tensor, other: Tensor) -> Tensor:
+    """Both views taught and learned, about a centre that has moved by the mean of the whole batch."""
+    method = built(balance="centre", prototypes=one.shape[1], teacher=0.5)
+    taught = torch.stack([one, other]).detach()
+    method.centre.copy_(moved(method.centre, taught, 0.5))
+    return agreement(method.targets(taught), torch.stack([one, other]).log_softmax(2))
+
+
+def half_a_batch_of_equal_shares(one: Tensor, other: Tensor) -> Tensor:
+    method = built(balance="sinkhorn", prototypes=one.shape[1], teacher=0.5)
+    return agreement(method.targets(torch.stack([one, other])), torch.stack([one, other]).log_softmax(2))
 
 
 def by_loops(targets: Tensor, logs: Tensor) -> Tensor:
@@ -54,8 +62,20 @@ def test_the_centre_follows_the_mean_of_the_scores() -> None:
     torch.testing.assert_close(moved(mean, taught, 0.75), mean)
 
 
-def test_two_processes_have_the_gradient_of_one() -> None:
-    assert_two_processes_agree_with_one("test_dino:half_a_batch")
+@pytest.mark.parametrize("balanced", ["centred", "of_equal_shares"])
+def test_two_processes_have_the_gradient_of_one(balanced: str) -> None:
+    assert_two_processes_agree_with_one(f"test_dino:half_a_batch_{balanced}")
+
+
+@pytest.mark.parametrize("balance", ["centre", "sinkhorn"])
+def test_what_one_prototype_would_take_alone_is_shared(balance: str) -> None:
+    taught = torch.randn(1, 64, 8, generator=torch.Generator().manual_seed(0)) / 10 + torch.eye(8)[0]
+    method = built(balance=balance, prototypes=8, teacher=0.05, centring=0.0)
+    unbalanced = (taught / 0.05).softmax(2).mean((0, 1))
+    method.centre.copy_(moved(method.centre, taught, 0.0))
+    shares = method.targets(taught).mean((0, 1))
+    assert float(unbalanced[0]) > 0.95
+    assert float(shares.max()) < 0.2
 
 
 def test_assignments_tell_all_where_each_image_has_its_own_and_nothing_after_either_collapse() -> None:
@@ -97,16 +117,20 @@ def test_small_views_are_small_where_the_backbone_takes_them() -> None:
     assert torch.isfinite(loss)
 
 
+@pytest.mark.parametrize("balance", ["centre", "sinkhorn"])
 @pytest.mark.parametrize(
     ("features", "words"),
     [
         (torch.randn(64, 128, generator=torch.Generator().manual_seed(0)), ""),
         (torch.ones(64, 128), "collapsed: the teacher's assignments tell"),
-        (torch.linspace(-1, 1, 64)[:, None] * torch.ones(128), "collapsed: the features have an effective dimension of 1.00"),
+        (
+            torch.linspace(-1, 1, 64)[:, None] * torch.ones(128),
+            "collapsed: the features have an effective dimension of 1.00",
+        ),
     ],
 )
-def test_what_went_wrong_is_told(features: Tensor, words: str) -> None:
-    method = built(teacher=0.01).eval()
+def test_what_went_wrong_is_told(features: Tensor, words: str, balance: str) -> None:
+    method = built(balance=balance, teacher=0.01).eval()
     method.backbone.forward = lambda inputs: features  # type: ignore[assignment]
     method.teacher.network[0].forward = lambda inputs: features  # type: ignore[union-attr]
     with torch.no_grad():

@@ -54,7 +54,7 @@ def test_the_nodes_are_close_to_the_whole_integral() -> None:
 
 
 def test_draws_from_a_gaussian_cost_little_whatever_their_number_and_others_cost_more() -> None:
-    """The mean of the statistic of B draws is int (1 - exp(-t^2)) exp(-t^2/2) dt = sqrt(2 pi) (1 - 1/sqrt(3)) = 1.06."""
+    """The mean of the statistic is int (1 - exp(-t^2)) exp(-t^2/2) dt = sqrt(2 pi) (1 - 1/sqrt(3)) = 1.06."""
     generator = torch.Generator().manual_seed(0)
     for count in (64, 1024):
         draws = torch.randn(count, 2000, generator=generator)
