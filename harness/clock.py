@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil, cos, pi
 
 from harness.errors import TrainingFailed
@@ -21,6 +23,7 @@ class Clock:
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.started = time.perf_counter()
+        self.stopped: float | None = None  # since when it is paused
         self.steps = 0
 
     def price(self, flops: int | None) -> None:
@@ -41,7 +44,17 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self.started
+        return (time.perf_counter() if self.stopped is None else self.stopped) - self.started
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done inside is no training: it takes no time of the budget, and none that is reported."""
+        self.stopped = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.started += time.perf_counter() - self.stopped
+            self.stopped = None
 
     @property
     def done(self) -> float:

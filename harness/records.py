@@ -312,6 +312,7 @@ class TrainingResult:
     flops: float | None = None  # of all of training: those of the first step for each step; None: unknown
     loss: float | None = None  # mean over the last point of the curve
     curve: tuple[CurvePoint, ...] = ()
+    monitor: tuple[CurvePoint, ...] = ()  # what was seen of the representation; the first point before training
     traceback: str = ""
     note: str = ""  # what a reader must know of it: trainable weights that never got a gradient
 
@@ -367,6 +368,7 @@ class CellTask:
     todo: tuple[EvaluationTask, ...]
     training: TrainingResult | None = None  # of an earlier run, whose weights are the workplace's checkpoint
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the source and the targets, by label
+    monitor: int = 0  # moments of training at which the representation is looked at; it changes no number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import pandas as pd
 from harness.records import CellResult, TrainingResult
 from harness.report.cost_charts import compute_chart, cost_chart, worth_drawing
 from harness.report.costs import Costs, training_costs
-from harness.report.figures import Drawing, curve_panel, ranking_chart, sweep_chart
+from harness.report.figures import Drawing, curve_panel, monitor_chart, ranking_chart, sweep_chart
 from harness.report.frame import PROVENANCE, counted, dataset_labels, joined, tidy_frame
 from harness.report.palette import Look, looks
 from harness.report.pictures import Shown, shown_pictures, slug
@@ -21,6 +21,12 @@ from harness.report.series import Series, differing_provenance, usual_budget, wi
 from harness.report.summary import Comparison, comparisons
 from harness.report.sweeps import sweeps
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
+
+MONITORED = (
+    "kNN accuracy on a slice of the validation split while methods train (k = 20, cosine; at most 5,000 training "
+    "examples vote on at most 1,000). To look at: nothing was chosen by it, and training went as without it. A cell "
+    "that was not asked for it has no line."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ class Content:
     spent: tuple[Costs, ...]  # of training, one for each source
     costs: tuple[Drawing, ...]
     curves: tuple[Drawing, ...]
+    monitors: tuple[Drawing, ...]
     pictures: dict[str, list[Shown]]
     scores: tuple[ScoreRow, ...]
     troubles: tuple[Trouble, ...]
@@ -92,7 +99,7 @@ class Content:
     @property
     def drawings(self) -> list[Drawing]:
         maps = [shown.drawing for group in self.pictures.values() for shown in group if shown.drawing]
-        return [*self.rankings, *self.sweeps, *self.costs, *self.curves, *maps]
+        return [*self.rankings, *self.sweeps, *self.costs, *self.monitors, *self.curves, *maps]
 
 
 def gather(runs: Sequence[Run]) -> Content:
@@ -119,6 +126,7 @@ def gather(runs: Sequence[Run]) -> Content:
         spent=tuple(spent),
         costs=tuple(_cost_charts(compared, {costs.source: costs for costs in spent}, look)),
         curves=tuple(_curves(cells, labels, look)),
+        monitors=tuple(_monitors(cells, labels, look)),
         pictures=pictures,
         scores=tuple(score_rows(numbered, series)),
         troubles=tuple(troubles(numbered, series)),
@@ -182,6 +190,21 @@ def _curves(
         name = slug(f"curve-{index}-{title}")
         curves = [(seed, training.curve) for seed, training in sorted(trained, key=lambda one: one[0])]
         yield curve_panel(curves, trained[0][1].counted, look[index], name, title=title, series=index)
+
+
+def _monitors(
+    cells: Sequence[tuple[Run, Series, CellResult]], labels: dict[str, str], look: dict[int, Look]
+) -> Iterator[Drawing]:
+    """For each source, what the online monitor saw of the cells that it was asked for."""
+    found: dict[str, dict[int, tuple[Series, list[TrainingResult]]]] = {}
+    for _, one, result in cells:
+        if result.training.monitor:
+            source = labels.get(str(result.cell.source), str(result.cell.source))
+            found.setdefault(source, {}).setdefault(one.index, (one, []))[1].append(result.training)
+    for source, lines in found.items():
+        drawn = [(one, [training.monitor for training in trained]) for one, trained in lines.values()]
+        counted = next(iter(lines.values()))[1][0].counted
+        yield monitor_chart(drawn, counted, source, look, slug(f"monitor-{source}"))
 
 
 def provenance_of(content: Content) -> tuple[dict[str, str], dict[tuple[str, str], dict[str, str]]]:

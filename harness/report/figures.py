@@ -25,6 +25,7 @@ from harness.records import CurvePoint
 from harness.report.entries import Column, Entry
 from harness.report.numbers import interval, number
 from harness.report.palette import COLOURS, DASHES, GRID, INK, MARKERS, MUTED, Look, class_look
+from harness.report.series import Series
 from harness.report.summary import Comparison, Row
 from harness.report.sweeps import LEAST, Sweep
 
@@ -174,6 +175,42 @@ def curve_panel(
             axes.legend(frameon=False, fontsize=7.5, handlelength=2.4)
         svg = svg_of(figure, name, f"training loss of {about['title']}")
     return Drawing(name=name, svg=svg, **about)
+
+
+def monitor_chart(
+    lines: Sequence[tuple[Series, Sequence[Sequence[CurvePoint]]]],
+    counted: str,
+    where: str,
+    looks: dict[int, Look],
+    name: str,
+) -> Drawing:
+    """What the online monitor saw against what was seen ("images"): each series a line, the mean of its seeds' points.
+
+    The first marker of a line is the untrained method.
+    """
+    with canvas(7.4, 3.4) as (figure, axes):
+        for one, seeds in lines:
+            look = looks[one.index]
+            style: dict[str, Any] = {"color": look.colour, "markersize": 4, "linewidth": 1.2, "linestyle": "-"}
+            style["markerfacecolor"] = look.fill if look.fill != "none" else "white"
+            xs, ys = zip(*_mean_points(seeds), strict=True)
+            axes.plot(xs, ys, look.marker, label=one.label, gid=f"series-{one.index}", **style)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel(f"{counted} seen")
+        axes.set_ylabel("kNN accuracy on validation\n(fraction)")
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8, handlelength=2.6)
+        title = f"kNN accuracy along training on {where}"
+        svg = svg_of(figure, name, title)
+    caption = "Mean over seeds; the first point of a line is the untrained method."
+    return Drawing(name=name, title=title, caption=caption, svg=svg)
+
+
+def _mean_points(seeds: Sequence[Sequence[CurvePoint]]) -> Iterator[tuple[float, float]]:
+    """The n-th points of all seeds that have one, as their mean (examples, value)."""
+    for n in range(max(map(len, seeds))):
+        points = [points[n] for points in seeds if n < len(points)]
+        values = [value for point in points for value in point.scalars.values()]
+        yield sum(point.examples for point in points) / len(points), sum(values) / len(values)
 
 
 def feature_map(points: dict[str, Any], name: str, **about: Any) -> Drawing:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from harness.records import Picture
-from harness.report.content import Content
+from harness.report.content import MONITORED, Content
 from harness.report.entries import Column, Entry
 from harness.report.frame import flattened
 from harness.report.numbers import apart, interval, number, signed, verdict
@@ -144,14 +144,16 @@ def _spent(content: Content) -> Iterator[str]:
 
 
 def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
-    for title, drawings in (
-        ("Leading score", content.rankings),
-        ("Scores along a setting", content.sweeps),
-        ("Score against training cost", content.costs),
-        ("Training curves", content.curves),
+    for title, drawings, words in (
+        ("Leading score", content.rankings, ""),
+        ("Scores along a setting", content.sweeps, ""),
+        ("Score against training cost", content.costs, ""),
+        ("Along training", content.monitors, MONITORED),
+        ("Training curves", content.curves, ""),
     ):
         if drawings:
             yield f"## {title}"
+            yield from filter(None, (words,))
             yield from (f"![{escaped(d.title)}](figures/{quote(d.name)}.svg)" for d in drawings)
     if content.transfers:
         yield "## Transfer"
