@@ -146,5 +146,5 @@ class CollapseWatch:
     def _when(self, clock: Clock) -> str:
         """`30000 of 100000 images`, or the seconds of a budget in seconds."""
         if clock.steps_limit is None:
-            return f"{clock.seconds:.0f} of {clock.seconds_limit:g} seconds"
+            return f"{clock.seconds:.0f} of {clock.budget.amount:g} seconds"
         return f"{clock.examples} of {clock.steps_limit * clock.batch_size} {PLURALS[self.kind]}"

@@ -20,6 +20,11 @@ def processes() -> int:
     return torch.distributed.get_world_size() if on else 1
 
 
+def rank() -> int:
+    """The number of this process among them; 0 where it is alone."""
+    return torch.distributed.get_rank() if processes() > 1 else 0
+
+
 def gathered(values: Tensor) -> Tensor:
     """Those of all processes in the order of their ranks, with gradients: (B,...) -> (W*B,...).
 
@@ -39,12 +44,3 @@ def gathered_apart(values: Tensor) -> Tensor:
     parts = [torch.empty_like(values) for _ in range(processes())]
     torch.distributed.all_gather(parts, values.detach().contiguous())
     return torch.cat(parts)
-
-
-def summed(values: Tensor) -> Tensor:
-    """The sum over processes, without gradients."""
-    if processes() == 1:
-        return values.detach()
-    total = values.detach().clone()
-    torch.distributed.all_reduce(total)
-    return total

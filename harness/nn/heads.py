@@ -5,6 +5,8 @@ B examples, D features, P units of a projection, K prototypes.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,7 +25,7 @@ def projector(dim: int, hidden: int, out: int, *, layers: int = 2, last_norm: bo
         raise ValueError(f"a projector of {layers} layers: it needs at least 1")
     widths = [dim, *[hidden] * (layers - 1), out]
     parts: list[nn.Module] = []
-    for index, (into, wide) in enumerate(zip(widths, widths[1:], strict=False), 1):
+    for index, (into, wide) in enumerate(pairwise(widths), 1):
         last = index == layers
         parts.append(nn.Linear(into, wide, bias=last and not last_norm))  # a BatchNorm that follows has its own shift
         if not last:

@@ -20,6 +20,7 @@ class Queue(nn.Module):
 
     values: Tensor
     place: Tensor
+    pushed: Tensor
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.nn.gathering import gathered_apart, summed
+from harness.nn.gathering import gathered_apart, rank
 from harness.precision import full_precision
 
 
@@ -23,9 +23,9 @@ def sinkhorn(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tens
     scores: (B,K), such as cosines. epsilon: the smaller, the harder the assignment. iterations: of both scalings.
     """
     with full_precision(scores.device):
-        logits = scores.float() / epsilon
-        plan = (logits - gathered_apart(logits.amax()[None]).amax()).exp()  # one factor for all, which scaling undoes
+        logits = gathered_apart(scores.float()) / epsilon  # (W*B,K)
         for _ in range(iterations):
-            plan = plan / summed(plan.sum(0)).clamp_min(torch.finfo(plan.dtype).tiny)  # (K,)
-            plan = plan / plan.sum(1, keepdim=True)  # (B,1)
-    return plan
+            logits = logits - logits.logsumexp(0)  # in logarithms, so that no score is too large
+            logits = logits - logits.logsumexp(1, keepdim=True)
+        own = rank() * len(scores)
+        return logits[own : own + len(scores)].exp()

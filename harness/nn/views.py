@@ -90,8 +90,9 @@ class Views:
         """Cropped, resized, mirrored and blurred: (B,C,H,W) -> (B,C,S,S)."""
         n, size, device = len(images), images.shape[-1], images.device
         area = torch.empty(n, device=device).uniform_(self.smallest, self.largest)
-        sides = torch.empty(n, device=device).uniform_(-log(self.ratio), log(self.ratio)).div_(2).exp_()
-        extent = (area.sqrt() * torch.stack([sides, 1 / sides])).clamp_(max=1) * size  # (2,B) pixels: height, width
+        widest = area.log().neg_().clamp_(max=log(self.ratio))  # a crop of almost all of a square is almost a square
+        half = torch.empty(n, device=device).uniform_(-0.5, 0.5) * widest  # of the logarithm of the ratio
+        extent = area.sqrt() * torch.stack([half.exp(), (-half).exp()]) * size  # (2,B) pixels: height, width
         start = torch.rand(2, n, device=device) * (size - extent)  # (2,B): top, left
         mirrored = _happens(self.mirror, n, device) if self.mirror else None
         weights = interpolation(start, extent, size, self.size, mirrored)  # (2,B,S,H)
