@@ -20,8 +20,9 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
 
 - What else it can do it shows by having the method of that name (`reconstruct`, `sample`, `solve`, `predict` ...):
   `harness.plugin.capabilities` has each with its shapes. `after_step(progress)` is called without gradients after
-  every step; `diagnose` tells a training that gave nothing; `readouts` and `read` offer several representations, of
-  which one is chosen on the validation split and then stands for `encode` in every evaluation of features.
+  every step; `rates(progress)` gives parts a learning rate off the schedule, {"predictor": 1.0}; `diagnose` tells a
+  training that gave nothing; `readouts` and `read` offer several representations, of which one is chosen on the
+  validation split and then stands for `encode` in every evaluation of features.
 - Batch: `inputs` (not `images`), and `labels`, `captions`, `paired`, which are None unless the spec's `uses`
   names them; `lengths` of texts; `progress`, the fraction of the budget spent; `log(name, scalar)` for the curves.
 - Images are float in [0,1], (B,C,H,W), channels last in memory, on the method's device: `.reshape`, not `.view`. The

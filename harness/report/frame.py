@@ -172,12 +172,16 @@ def _training_rows(result: CellResult) -> list[dict[str, Any]]:
     if training.status != "ok":
         return [{**common, **_NO_SCORE, "reason": training.reason}]
     speed = training.examples / training.seconds if training.seconds > 0 and training.examples else None
+    one = training.counted.removesuffix("s")  # "image"
     scores = [
         ("loss", training.loss, "loss", None),  # each method has a loss of its own: never compared
         ("seconds", training.seconds, "s", 0.0),
         (_COUNT, training.examples, training.counted, 0.0),
         ("steps", training.steps, "steps", 0.0),
         ("parameters", training.parameters, "weights", 0.0),
+        ("views", training.views, f"views/{one}", 0.0),
+        ("passes", training.passes, f"passes/{one}", 0.0),
+        ("flops", training.flops, "FLOPs", 0.0),
         ("examples_per_second", speed, f"{training.counted}/s", 0.0),
     ]
     return [

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from harness.records import CellResult
 from harness.report import numbers
-from harness.report.content import Content, provenance_of
+from harness.report.content import MONITORED, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
 from harness.report.palette import looks, on_page
@@ -86,6 +86,7 @@ def _templates() -> Environment:
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,
         "ELSEWHERE": ELSEWHERE,
+        "MONITORED": MONITORED,
     }
     return templates
 
