@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import threadpoolctl
@@ -14,12 +16,16 @@ from torch import nn
 
 from harness.building import build_method, information, load_dataset
 from harness.data.rows import Dataset, read_as
-from harness.errors import NotApplicable
+from harness.errors import NotApplicable, TrainingFailed
 from harness.judge import Report, judge
+from harness.judging.collapse import MOMENTS, CollapseWatch
 from harness.judging.diagnosis import check_training
+from harness.judging.monitor import Monitor
+from harness.judging.observing import Encoder, Look, Moments, Observer
 from harness.outcomes import unjudged
+from harness.plugin.capabilities import capabilities_of
 from harness.reasons import reason_of
-from harness.records import Cell, CellResult, CellTask, TrainingResult, Workplace
+from harness.records import Cell, CellResult, CellTask, Information, TrainingResult, Workplace
 from harness.registry import Registry
 from harness.trainer import train
 from harness.weights import load_weights, save_weights
@@ -73,7 +79,7 @@ def prepare_process(cell: Cell) -> None:
 def _trained(
     task: CellTask, workplace: Workplace, registry: Registry, report: Report
 ) -> tuple[nn.Module | None, Dataset | None, TrainingResult]:
-    cell = task.cell
+    cell, training = task.cell, TrainingResult(status="failed")
     try:
         source = load_dataset(registry, cell.source, workplace.data_root, cell.seed)
         source = read_as(source, source.spec)
@@ -82,16 +88,7 @@ def _trained(
             if method.state_dict():
                 load_weights(method, _kept(workplace.checkpoint))
             return method, source, task.training
-        training = train(
-            method,
-            source.pretraining(information(registry, cell)).to(cell.device),
-            source.spec,
-            cell.train,
-            cell.budget,
-            seed=cell.seed,
-            precision=cell.precision,
-            progress=lambda done, scalars: report("training", done, scalars),
-        )
+        training = _observed_training(task, method, source, information(registry, cell), report)
         if method.state_dict():
             save_weights(method, workplace.staging / "method.safetensors")
         check_training(method, source, steps=training.steps, seed=cell.seed, device=cell.device)
@@ -100,7 +97,43 @@ def _trained(
         return None, None, TrainingResult(status="skipped", reason=str(reason))
     except Exception as error:
         traceback.print_exc()  # into the cell's log
-        return None, None, TrainingResult(status="failed", reason=reason_of(error), traceback=traceback.format_exc())
+        known = replace(training, **getattr(error, "so_far", {}))
+        failed = replace(known, status="failed", reason=reason_of(error), traceback=traceback.format_exc())
+        return None, None, failed
+
+
+def _observed_training(
+    task: CellTask, method: nn.Module, source: Dataset, uses: tuple[Information, ...], report: Report
+) -> TrainingResult:
+    """Train, and look at the method meanwhile: for a collapse always, and as often as the task asks for its monitor."""
+    cell = task.cell
+    encoder = Encoder(method=method, data=source.spec, device=cell.device, precision=cell.precision)
+    looks: list[tuple[Moments, Look]] = []
+    monitor = None
+    if "encode" in capabilities_of(method):
+        looks.append((Moments(MOMENTS), CollapseWatch(encoder, source, uses, seed=cell.seed).look))
+    if looks and task.monitor:
+        monitor = Monitor(encoder, source, seed=cell.seed, news=partial(report, "monitor"))
+        looks.append((Moments(task.monitor), monitor.look))
+    try:
+        training = train(
+            method,
+            source.pretraining(uses).to(cell.device),
+            source.spec,
+            cell.train,
+            cell.budget,
+            seed=cell.seed,
+            precision=cell.precision,
+            progress=partial(report, "training"),
+            observe=Observer(method, cell.device, looks),
+        )
+    except TrainingFailed as error:
+        error.so_far = {**error.so_far, "monitor": tuple(monitor.points) if monitor else ()}
+        raise
+    if monitor is None:
+        return training
+    note = "; ".join(filter(None, (training.note, monitor.note if training.steps else "")))
+    return replace(training, monitor=tuple(monitor.points), note=note)
 
 
 def _kept(checkpoint: Path | None) -> Path:

@@ -6,22 +6,30 @@ A method has `loss(batch)`, or `turns(batch)` where several networks learn in tu
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from harness.clock import Clock, rate_at
+from harness.costs import StepCosts, costs_of
 from harness.curve import Curve, Progress
 from harness.data.batches import Batches
 from harness.data.fields import PLURALS, DataSpec
 from harness.data.rows import Rows
+from harness.errors import TrainingFailed
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.records import Budget, TrainConfig, TrainingResult
 from harness.seeding import derived_generator, seed_everything
 from harness.unsaved import plain_state, unsaved_note
+
+Observe = Callable[
+    [Clock], None
+]  # told before the first step, after every step and at the end; it may raise TrainingFailed
 
 
 def train(
@@ -34,19 +42,26 @@ def train(
     seed: int,
     precision: str,
     progress: Progress,
+    observe: Observe = lambda clock: None,
 ) -> TrainingResult:
-    """Train `method` on `split` (on the method's device already) until the budget is spent."""
+    """Train `method` on `split` (on the method's device already) until the budget is spent.
+
+    `observe` sees the method between steps: whoever gives it leaves the method and all generators as they are, and
+    pauses the clock; it ends training by raising TrainingFailed. A TrainingFailed that comes from here says in `so_far`
+    what was spent, and the curve up to there.
+    """
     able, counted = capabilities_of(method), PLURALS[data.kind]
     if able & {"loss", "turns"} and budget.amount == 0:
         return TrainingResult(status="ok", counted=counted, parameters=trained_weights(method))
     if able & {"loss", "turns"}:
-        return _descend(method, split, data, config, budget, seed=seed, precision=precision, progress=progress)
+        how: dict[str, Any] = {"seed": seed, "precision": precision, "progress": progress, "observe": observe}
+        return _descend(method, split, data, config, budget, **how)
     started = time.perf_counter()
     if "fit" in able:
         method.fit(split.values if split.inputs.in_memory else split.inputs)
         seconds = time.perf_counter() - started
         return TrainingResult(status="ok", seconds=seconds, examples=len(split), counted=counted)
-    return TrainingResult(status="ok", counted=counted)
+    return TrainingResult(status="ok", counted=counted, note=getattr(method, "note", ""))
 
 
 def _descend(
@@ -59,6 +74,7 @@ def _descend(
     seed: int,
     precision: str,
     progress: Progress,
+    observe: Observe,
 ) -> TrainingResult:
     batches = Batches(split, data, config.batch_size, derived_generator(seed, "order"))
     optimisation = Optimisation(method, config, precision)
@@ -67,19 +83,36 @@ def _descend(
     before = plain_state(method)
     clock = Clock(budget, batches.batch_size, len(batches))
     curve = Curve(clock, progress)
-    with closing(iter(batches)) as stream:
-        while (done := clock.done) < 1:
-            batch = replace(next(stream), progress=done)
-            loss = optimisation.step(batch, rate_at(done, config.warmup, config.schedule))
-            clock.steps += 1
-            curve.add(loss, batch.scalars)
-    curve.flush()
+    costs = StepCosts(views=None, passes=None, flops=None)
+    try:
+        with closing(iter(batches)) as stream:
+            observe(clock)
+            while (done := clock.done) < 1:
+                batch = replace(next(stream), progress=done)
+                step = partial(optimisation.step, batch, rate_at(done, config.warmup, config.schedule))
+                if clock.steps:
+                    loss = step()
+                else:
+                    loss, costs = costs_of(step, method, batches.batch_size)
+                    clock.price(costs.flops)
+                clock.steps += 1
+                curve.add(loss, batch.scalars)
+                observe(clock)
+            observe(clock)  # time may have run out since
+        curve.flush()
+    except TrainingFailed as error:
+        spent = {"seconds": clock.seconds, "steps": clock.steps, "examples": clock.examples}
+        error.so_far = {**spent, "counted": PLURALS[data.kind], "curve": tuple(curve.points)}
+        raise
     return TrainingResult(
         status="ok",
         seconds=clock.seconds,
         steps=clock.steps,
         examples=clock.examples,
         counted=PLURALS[data.kind],
+        views=costs.views,
+        passes=costs.passes,
+        flops=None if costs.flops is None else costs.flops * clock.steps,
         parameters=optimisation.stepped,
         note="; ".join(filter(None, (optimisation.note, unsaved_note(before, plain_state(method))))),
         loss=curve.points[-1].scalars["loss"],
