@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from harness.clock import Clock, rate_at
+from harness.costs import StepCosts, costs_of
 from harness.curve import Curve, Progress
 from harness.data.batches import Batches
 from harness.data.fields import PLURALS, DataSpec
@@ -46,7 +48,7 @@ def train(
         method.fit(split.values if split.inputs.in_memory else split.inputs)
         seconds = time.perf_counter() - started
         return TrainingResult(status="ok", seconds=seconds, examples=len(split), counted=counted)
-    return TrainingResult(status="ok", counted=counted)
+    return TrainingResult(status="ok", counted=counted, note=getattr(method, "note", ""))
 
 
 def _descend(
@@ -67,10 +69,16 @@ def _descend(
     before = plain_state(method)
     clock = Clock(budget, batches.batch_size, len(batches))
     curve = Curve(clock, progress)
+    costs = StepCosts(views=None, passes=None, flops=None)
     with closing(iter(batches)) as stream:
         while (done := clock.done) < 1:
             batch = replace(next(stream), progress=done)
-            loss = optimisation.step(batch, rate_at(done, config.warmup, config.schedule))
+            step = partial(optimisation.step, batch, rate_at(done, config.warmup, config.schedule))
+            if clock.steps:
+                loss = step()
+            else:
+                loss, costs = costs_of(step, method, batches.batch_size)
+                clock.price(costs.flops)
             clock.steps += 1
             curve.add(loss, batch.scalars)
     curve.flush()
@@ -80,6 +88,9 @@ def _descend(
         steps=clock.steps,
         examples=clock.examples,
         counted=PLURALS[data.kind],
+        views=costs.views,
+        passes=costs.passes,
+        flops=None if costs.flops is None else costs.flops * clock.steps,
         parameters=optimisation.stepped,
         note="; ".join(filter(None, (optimisation.note, unsaved_note(before, plain_state(method))))),
         loss=curve.points[-1].scalars["loss"],

@@ -53,8 +53,8 @@ def bench(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Training of each method: '30 epochs', '5000 steps', '1e6 images', '90 s'; '0 steps' trains nothing. "
-            "[default: 30 epochs]"
+            help="Training of each method: '30 epochs', '5000 steps', '1e6 images', '90 s', '2e14 flops'; '0 steps' "
+            "trains nothing. [default: 30 epochs]"
         ),
     ] = None,
     seeds: Annotated[

@@ -20,7 +20,7 @@ from harness.report.frame import flattened, tidy_frame
 from harness.report.palette import looks, on_page
 from harness.report.pictures import Shown, heading_of, shared_caption
 from harness.report.reading import reading
-from harness.report.series import BASELINE, with_series
+from harness.report.series import BASELINE, ELSEWHERE, with_series
 from harness.report.summary import comparisons
 from harness.report.tables import heat_maps
 
@@ -85,6 +85,7 @@ def _templates() -> Environment:
         "apart": numbers.apart,
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,
+        "ELSEWHERE": ELSEWHERE,
     }
     return templates
 
