@@ -7,7 +7,7 @@ import torch
 from sklearn.decomposition import PCA as SklearnPCA
 
 from harness.data.batches import Batch
-from harness.data.fields import DataSpec, ImageField
+from harness.data.fields import DataSpec, ImageField, TextField
 from harness.errors import NotApplicable
 from harness.plugin.specs import NoConfig
 from harness_plugins.backbones import convnet
@@ -46,9 +46,23 @@ def test_pixels_are_pixels() -> None:
 
 
 def test_random_init_has_nothing_to_train_on() -> None:
-    method = random_init.RandomInit(convnet.build(SPEC, convnet.Config()), SPEC, NoConfig())
+    method = random_init.RandomInit(convnet.build(SPEC, convnet.Config()), SPEC, random_init.Config())
     assert not hasattr(method, "loss")
     assert method.eval().encode(torch.rand(2, 1, 8, 8)).shape == (2, 128)
+
+
+def test_random_init_may_read_each_image_by_its_own_mean_and_deviation() -> None:
+    backbone, images = convnet.build(SPEC, convnet.Config()).eval(), torch.rand(2, 1, 8, 8)
+    method = random_init.RandomInit(backbone, SPEC, random_init.Config(standardised=True)).eval()
+    own = (images - images.mean((2, 3), keepdim=True)) / images.std((2, 3), keepdim=True, correction=0)
+    torch.testing.assert_close(method.encode(images), backbone.trunk(own), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(method.encode(0.5 * images + 0.2), method.encode(images), rtol=1e-4, atol=1e-5)
+
+
+def test_random_init_standardises_no_texts() -> None:
+    data = DataSpec(inputs=TextField(length=4))
+    with pytest.raises(NotApplicable, match="of images"):
+        random_init.RandomInit(convnet.build(SPEC, convnet.Config()), data, random_init.Config(standardised=True))
 
 
 def test_supervised_is_cross_entropy_on_the_labels() -> None:
