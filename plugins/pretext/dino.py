@@ -118,11 +118,14 @@ class Dino(nn.Module):
         self.teacher.update(self.student, cosine(self.config.decay, 1.0, progress))
 
     def diagnose(self, images: Tensor) -> str:
-        """Does the teacher say of all images the same, be it one prototype or every one; are features on one line?"""
-        said = told_apart(self.targets(self.teacher.network(images)[None])[0])
+        """Would all images be assigned alike, be it to one prototype or to every one; are the features on one line?
+
+        By the student, since a teacher's running statistics are further behind than its weights.
+        """
+        said = told_apart(self.targets(self.student(images)[None])[0])
         if said < LEAST_TOLD:
             share = f"{float(said):.2g} of what they could"
-            return f"collapsed: the teacher's assignments tell {share} of {len(images)} images"
+            return f"collapsed: assignments to prototypes tell {share} of {len(images)} images"
         dimension = effective_dimension(self.backbone(images))
         if dimension < LEAST_DIMENSION:
             return f"collapsed: the features have an effective dimension of {float(dimension):.2f}"
