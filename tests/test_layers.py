@@ -34,7 +34,7 @@ LAYERS = [
     {"nn"},
     {"data"},
     {"metrics"},
-    {"precision", "seeding", "answers", "weights", "reasons", "unsaved"},
+    {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation"},
     {"records"},
     {"errors"},
 ]
@@ -42,7 +42,7 @@ LAYERS = [
 PUBLIC = ("harness.plugin", "harness.nn", "harness.metrics", "harness.judging", "harness.data", "harness.seeding")
 PUBLIC += ("harness.precision",)
 BARE = {  # packages whose imports of harness are a law of their own
-    "metrics": {"harness.errors"},
+    "metrics": {"harness.errors", "harness.allocation"},
     "nn": {"harness.errors", "harness.data.fields", "harness.data.tokens", "harness.precision"},
 }
 
