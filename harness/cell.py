@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import threadpoolctl
@@ -14,7 +16,8 @@ from torch import nn
 
 from harness.allocation import keep_freed_memory
 from harness.building import build_method, information, load_dataset
-from harness.data.rows import Dataset, read_as
+from harness.data.fields import DataSpec
+from harness.data.rows import Dataset, Rows, read_as
 from harness.errors import NotApplicable
 from harness.judge import Report, judge
 from harness.judging.diagnosis import check_training
@@ -23,6 +26,7 @@ from harness.reasons import reason_of
 from harness.records import Cell, CellResult, CellTask, TrainingResult, Workplace
 from harness.registry import Registry
 from harness.trainer import train
+from harness.trial import Choice, chosen_precision, kept_choice
 from harness.weights import load_weights, save_weights
 
 
@@ -42,7 +46,8 @@ def run_cell(
     method, source, training = _trained(task, workplace, registry, report)
     if training.status == "ok" and method is not None and source is not None:
         trained(training)
-        evaluations = tuple(judge(task, workplace, registry, method, source, report))
+        judged = replace(task, training=training)
+        evaluations = tuple(judge(judged, workplace, registry, method, source, report))
     else:
         evaluations = tuple(unjudged(task, training))
     return CellResult(
@@ -81,6 +86,7 @@ def _trained(
     task: CellTask, workplace: Workplace, registry: Registry, report: Report
 ) -> tuple[nn.Module | None, Dataset | None, TrainingResult]:
     cell = task.cell
+    precision = ""  # until it is known
     try:
         source = load_dataset(registry, cell.source, workplace.data_root, cell.seed)
         source = read_as(source, source.spec)
@@ -89,16 +95,20 @@ def _trained(
             if method.state_dict():
                 load_weights(method, _kept(workplace.checkpoint))
             return method, source, task.training
+        rows = source.pretraining(information(registry, cell)).to(cell.device)
+        choice = _precision(task, workplace, method, rows, source.spec, report)
+        precision = choice.precision
         training = train(
             method,
-            source.pretraining(information(registry, cell)).to(cell.device),
+            rows,
             source.spec,
             cell.train,
             cell.budget,
             seed=cell.seed,
-            precision=cell.precision,
+            precision=precision,
             progress=lambda done, scalars: report("training", done, scalars),
         )
+        training = replace(training, note="; ".join(filter(None, (choice.why, training.note))))
         if method.state_dict():
             save_weights(method, workplace.staging / "method.safetensors")
         check_training(method, source, steps=training.steps, seed=cell.seed, device=cell.device)
@@ -107,7 +117,22 @@ def _trained(
         return None, None, TrainingResult(status="skipped", reason=str(reason))
     except Exception as error:
         traceback.print_exc()  # into the cell's log
-        return None, None, TrainingResult(status="failed", reason=reason_of(error), traceback=traceback.format_exc())
+        reason, trace = reason_of(error), traceback.format_exc()
+        failed = TrainingResult(status="failed", reason=reason, traceback=trace, precision=precision)
+        return None, None, failed
+
+
+def _precision(
+    task: CellTask, workplace: Workplace, method: nn.Module, rows: Rows, data: DataSpec, report: Report
+) -> Choice:
+    """What was asked for, or for `auto` what a trial on this machine finds faster, now or before."""
+    if task.cell.precision != "auto":
+        return Choice(task.cell.precision, "")
+    report("fp32 or bf16", 0.0, {})
+    trial = partial(chosen_precision, method, rows, data, task.cell.train, seed=task.cell.seed)
+    choice = kept_choice(workplace.cache, task.identity, task.provenance, trial)
+    print(choice.why)  # into the cell's log
+    return choice
 
 
 def _kept(checkpoint: Path | None) -> Path:

@@ -37,7 +37,8 @@ class Optimisation:
             weights = [weight for group in optimiser.param_groups for weight in group["params"]]
             for group in optimiser.param_groups:
                 group["lr"] = self.config.learning_rate * rate
-            optimiser.zero_grad()
+            for weight in weights:
+                weight.grad = None
             loss.backward(inputs=weights if name else None)  # in turns, the others' gradients are left alone
             if self.config.clip_norm:
                 nn.utils.clip_grad_norm_(weights, self.config.clip_norm)

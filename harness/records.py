@@ -6,7 +6,7 @@ Request -> Plan of Cells -> CellResult (one JSON file) -> rows of the tidy frame
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,6 +116,7 @@ class TrainConfig:
     beta1: float = 0.9  # decay of the mean gradient; adversarial methods take 0.5 or 0
     beta2: float = 0.999  # decay of the mean squared gradient
     clip_norm: float = 5.0  # largest gradient norm per step; 0 turns clipping off
+    compile: bool = False  # the backbone by torch.compile, as --compile asks for: faster after a slow first step
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
@@ -147,6 +148,7 @@ class Request:
     budget: str = "30 epochs"
     settings: tuple[str, ...] = ()  # `NAME.KEY=VALUE`, as given to --set
     threads: int = 1  # CPU threads of one cell; part of its identity, since it orders floating-point sums
+    compile: bool = False  # train.compile for every method
     parts: tuple[Request, ...] = ()
 
 
@@ -161,7 +163,7 @@ class Cell:
     targets: tuple[PluginRef, ...]
     evaluations: tuple[PluginRef, ...]
     device: str
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "auto"]  # auto: what a timed trial finds faster; TrainingResult says which
     seed: int
     budget: Budget
     train: TrainConfig
@@ -297,7 +299,13 @@ class TrainingResult:
     loss: float | None = None  # mean over the last point of the curve
     curve: tuple[CurvePoint, ...] = ()
     traceback: str = ""
-    note: str = ""  # what a reader must know of it: trainable weights that never got a gradient
+    note: str = ""  # what a reader must know of it: the precision that a trial chose, weights without a gradient
+    precision: str = ""  # that it computed in, "fp32" or "bf16"; empty: it did not come so far
+
+
+def as_trained(cell: Cell, training: TrainingResult) -> Cell:
+    """The cell in the precision that it was trained in: what evaluations see."""
+    return replace(cell, precision=training.precision) if training.precision else cell  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,14 @@ A method has `loss(batch)`, or `turns(batch)` where several networks learn in tu
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from harness.clock import Clock, rate_at
+from harness.compilation import compiling, first_step_compiles
 from harness.curve import Curve, Progress
 from harness.data.batches import Batches
 from harness.data.fields import PLURALS, DataSpec
@@ -37,16 +38,17 @@ def train(
 ) -> TrainingResult:
     """Train `method` on `split` (on the method's device already) until the budget is spent."""
     able, counted = capabilities_of(method), PLURALS[data.kind]
+    untrained = TrainingResult(status="ok", counted=counted, precision=precision)
     if able & {"loss", "turns"} and budget.amount == 0:
-        return TrainingResult(status="ok", counted=counted, parameters=trained_weights(method))
+        return replace(untrained, parameters=trained_weights(method))
     if able & {"loss", "turns"}:
         return _descend(method, split, data, config, budget, seed=seed, precision=precision, progress=progress)
     started = time.perf_counter()
     if "fit" in able:
         method.fit(split.values if split.inputs.in_memory else split.inputs)
         seconds = time.perf_counter() - started
-        return TrainingResult(status="ok", seconds=seconds, examples=len(split), counted=counted)
-    return TrainingResult(status="ok", counted=counted)
+        return replace(untrained, seconds=seconds, examples=len(split))
+    return untrained
 
 
 def _descend(
@@ -67,12 +69,17 @@ def _descend(
     before = plain_state(method)
     clock = Clock(budget, batches.batch_size, len(batches))
     curve = Curve(clock, progress)
-    with closing(iter(batches)) as stream:
+    compiled = ""
+    with closing(iter(batches)) as stream, compiling(method, config.compile):
         while (done := clock.done) < 1:
             batch = replace(next(stream), progress=done)
-            loss = optimisation.step(batch, rate_at(done, config.warmup, config.schedule))
+            first = config.compile and not clock.steps
+            with first_step_compiles() if first else nullcontext():
+                loss = optimisation.step(batch, rate_at(done, config.warmup, config.schedule))
             clock.steps += 1
             curve.add(loss, batch.scalars)
+            if first:
+                compiled = f"compiled: the first step took {clock.seconds:.1f} s"
     curve.flush()
     return TrainingResult(
         status="ok",
@@ -81,7 +88,8 @@ def _descend(
         examples=clock.examples,
         counted=PLURALS[data.kind],
         parameters=optimisation.stepped,
-        note="; ".join(filter(None, (optimisation.note, unsaved_note(before, plain_state(method))))),
+        note="; ".join(filter(None, (compiled, optimisation.note, unsaved_note(before, plain_state(method))))),
+        precision=precision,
         loss=curve.points[-1].scalars["loss"],
         curve=tuple(curve.points),
     )

@@ -179,8 +179,8 @@ def _gemm_rate(size: int, device: torch.device, dtype: torch.dtype, seconds: flo
 def peak_memory(work: Work, device: torch.device) -> PeakMemory:
     """The most memory during one call. On a CUDA GPU, of tensors; else of the whole process, with Python and the data.
 
-    A process's peak is its VmHWM, reset before the call, where the kernel offers that, once the memory that earlier work
-    freed is handed back. Elsewhere it is the peak since the process started.
+    A process's peak is its VmHWM, reset before the call, where the kernel offers that, once what earlier work freed is
+    handed back. Elsewhere it is the peak since the process started.
     """
     if device.type == "cuda":
         synchronize(device)
