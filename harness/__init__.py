@@ -28,6 +28,7 @@ def bench(
     timeout: float | None = None,
     launcher: str = "local",
     trackers: str | Sequence[str] = (),
+    monitor: int = 0,
     fail_fast: bool = False,
     fresh: bool = False,
     progress: bool = True,
@@ -37,8 +38,9 @@ def bench(
 
     `request` takes the words of a suite: references, datasets, targets, backbone, devices, precision, seeds,
     evaluations, budget, set, threads, compile; text as on the command line, or lists. `launcher` and `trackers` name
-    plugins, with their parameters: what runs the cells, and what follows the run. Raises RequestError for a request
-    that makes no sense; a cell that fails is a row of the results, not an error.
+    plugins, with their parameters: what runs the cells, and what follows the run. `monitor` is the number of moments of
+    each training at which a kNN accuracy on validation is measured, to be looked at alone. Raises RequestError for a
+    request that makes no sense; a cell that fails is a row of the results, not an error.
     """
     from pathlib import Path
 
@@ -54,6 +56,7 @@ def bench(
         timeout=timeout,
         launcher=launcher,
         trackers=(trackers,) if isinstance(trackers, str) else tuple(trackers),
+        monitor=monitor,
         fail_fast=fail_fast,
         fresh=fresh,
         command="harness.bench() in Python",

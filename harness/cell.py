@@ -18,12 +18,16 @@ from harness.allocation import keep_freed_memory
 from harness.building import build_method, information, load_dataset
 from harness.data.fields import DataSpec
 from harness.data.rows import Dataset, Rows, read_as
-from harness.errors import NotApplicable
+from harness.errors import NotApplicable, TrainingFailed
 from harness.judge import Report, judge
+from harness.judging.collapse import MOMENTS, CollapseWatch
 from harness.judging.diagnosis import check_training
+from harness.judging.monitor import Monitor
+from harness.judging.observing import Encoder, Look, Moments, Observer
 from harness.outcomes import unjudged
+from harness.plugin.capabilities import capabilities_of
 from harness.reasons import reason_of
-from harness.records import Cell, CellResult, CellTask, TrainingResult, Workplace
+from harness.records import Cell, CellResult, CellTask, Information, TrainingResult, Workplace
 from harness.registry import Registry
 from harness.trainer import train
 from harness.trial import Choice, chosen_precision, kept_choice
@@ -85,8 +89,7 @@ def prepare_process(cell: Cell) -> None:
 def _trained(
     task: CellTask, workplace: Workplace, registry: Registry, report: Report
 ) -> tuple[nn.Module | None, Dataset | None, TrainingResult]:
-    cell = task.cell
-    precision = ""  # until it is known
+    cell, training = task.cell, TrainingResult(status="failed")
     try:
         source = load_dataset(registry, cell.source, workplace.data_root, cell.seed)
         source = read_as(source, source.spec)
@@ -95,20 +98,11 @@ def _trained(
             if method.state_dict():
                 load_weights(method, _kept(workplace.checkpoint))
             return method, source, task.training
-        rows = source.pretraining(information(registry, cell)).to(cell.device)
+        uses = information(registry, cell)
+        rows = source.pretraining(uses).to(cell.device)
         choice = _precision(task, workplace, method, rows, source.spec, report)
-        precision = choice.precision
-        training = train(
-            method,
-            rows,
-            source.spec,
-            cell.train,
-            cell.budget,
-            seed=cell.seed,
-            precision=precision,
-            progress=lambda done, scalars: report("training", done, scalars),
-        )
-        training = replace(training, note="; ".join(filter(None, (choice.why, training.note))))
+        training = replace(training, precision=choice.precision)
+        training = _observed_training(task, method, source, rows, choice, uses, report)
         if method.state_dict():
             save_weights(method, workplace.staging / "method.safetensors")
         check_training(method, source, steps=training.steps, seed=cell.seed, device=cell.device)
@@ -117,8 +111,8 @@ def _trained(
         return None, None, TrainingResult(status="skipped", reason=str(reason))
     except Exception as error:
         traceback.print_exc()  # into the cell's log
-        reason, trace = reason_of(error), traceback.format_exc()
-        failed = TrainingResult(status="failed", reason=reason, traceback=trace, precision=precision)
+        known = replace(training, **getattr(error, "so_far", {}))
+        failed = replace(known, status="failed", reason=reason_of(error), traceback=traceback.format_exc())
         return None, None, failed
 
 
@@ -133,6 +127,44 @@ def _precision(
     choice = kept_choice(workplace.cache, task.identity, task.provenance, trial)
     print(choice.why)  # into the cell's log
     return choice
+
+
+def _observed_training(
+    task: CellTask,
+    method: nn.Module,
+    source: Dataset,
+    rows: Rows,
+    choice: Choice,
+    uses: tuple[Information, ...],
+    report: Report,
+) -> TrainingResult:
+    """Train, and look at the method meanwhile: for a collapse always, and as often as the task asks for its monitor."""
+    cell = task.cell
+    encoder = Encoder(method=method, data=source.spec, device=cell.device, precision=choice.precision)
+    looks: list[tuple[Moments, Look]] = []
+    monitor = None
+    if "encode" in capabilities_of(method):
+        looks.append((Moments(MOMENTS), CollapseWatch(encoder, source, uses, seed=cell.seed).look))
+    if looks and task.monitor:
+        monitor = Monitor(encoder, source, seed=cell.seed, news=partial(report, "monitor"))
+        looks.append((Moments(task.monitor), monitor.look))
+    try:
+        training = train(
+            method,
+            rows,
+            source.spec,
+            cell.train,
+            cell.budget,
+            seed=cell.seed,
+            precision=choice.precision,
+            progress=partial(report, "training"),
+            observe=Observer(method, cell.device, looks),
+        )
+    except TrainingFailed as error:
+        error.so_far = {**error.so_far, "monitor": tuple(monitor.points) if monitor else ()}
+        raise
+    notes = (choice.why, training.note, monitor.note if monitor and training.steps else "")
+    return replace(training, monitor=tuple(monitor.points) if monitor else (), note="; ".join(filter(None, notes)))
 
 
 def _kept(checkpoint: Path | None) -> Path:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil, cos, pi
 
+from harness.errors import TrainingFailed
 from harness.records import Budget
 
 
@@ -13,12 +16,23 @@ class Clock:
 
     def __init__(self, budget: Budget, batch_size: int, steps_per_epoch: int) -> None:
         unit_steps = {"epochs": steps_per_epoch, "steps": 1, "examples": 1 / batch_size}
-        self.seconds_limit = budget.amount if budget.unit == "seconds" else None
-        self.steps_limit = None if self.seconds_limit else max(1, ceil(budget.amount * unit_steps[budget.unit] - 1e-9))
+        self.budget = budget
+        self.steps_limit: int | None = None  # unknown in seconds, and in FLOPs before the first step
+        if budget.unit in unit_steps:
+            self.steps_limit = whole_steps(budget.amount * unit_steps[budget.unit])
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.started = time.perf_counter()
+        self.stopped: float | None = None  # since when it is paused
         self.steps = 0
+
+    def price(self, flops: int | None) -> None:
+        """Say what a step costs, once the first is taken. Raises TrainingFailed if a budget in FLOPs needs to know."""
+        if self.budget.unit != "flops":
+            return
+        if not flops:
+            raise TrainingFailed("its FLOPs cannot be counted: give the budget in images, steps or seconds")
+        self.steps_limit = whole_steps(self.budget.amount / flops)
 
     @property
     def examples(self) -> int:
@@ -30,14 +44,29 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self.started
+        return (time.perf_counter() if self.stopped is None else self.stopped) - self.started
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done inside is no training: it takes no time of the budget, and none that is reported."""
+        self.stopped = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.started += time.perf_counter() - self.stopped
+            self.stopped = None
 
     @property
     def done(self) -> float:
         """Fraction of the budget, in [0,1]."""
-        if self.seconds_limit:
-            return min(1.0, self.seconds / self.seconds_limit)
-        return self.steps / (self.steps_limit or 1)
+        if self.budget.unit == "seconds":
+            return min(1.0, self.seconds / self.budget.amount)
+        return self.steps / self.steps_limit if self.steps_limit else 0.0
+
+
+def whole_steps(steps: float) -> int:
+    """The next whole number of steps, at least one; a rounding error makes none."""
+    return max(1, ceil(steps - 1e-9))
 
 
 def rate_at(done: float, warmup: float, schedule: str = "cosine") -> float:

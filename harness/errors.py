@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 class HarnessError(Exception):
@@ -36,6 +37,8 @@ class NotApplicable(HarnessError):
 
 class TrainingFailed(HarnessError):
     """A method that diverged, collapsed or returned something unusable: the row is `failed`, with this reason."""
+
+    so_far: Mapping[str, Any] = {}  # where it ends a training: what is known of it, as fields of TrainingResult
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

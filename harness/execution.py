@@ -26,6 +26,7 @@ class Execution:
         registry: Registry,
         *,
         fail_fast: bool = False,
+        monitor: int = 0,
     ) -> None:
         self.plan = plan
         self.folder = folder
@@ -33,6 +34,7 @@ class Execution:
         self.launcher = launcher
         self.registry = registry  # whose plugins and listeners are told
         self.fail_fast = fail_fast
+        self.monitor = monitor
         self.planned: dict[str, PlannedCell] = {planned.task.key: planned for planned in plan.cells}
         self.parts: dict[str, list[CellResult]] = {}
         self.results: dict[str, CellResult] = {}
@@ -68,7 +70,7 @@ class Execution:
         staging = self.here.staging / f"{task.key}-{phase}"
         files = self.planned[task.key].plugin_files
         here = replace(self.here, staging=staging, checkpoint=checkpoint, plugin_files=files)
-        return Assignment(task=task, here=here)
+        return Assignment(task=replace(task, monitor=self.monitor), here=here)
 
     def _store(self, result: CellResult, assignment: Assignment) -> None:
         planned = self.planned[result.key]

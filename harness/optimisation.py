@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from harness.answers import finite_fault, loss_fault
 from harness.data.batches import Batch
 from harness.errors import TrainingFailed
+from harness.optimisers import new_optimiser, rates_of, schedule, set_apart
 from harness.precision import autocast
 from harness.records import TrainConfig
 
@@ -24,22 +25,28 @@ class Optimisation:
         self.config = config
         self.precision = precision
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        self.moved: set[Tensor] = set()  # weights that got a gradient
         self.after_step = after_step_of(method)
         self.steps = 0
 
     def step(self, batch: Batch, rate: float = 1.0) -> Tensor:
-        """One step of every optimiser on `batch`, at `rate` times the learning rate; the loss, detached."""
+        """One step of every optimiser on `batch`, at `rate` times the learning rate; the loss, detached.
+
+        Parts whose rate the method sets itself take that in the place of `rate`.
+        """
+        parts = rates_of(self.method, batch.progress)
         total = torch.zeros((), device=batch.inputs.device)
         for name, loss in self._losses(batch):
             self._check(name, loss)
             total = total + loss.detach()
             optimiser = self.optimisers.get(name) or self._create(name)
+            set_apart(optimiser, self.method, parts)
+            schedule(optimiser, self.config, batch.progress, rate, parts)
             weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-            for group in optimiser.param_groups:
-                group["lr"] = self.config.learning_rate * rate
             for weight in weights:
                 weight.grad = None
             loss.backward(inputs=weights if name else None)  # in turns, the others' gradients are left alone
+            self.moved.update(weight for weight in weights if weight.grad is not None)
             if self.config.clip_norm:
                 nn.utils.clip_grad_norm_(weights, self.config.clip_norm)
             optimiser.step()
@@ -62,15 +69,13 @@ class Optimisation:
     @property
     def stepped(self) -> int:
         """How many weights an optimiser moved: those that got a gradient, each counted once."""
-        weights = {weight for optimiser in self.optimisers.values() for weight in optimiser.state}
-        return sum(weight.numel() for weight in weights)
+        return sum(weight.numel() for weight in self.moved)
 
     @property
     def note(self) -> str:
         """Which trainable weights never got a gradient, in one line; "" where all did."""
-        moved = {weight for optimiser in self.optimisers.values() for weight in optimiser.state}
         trainable = [(name, weight) for name, weight in self.method.named_parameters() if weight.requires_grad]
-        names = [name for name, weight in trainable if weight not in moved]
+        names = [name for name, weight in trainable if weight not in self.moved]
         if not names or not self.steps:
             return ""
         shown = ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
@@ -92,7 +97,7 @@ class Optimisation:
             yield turn
 
     def _create(self, name: str) -> torch.optim.Optimizer:
-        """AdamW for the part of the method called `name` ("": all of it); weight decay spares biases and norms."""
+        """The optimiser of the part of the method called `name` ("": all of it)."""
         try:
             part = self.method.get_submodule(name)
         except AttributeError:
@@ -100,19 +105,8 @@ class Optimisation:
         weights = [weight for weight in part.parameters() if weight.requires_grad]
         if not weights:
             raise TrainingFailed("the method has a loss but no weights to train")
-        groups = [
-            {"params": [w for w in weights if w.ndim >= 2], "weight_decay": self.config.weight_decay},
-            {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
-        ]
-        fused = weights[0].device.type in ("cpu", "cuda")
-        optimiser = torch.optim.AdamW(
-            [g for g in groups if g["params"]],
-            lr=self.config.learning_rate,
-            betas=(self.config.beta1, self.config.beta2),
-            fused=fused,
-        )
-        self.optimisers[name] = optimiser
-        return optimiser
+        self.optimisers[name] = new_optimiser(weights, self.config)
+        return self.optimisers[name]
 
 
 def after_step_of(method: Any) -> Callable[[float], None]:

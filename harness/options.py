@@ -25,12 +25,15 @@ class Options:
     jobs: int | None = None  # cells at once; None: as many as the cores allow
     timeout: float | None = None  # seconds a cell may take
     fail_fast: bool = False  # stop at the first failed cell
+    monitor: int = 0  # moments of each training at which a kNN accuracy on validation is measured
     fresh: bool = False  # take nothing from an earlier run
     command: str = ""  # what the user typed, for the report
 
     def __post_init__(self) -> None:
         if self.jobs is not None and self.jobs < 1:
             raise RequestError(f"--jobs must be at least 1, not {self.jobs}")
+        if self.monitor < 0:
+            raise RequestError(f"--monitor is a number of moments of training, 0 for none, not {self.monitor}")
         if self.timeout is not None and self.timeout <= 0:
             raise RequestError(f"--timeout is a number of seconds above 0, not {self.timeout:g}")
 

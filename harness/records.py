@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from string import ascii_letters
 from typing import Any, Literal
 
 from harness.errors import RequestError
 
-Kind = Literal["model", "pretext", "reference"]
+Kind = Literal["model", "pretext", "pretrained", "reference"]  # pretrained: elsewhere, never here
 Better = Literal["higher", "lower", "none"]
 Status = Literal["ok", "failed", "skipped"]
 SplitName = Literal["train", "validation", "test"]
@@ -62,22 +63,28 @@ class Budget:
 
     `0 steps` trains nothing: the method as it was initialised, to compare with what it learned.
 
+    `flops` is equal compute: floating-point operations, which are counted on the first step, at 2 per multiply-add; a
+    method takes as many steps as they pay for, the last one whole.
+
     Only `seconds` depends on the machine: the other units give the same numbers every time.
     """
 
     amount: float
-    unit: Literal["epochs", "steps", "examples", "seconds"]
+    unit: Literal["epochs", "steps", "examples", "seconds", "flops"]
 
     def __str__(self) -> str:
+        tera = self.amount / 1e12
+        if self.unit == "flops" and tera * 1e12 == self.amount:
+            return f"{written_number(tera)} TFLOP"
         return f"{written_number(self.amount)} {self.unit}"
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read `20 epochs`, `5000 steps`, `1e6 examples`, `90 seconds`, `5 minutes` (spaces and plural are optional).
+        """Read `20 epochs`, `5000 steps`, `1e6 examples`, `90 seconds`, `5 minutes`, `2e14 flops`, `200 TFLOP`.
 
-        `images`, `clips` and `texts` are other words for examples.
+        Spaces and plural are optional; `images`, `clips` and `texts` are other words for examples.
         """
-        number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyz ")
+        number = text.strip().rstrip(f"{ascii_letters} ")
         unit = text.strip()[len(number) :].strip()
         units = {
             "epoch": "epochs",
@@ -86,15 +93,18 @@ class Budget:
             **dict.fromkeys(("image", "clip", "text"), "examples"),
             "second": "seconds",
             "s": "seconds",
+            **dict.fromkeys(("minute", "min", "m", "hour", "h"), "seconds"),
+            **dict.fromkeys(("flop", "FLOP", "GFLOP", "TFLOP", "PFLOP"), "flops"),
         }
         scale = {"minute": 60.0, "min": 60.0, "m": 60.0, "hour": 3600.0, "h": 3600.0}
+        scale |= {"GFLOP": 1e9, "TFLOP": 1e12, "PFLOP": 1e15}
         singular = unit if unit == "s" else unit.removesuffix("s")
         try:
-            amount = float(number) * scale.get(singular, 1.0)
-            unit = "seconds" if singular in scale else units[singular]
+            amount, unit = float(number) * scale.get(singular, 1.0), units[singular]
         except (ValueError, KeyError):
             raise RequestError(
-                f"budget '{text}' is not a number and a unit: write '20 epochs', '5000 steps', '1e6 examples' or '90 s'"
+                f"budget '{text}' is not a number and a unit: "
+                "write '20 epochs', '5000 steps', '1e6 examples', '90 s' or '200 TFLOP'"
             ) from None
         if not 0 <= amount < float("inf"):
             raise RequestError(f"budget '{text}' must be finite and not negative ('0 steps' trains nothing)")
@@ -109,24 +119,27 @@ class TrainConfig:
     """
 
     batch_size: int = 128  # examples of the source per step
-    learning_rate: float = 3e-3  # at the end of the warm-up
-    weight_decay: float = 1e-4  # decoupled, on weights of two and more dimensions only
+    optimiser: Literal["adamw", "sgd", "lars"] = "adamw"  # lars: as SimCLR, BYOL and VICReg have it, for large batches
+    learning_rate: float = 3e-3  # at the end of the warm-up; sgd and lars want one of their own, say 0.1
+    weight_decay: float = 1e-4  # on weights of two and more dimensions only; adamw: decoupled, else in the gradient
+    final_weight_decay: float | None = None  # at the end of the budget, by half a cosine as in DINO; none: the same
     warmup: float = 0.05  # fraction of the budget in [0,1)
     schedule: Literal["cosine", "constant"] = "cosine"  # of the learning rate after the warm-up; cosine: down to 0
-    beta1: float = 0.9  # decay of the mean gradient; adversarial methods take 0.5 or 0
-    beta2: float = 0.999  # decay of the mean squared gradient
+    beta1: float = 0.9  # adamw: decay of the mean gradient; adversarial methods take 0.5 or 0
+    beta2: float = 0.999  # adamw: decay of the mean squared gradient
+    momentum: float = 0.9  # sgd and lars: decay of the sum of gradients, without Nesterov's
     clip_norm: float = 5.0  # largest gradient norm per step; 0 turns clipping off
     compile: bool = False  # the backbone by torch.compile, as --compile asks for: faster after a slow first step
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 (batch normalisation needs two examples)")
-        if self.learning_rate <= 0 or self.weight_decay < 0 or self.clip_norm < 0:
-            raise ValueError("learning_rate must be positive, weight_decay and clip_norm not negative")
+        if self.learning_rate <= 0 or min(self.weight_decay, self.final_weight_decay or 0.0, self.clip_norm) < 0:
+            raise ValueError("learning_rate must be positive, weight decays and clip_norm not negative")
         if not 0 <= self.warmup < 1:
             raise ValueError("warmup is a fraction of the budget in [0,1)")
-        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
-            raise ValueError("beta1 and beta2 are decay rates in [0,1)")
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.momentum < 1):
+            raise ValueError("beta1, beta2 and momentum are decay rates in [0,1)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,8 +309,12 @@ class TrainingResult:
     examples: int = 0  # drawn from the source; views made of one are not counted
     counted: str = "images"  # what an example is: "images", "clips" or "texts"
     parameters: int = 0  # weights that an optimiser moved
+    views: float | None = None  # inputs that its trained backbone encoded, with gradients, per example; None: unknown
+    passes: float | None = None  # inputs that any backbone of it encoded, per example
+    flops: float | None = None  # of all of training: those of the first step for each step; None: unknown
     loss: float | None = None  # mean over the last point of the curve
     curve: tuple[CurvePoint, ...] = ()
+    monitor: tuple[CurvePoint, ...] = ()  # what was seen of the representation; the first point before training
     traceback: str = ""
     note: str = ""  # what a reader must know of it: the precision that a trial chose, weights without a gradient
     precision: str = ""  # that it computed in, "fp32" or "bf16"; empty: it did not come so far
@@ -359,6 +376,7 @@ class CellTask:
     todo: tuple[EvaluationTask, ...]
     training: TrainingResult | None = None  # of an earlier run, whose weights are the workplace's checkpoint
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the source and the targets, by label
+    monitor: int = 0  # moments of training at which the representation is looked at; it changes no number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from harness.registry.grammar import parse_seeds
 PLUGIN_LISTS = ("plugins", "references", "datasets", "targets", "backbone", "evaluations")
 WORD_LISTS = ("devices", "precision")
 WORDS = {"set": "settings"}  # words of the user that are called otherwise inside
-WAYS = ("launcher", "trackers")  # how the whole of a suite is carried out: no part of a request
+WAYS = ("launcher", "trackers", "monitor")  # how the whole of a suite is carried out: no part of a request
 PARTS = "part"  # [[part]]: a request that takes its other words from the top of the suite
 
 
@@ -63,11 +63,20 @@ def apart(words: Mapping[str, Any], where: str = "the request") -> tuple[dict[st
     ({'seeds': 2}, {'trackers': ('json-lines',)})
     """
     ways = {word: words[word] for word in WAYS if word in words}
-    try:
-        converted = {word: tuple(_texts(v)) if word == "trackers" else _text(v) for word, v in ways.items()}
-    except TypeError:
-        raise RequestError(f"{where}: {' and '.join(ways)} are names of plugins, not {list(ways.values())}") from None
+    converted = {word: _way(word, value, where) for word, value in ways.items()}
     return {word: value for word, value in words.items() if word not in WAYS}, converted
+
+
+def _way(word: str, value: Any, where: str) -> Any:
+    if word == "monitor":
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise RequestError(f"{where}: monitor is a number of moments of training, such as 10, not {value!r}")
+        return value
+    try:
+        return tuple(_texts(value)) if word == "trackers" else _text(value)
+    except TypeError:
+        kind = "a launcher" if word == "launcher" else "trackers"
+        raise RequestError(f"{where}: {word} names {kind}, as text: not {value!r}") from None
 
 
 def overridden(suite: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

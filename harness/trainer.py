@@ -6,23 +6,31 @@ A method has `loss(batch)`, or `turns(batch)` where several networks learn in tu
 from __future__ import annotations
 
 import time
-from contextlib import closing, nullcontext
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from harness.clock import Clock, rate_at
-from harness.compilation import compiling, first_step_compiles
+from harness.compilation import CompiledSteps
+from harness.costs import StepCosts, costs_of
 from harness.curve import Curve, Progress
 from harness.data.batches import Batches
 from harness.data.fields import PLURALS, DataSpec
 from harness.data.rows import Rows
+from harness.errors import TrainingFailed
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.records import Budget, TrainConfig, TrainingResult
 from harness.seeding import derived_generator, seed_everything
 from harness.unsaved import plain_state, unsaved_note
+
+Observe = Callable[
+    [Clock], None
+]  # told before the first step, after every step and at the end; it may raise TrainingFailed
 
 
 def train(
@@ -35,20 +43,27 @@ def train(
     seed: int,
     precision: str,
     progress: Progress,
+    observe: Observe = lambda clock: None,
 ) -> TrainingResult:
-    """Train `method` on `split` (on the method's device already) until the budget is spent."""
+    """Train `method` on `split` (on the method's device already) until the budget is spent.
+
+    `observe` sees the method between steps: whoever gives it leaves the method and all generators as they are, and
+    pauses the clock; it ends training by raising TrainingFailed. A TrainingFailed that comes from here says in `so_far`
+    what was spent, and the curve up to there.
+    """
     able, counted = capabilities_of(method), PLURALS[data.kind]
     untrained = TrainingResult(status="ok", counted=counted, precision=precision)
     if able & {"loss", "turns"} and budget.amount == 0:
         return replace(untrained, parameters=trained_weights(method))
     if able & {"loss", "turns"}:
-        return _descend(method, split, data, config, budget, seed=seed, precision=precision, progress=progress)
+        how: dict[str, Any] = {"seed": seed, "precision": precision, "progress": progress, "observe": observe}
+        return _descend(method, split, data, config, budget, **how)
     started = time.perf_counter()
     if "fit" in able:
         method.fit(split.values if split.inputs.in_memory else split.inputs)
         seconds = time.perf_counter() - started
         return replace(untrained, seconds=seconds, examples=len(split))
-    return untrained
+    return replace(untrained, note=getattr(method, "note", ""))
 
 
 def _descend(
@@ -61,6 +76,7 @@ def _descend(
     seed: int,
     precision: str,
     progress: Progress,
+    observe: Observe,
 ) -> TrainingResult:
     batches = Batches(split, data, config.batch_size, derived_generator(seed, "order"))
     optimisation = Optimisation(method, config, precision)
@@ -69,26 +85,40 @@ def _descend(
     before = plain_state(method)
     clock = Clock(budget, batches.batch_size, len(batches))
     curve = Curve(clock, progress)
-    compiled = ""
-    with closing(iter(batches)) as stream, compiling(method, config.compile):
-        while (done := clock.done) < 1:
-            batch = replace(next(stream), progress=done)
-            first = config.compile and not clock.steps
-            with first_step_compiles() if first else nullcontext():
-                loss = optimisation.step(batch, rate_at(done, config.warmup, config.schedule))
-            clock.steps += 1
-            curve.add(loss, batch.scalars)
-            if first:
-                compiled = f"compiled: the first step took {clock.seconds:.1f} s"
-    curve.flush()
+    compiled = CompiledSteps(method) if config.compile else None
+    costs = StepCosts(views=None, passes=None, flops=None)
+    try:
+        with closing(iter(batches)) as stream:
+            observe(clock)
+            while (done := clock.done) < 1:
+                batch = replace(next(stream), progress=done)
+                step = partial(optimisation.step, batch, rate_at(done, config.warmup, config.schedule))
+                if clock.steps:
+                    loss = compiled(step) if compiled else step()
+                else:
+                    loss, costs = costs_of(step, method, batches.batch_size)
+                    clock.price(costs.flops)
+                clock.steps += 1
+                curve.add(loss, batch.scalars)
+                observe(clock)
+            observe(clock)  # time may have run out since
+        curve.flush()
+    except TrainingFailed as error:
+        spent = {"seconds": clock.seconds, "steps": clock.steps, "examples": clock.examples}
+        error.so_far = {**spent, "counted": PLURALS[data.kind], "curve": tuple(curve.points)}
+        raise
+    notes = (compiled.note if compiled else "", optimisation.note, unsaved_note(before, plain_state(method)))
     return TrainingResult(
         status="ok",
         seconds=clock.seconds,
         steps=clock.steps,
         examples=clock.examples,
         counted=PLURALS[data.kind],
+        views=costs.views,
+        passes=costs.passes,
+        flops=None if costs.flops is None else costs.flops * clock.steps,
         parameters=optimisation.stepped,
-        note="; ".join(filter(None, (compiled, optimisation.note, unsaved_note(before, plain_state(method))))),
+        note="; ".join(filter(None, notes)),
         precision=precision,
         loss=curve.points[-1].scalars["loss"],
         curve=tuple(curve.points),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.compilation import compiled_backbones
+from harness.compilation import CompiledSteps
 from harness.data.columns import InMemory
 from harness.data.fields import DataSpec, ImageField
 from harness.data.rows import Rows
@@ -78,11 +78,14 @@ def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert "forward" not in vars(method.backbone.trunk)
 
 
-def test_copies_of_a_backbone_are_compiled_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_of_a_backbone_are_compiled_too_and_only_within_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     given = compiler(monkeypatch, "eager")
-    with compiled_backbones(nn.ModuleList([Method(), Method()])):
-        pass
+    both = nn.ModuleList([Method(), Method()])
+    trunks = [method.backbone.trunk for method in both]
+    steps = CompiledSteps(both)
+    steps(lambda: torch.tensor(float(all("forward" in vars(trunk) for trunk in trunks))))
     assert len(given) == 2
+    assert not any("forward" in vars(trunk) for trunk in trunks)
 
 
 def test_compile_is_part_of_what_is_asked_for() -> None:

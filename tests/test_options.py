@@ -53,13 +53,23 @@ def test_a_suite_names_a_launcher_and_trackers_above_its_parts(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"launcher": ["local"]}, r"the suite: launcher are names of plugins, not \[\['local'\]\]"),
-        ({"trackers": 3}, r"the suite: trackers are names of plugins, not \[3\]"),
+        ({"launcher": ["local"]}, r"the suite: launcher names a launcher, as text: not \['local'\]"),
+        ({"trackers": 3}, "the suite: trackers names trackers, as text: not 3"),
+        ({"monitor": "often"}, "the suite: monitor is a number of moments of training, such as 10, not 'often'"),
+        ({"monitor": True}, "the suite: monitor is a number of moments of training, such as 10, not True"),
     ],
 )
-def test_ways_that_are_no_names_are_refused(words: dict[str, object], message: str) -> None:
+def test_ways_of_another_kind_are_refused(words: dict[str, object], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         apart(words, "the suite")
+
+
+def test_a_suite_says_how_often_training_is_looked_at_and_no_request_knows_of_it() -> None:
+    assert apart({"seeds": 2, "monitor": 10}) == ({"seeds": 2}, {"monitor": 10})
+    with pytest.raises(RequestError, match="'monitor' says how a whole suite is carried out"):
+        make_request({"monitor": 10})
+    with pytest.raises(RequestError, match="--monitor is a number of moments of training, 0 for none, not -1"):
+        Options(monitor=-1)
 
 
 def test_a_part_has_no_launcher_of_its_own() -> None:

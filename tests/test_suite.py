@@ -75,6 +75,13 @@ def test_seeds_are_a_number_a_list_or_a_range() -> None:
         ("90s", 90, "seconds"),
         ("1.5 minutes", 90, "seconds"),
         ("2 h", 7200, "seconds"),
+        ("2e14 flops", 2e14, "flops"),
+        ("1 flop", 1, "flops"),
+        ("1234567 FLOPs", 1234567, "flops"),
+        ("200 TFLOP", 2e14, "flops"),
+        ("0.3TFLOPs", 0.3 * 1e12, "flops"),
+        ("1.5 PFLOP", 1.5e15, "flops"),
+        ("7 GFLOP", 7e9, "flops"),
     ],
 )
 def test_budgets_are_read_as_people_write_them(text: str, amount: float, unit: str) -> None:
@@ -82,7 +89,13 @@ def test_budgets_are_read_as_people_write_them(text: str, amount: float, unit: s
     assert Budget.parse(str(Budget.parse(text))) == Budget.parse(text)
 
 
-@pytest.mark.parametrize("text", ["", "epochs", "ten epochs", "-3 epochs", "nan epochs", "inf s", "3 parsecs", "1 2 s"])
+def test_a_budget_in_flops_is_written_in_tera() -> None:
+    assert str(Budget.parse("2e14 flops")) == str(Budget.parse("0.2 PFLOP")) == "200 TFLOP"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "epochs", "ten epochs", "-3 epochs", "nan epochs", "inf s", "3 parsecs", "1 2 s", "1 tflop"]
+)
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(RequestError, match="budget"):
         Budget.parse(text)

@@ -53,8 +53,8 @@ def bench(
     budget: Annotated[
         str | None,
         typer.Option(
-            help="Training of each method: '30 epochs', '5000 steps', '1e6 images', '90 s'; '0 steps' trains nothing. "
-            "[default: 30 epochs]"
+            help="Training of each method: '30 epochs', '5000 steps', '1e6 images', '90 s', '2e14 flops'; '0 steps' "
+            "trains nothing. [default: 30 epochs]"
         ),
     ] = None,
     seeds: Annotated[
@@ -93,6 +93,13 @@ def bench(
     timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take. [default: no limit]")] = None,
     launcher: Annotated[str | None, typer.Option(help="What runs the cells. [default: local]")] = None,
     trackers: Annotated[str | None, typer.Option(help="What follows the run, e.g. json-lines. [default: none]")] = None,
+    monitor: Annotated[
+        int | None,
+        typer.Option(
+            help="Moments of each training at which a kNN accuracy on validation is measured and shown; it changes no "
+            "number and chooses nothing. What is cached without stays so, until --fresh. [default: 0]"
+        ),
+    ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")] = False,
     dry_run: Annotated[
         bool,
@@ -125,6 +132,7 @@ def bench(
         "compile": compile or None,
         "launcher": launcher,
         "trackers": trackers,
+        "monitor": monitor,
     }
     options_given = {word: value for word, value in given.items() if value is not None and value != []}
     where = f"suite {suite}" if suite else "the request"

@@ -32,6 +32,7 @@ app = typer.Typer(
 HEADINGS = {
     "model": "models",
     "pretext": "pretext tasks",
+    "pretrained": "pretrained encoders",
     "reference": "references",
     "backbone": "backbones",
     "dataset": "datasets",
@@ -181,7 +182,7 @@ def description(loaded: LoadedPlugin) -> Iterable[str]:
 def _facts(info: PluginInfo, spec: Any) -> Iterable[str]:
     if info.kind in METHOD_KINDS:
         yield f"  can        {_capabilities(spec.build)}"
-        yield f"  sees       {_seen(spec)}"
+        yield f"  sees       {'nothing: it was trained elsewhere' if info.kind == 'pretrained' else _seen(spec)}"
         yield f"  backbone   {'that of the run' if spec.uses_backbone else 'none'}"
         if spec.recipe:
             yield f"  recipe     {', '.join(f'train.{key}={value}' for key, value in sorted(spec.recipe.items()))}"

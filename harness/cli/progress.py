@@ -58,6 +58,7 @@ class _Live:
 
         self.counter = _Counter()
         self.bars: dict[str, Any] = {}
+        self.monitored: dict[str, Mapping[str, float]] = {}  # by cell, what its monitor saw last
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -80,7 +81,11 @@ class _Live:
 
     @hookimpl
     def harness_scalars(self, cell: Cell, stage: str, done: float, scalars: Mapping[str, float]) -> None:
-        self.progress.update(self.bars[str(cell)], completed=done, news=_news(stage, scalars))
+        if stage == "monitor":
+            self.monitored[str(cell)] = scalars
+            return
+        seen = self.monitored.get(str(cell), {}) if stage == "training" else {}
+        self.progress.update(self.bars[str(cell)], completed=done, news=_news(stage, {**scalars, **seen}))
 
     @hookimpl
     def harness_cell_finished(self, cell: Cell, result: CellResult) -> None:
@@ -95,12 +100,14 @@ class _Live:
 
 
 def _news(stage: str, scalars: Mapping[str, float]) -> str:
-    """`training, epoch 3.2, loss 0.412, 5,120 examples/s`."""
+    """`training, epoch 3.2, loss 0.412, kNN accuracy 0.812, 5,120 examples/s`."""
     parts = [stage]
     if "epoch" in scalars:
         parts.append(f"epoch {scalars['epoch']:.1f}")
     if "loss" in scalars:
         parts.append(f"loss {scalars['loss']:.4g}")
+    if "kNN accuracy" in scalars:
+        parts.append(f"kNN accuracy {scalars['kNN accuracy']:.3f}")
     if "examples_per_second" in scalars:
         parts.append(f"{scalars['examples_per_second']:,.0f} examples/s")
     return ", ".join(parts)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from harness.contract.examples import EXAMPLES, SmallData
-from harness.contract.requirements import TOLERANCE, require, require_finite, require_same_alone, require_shape
+from harness.contract.requirements import TOLERANCE, Absent, require, require_finite, require_same_alone, require_shape
 from harness.data.fields import PLURALS
 from harness.errors import NotApplicable
 from harness.nn.backbone import Backbone
@@ -81,6 +81,26 @@ def takes_the_sizes_that_it_claims(case: BackboneCase) -> str:
     return ""
 
 
+def gives_tokens_of_the_patches_that_it_is_shown(case: BackboneCase) -> str:
+    """Where it sees images as patches: half of them, in another order, are that many tokens, all of them as before."""
+    backbone = case.build().eval()
+    try:
+        side, extra = backbone.patch, backbone.extra_tokens
+    except NotApplicable as reason:
+        raise Absent("it gives no tokens of patches") from reason
+    inputs = case.data.inputs
+    count = (-(-inputs.shape[-1] // side)) ** 2
+    order = torch.arange(count).flip(0).expand(EXAMPLES, -1)  # (B,L)
+    with torch.no_grad():
+        whole, turned = backbone.tokens(inputs), backbone.tokens(inputs, order)
+        half = backbone.tokens(inputs, order[:, : max(1, count // 2)])
+    require_shape("tokens()", whole, (EXAMPLES, extra + count, backbone.dim))
+    require_shape("tokens() of half of the patches", half, (EXAMPLES, extra + max(1, count // 2), backbone.dim))
+    gap = float((turned[:, extra:].flip(1) - whole[:, extra:]).abs().max())
+    require(gap < TOLERANCE, f"tokens of patches in another order differ by {gap:.2g}: give each its own position")
+    return f"{count} patches of {side} pixels"
+
+
 def _takes_padding(backbone: Backbone, data: SmallData) -> str:
     """In a longer batch the same texts have more padding, and are the same texts still."""
     with torch.no_grad():
@@ -97,4 +117,5 @@ CHECKS = (
     answers_alike_in_any_batch,
     is_fixed_by_the_seed,
     takes_the_sizes_that_it_claims,
+    gives_tokens_of_the_patches_that_it_is_shown,
 )

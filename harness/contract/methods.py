@@ -131,6 +131,8 @@ def can_be_built(case: MethodCase) -> str:
     require("encode" in able, "it has no encode(): without a representation there is nothing to judge")
     ways = able & {"loss", "turns", "fit"}
     require(len(ways) <= 1, f"it has {' and '.join(sorted(ways))}: choose one way to learn")
+    trained = ways and case.spec.kind == "pretrained"
+    require(not trained, f"a pretrained encoder is never trained here, but it has {''.join(ways)}()")
     return ", ".join(sorted(able))
 
 

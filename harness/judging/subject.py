@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -228,8 +228,8 @@ class Subject:
 
         `rate` multiplies the learning rate of the cell.
         """
-        optimisation = Optimisation(self.trainable_copy(), self.cell.train, self.cell.precision)
-        return lambda batch: optimisation.step(batch, rate)
+        train = replace(self.cell.train, learning_rate=rate * self.cell.train.learning_rate)
+        return Optimisation(self.trainable_copy(), train, self.cell.precision).step
 
     def show_images(
         self,

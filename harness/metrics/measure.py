@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import ceil
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -19,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from harness.allocation import hand_back
 
 Work = Callable[[], object]
+Result = TypeVar("Result")
 BLOCKS = 5  # a rate is the median of so many blocks of calls
 STABLE = 0.1  # warm-up goes on while each call is faster than all before by more than this fraction
 MIB = 2**20
@@ -127,11 +129,39 @@ def flops(work: Work) -> int:
     >>> flops(lambda: torch.ones(2, 3) @ torch.ones(3, 4))
     48
     """
-    counter = FlopCounterMode(display=False)
-    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    operations = counted_flops(work)[1]
+    if operations is None:
+        raise ValueError("there is no formula for the floating-point operations of this work")
+    return operations
+
+
+def counted_flops(work: Callable[[], Result]) -> tuple[Result, int | None]:
+    """What the work returns, and its floating-point operations; None where a formula fails, which leaves it as it is.
+
+    >>> counted_flops(lambda: (torch.ones(2, 3) @ torch.ones(3, 4)).sum().item())
+    (24.0, 48)
+    """
+    counter = _Counter()
     with counter:
-        work()
-    return int(counter.get_total_flops())
+        result = work()
+    return result, None if counter.failed else int(counter.get_total_flops())
+
+
+class _Counter(FlopCounterMode):
+    """Torch's counter, which never stands in the way of what it counts."""
+
+    def __init__(self) -> None:
+        super().__init__(display=False)
+        self.mod_tracker = _NoModules()  # type: ignore[assignment]
+        self.failed = False
+
+    def _count_flops(self, func_packet: Any, out: Any, args: Any, kwargs: Any) -> Any:
+        """Called after each operation, with what it gave."""
+        try:
+            return super()._count_flops(func_packet, out, args, kwargs)
+        except Exception:  # formulas are written for the shapes that torch's authors met
+            self.failed = True
+            return out
 
 
 class _NoModules:

@@ -1,11 +1,13 @@
 """The encoder that all methods of a run share, so that only the objective differs.
 
-B examples, C channels, H=W pixels, T frames, L tokens, D features, h,w positions of the maps before the spatial mean.
+B examples, C channels, H=W pixels, T frames, L tokens, D features, h,w positions of the maps before the spatial mean, S
+pixels of a patch's side, K patches that are kept, E tokens that stand before those of patches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +16,22 @@ from harness.data.fields import DataSpec, TextField
 from harness.errors import NotApplicable
 
 
+@dataclass(frozen=True)
+class PatchTokens:
+    """How a trunk that sees an image as patches gives what it makes of each of them."""
+
+    encode: Callable[[nn.Module, Tensor, Tensor | None], Tensor]  # (trunk, standardised, kept (B,K)) -> (B,E+K,D)
+    side: int  # S
+    extra: int = 0  # E: 1 for a class token
+
+
 class Backbone(nn.Module):
     """A trunk with the input standardisation of its source.
 
     backbone(inputs)        images (B,C,H,W) or clips (B,T,C,H,W) in [0,1], or tokens of texts (B,L) -> (B,D)
     backbone.trunk(inputs)  the same for inputs that are standardised already, e.g. jigsaw tiles
     backbone.maps(images)   (B,C,H,W) in [0,1] -> (B,D,h,w), whose mean over positions is backbone(images) in eval mode
+    backbone.tokens(images, kept)  (B,C,H,W) in [0,1] -> (B,E+K,D), of the patches at the places `kept` (B,K) alone
 
     Tokens reach the trunk as they are. A text's representation may not depend on how much padding follows its end: see
     harness.nn.words.
@@ -36,6 +48,7 @@ class Backbone(nn.Module):
         *,
         any_size: bool,
         maps: Callable[[nn.Module, Tensor], Tensor] | None = None,
+        patches: PatchTokens | None = None,
     ) -> None:
         super().__init__()
         self.trunk = trunk  # (B,C,H,W) or (B,T,C,H,W), standardised, or (B,L) -> (B,D)
@@ -43,6 +56,7 @@ class Backbone(nn.Module):
         self.any_size = any_size  # does the trunk take other sizes, such as tiles, or texts of another length?
         self.kind = data.kind
         self._maps = maps  # (trunk, standardised (B,C,H,W)) -> (B,D,h,w); None: it has no maps
+        self._patches = patches  # None: it sees no patches
         if isinstance(data.inputs, TextField):
             return
         channels = data.inputs.channels
@@ -72,3 +86,26 @@ class Backbone(nn.Module):
             maps = self.eval().maps(self.mean.expand(1, -1, size, size))  # (1,D,h,w)
         self.train(training)
         return maps.shape[-1]
+
+    def tokens(self, images: Tensor, kept: Tensor | None = None) -> Tensor:
+        """What the backbone makes of each patch that it sees: (B,C,H,W) in [0,1] -> (B,E+K,D), after E tokens of none.
+
+        kept: int64 (B,K), which patches of each image are seen, by their places in reading order; None: all L of them.
+        What is not kept is not seen at all, and costs nothing. Raises NotApplicable where the backbone has no patches.
+        """
+        return self._seen_as_patches().encode(self.trunk, self.standardise(images), kept)
+
+    @property
+    def patch(self) -> int:
+        """S, the side of a patch in pixels. Raises NotApplicable where the backbone has no patches."""
+        return self._seen_as_patches().side
+
+    @property
+    def extra_tokens(self) -> int:
+        """E, how many tokens stand before those of patches. Raises NotApplicable where the backbone has no patches."""
+        return self._seen_as_patches().extra
+
+    def _seen_as_patches(self) -> PatchTokens:
+        if self._patches is None:
+            raise NotApplicable("needs a backbone that sees an image as patches: choose --backbone vit")
+        return self._patches

@@ -20,8 +20,9 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
 
 - What else it can do it shows by having the method of that name (`reconstruct`, `sample`, `solve`, `predict` ...):
   `harness.plugin.capabilities` has each with its shapes. `after_step(progress)` is called without gradients after
-  every step; `diagnose` tells a training that gave nothing; `readouts` and `read` offer several representations, of
-  which one is chosen on the validation split and then stands for `encode` in every evaluation of features.
+  every step; `rates(progress)` gives parts a learning rate off the schedule, {"predictor": 1.0}; `diagnose` tells a
+  training that gave nothing; `readouts` and `read` offer several representations, of which one is chosen on the
+  validation split and then stands for `encode` in every evaluation of features.
 - Batch: `inputs` (not `images`), and `labels`, `captions`, `paired`, which are None unless the spec's `uses`
   names them; `lengths` of texts; `progress`, the fraction of the budget spent; `log(name, scalar)` for the curves.
 - Images are float in [0,1], (B,C,H,W), channels last in memory, on the method's device: `.reshape`, not `.view`. The
@@ -33,8 +34,9 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
 - Spec: `takes` (kinds of data, ("image",) by default), `uses` ("labels", "captions", "paired", "unpaired"),
   `applies(data, config)` (why it makes no sense on such data, or ""), `files(config)` (what it reads, such as a
   checkpoint), `recipe` (its own defaults of harness.records.TrainConfig: {"learning_rate": 1e-3}) and
-  `uses_backbone=False` where it brings a network of its own. What only building can tell, `__init__` tells by raising
-  NotApplicable: the cell is skipped, with that reason.
+  `uses_backbone=False` where it brings a network of its own. One of kind "pretrained" was trained elsewhere: it has no
+  `loss`, is ranked apart, and may say in `note` where its weights are from. What only building can tell, `__init__`
+  tells by raising NotApplicable: the cell is skipped, with that reason.
 
 **A backbone** is built of the DataSpec and its config, and gives (B,D) for standardised inputs:
 

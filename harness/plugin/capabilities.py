@@ -2,12 +2,13 @@
 
 B images, C channels, H=W pixels, D features, L latent dimensions or words, K classes, P steps of a path. Images are
 float in [0,1].
-All of these but `loss`, `turns` and `after_step` are called in eval mode; all but `loss` and `turns` without gradients.
+All of these but `loss`, `turns`, `rates` and `after_step` are called in eval mode; all but `loss` and `turns` without
+gradients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 from torch import Tensor
@@ -39,6 +40,19 @@ class StepsOn(Protocol):
 
         progress: the fraction of the training budget that was spent before this step, in [0,1): that of its batch. A
         method may leave it out: `after_step(self)`.
+        """
+        ...
+
+
+class SetsRates(Protocol):
+    """Has parts that do not follow the schedule of the learning rate."""
+
+    def rates(self, progress: float) -> Mapping[str, float]:
+        """Part of the method, such as "predictor" -> a factor on `train.learning_rate`, in the schedule's place.
+
+        1.0 keeps its rate constant: no warm-up, no cosine (SimSiam's predictor, arXiv:2011.10566, section 4.2); 0.0
+        holds its weights still; a part that is not named at this progress follows the schedule. Asked before every
+        step with the `progress` of its batch. Parts may not overlap.
         """
         ...
 
@@ -221,6 +235,7 @@ CAPABILITIES = {
     "loss": "learn by gradient descent",
     "turns": "train several networks in turn",
     "after_step": "do something after each step",
+    "rates": "set the learning rates of its parts",
     "fit": "learn in closed form",
     "encode": "encode images",
     "read": "be read in several places",

@@ -1,8 +1,8 @@
 """Every extension point of Harness. A plugin is a module with the hooks that it implements, and one entry point.
 
-Groups of entry points: harness.models, harness.pretext_tasks, harness.references, harness.backbones,
-harness.datasets, harness.evaluations, harness.launchers, harness.trackers. The group says what the plugin is, so that
-listing imports nothing.
+Groups of entry points: harness.models, harness.pretext_tasks, harness.pretrained, harness.references,
+harness.backbones, harness.datasets, harness.evaluations, harness.launchers, harness.trackers. The group says what the
+plugin is, so that listing imports nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def harness_method() -> MethodSpec:  # type: ignore[empty-body]
-    """A model, a pretext task or a reference."""
+    """A model, a pretext task, a pretrained encoder or a reference."""
 
 
 @hookspec

@@ -19,6 +19,7 @@ from harness.registry.sources import find_source
 GROUPS = {
     "harness.models": "model",
     "harness.pretext_tasks": "pretext",
+    "harness.pretrained": "pretrained",
     "harness.references": "reference",
     "harness.backbones": "backbone",
     "harness.datasets": "dataset",
@@ -26,7 +27,7 @@ GROUPS = {
     "harness.launchers": "launcher",
     "harness.trackers": "tracker",
 }
-METHOD_KINDS = ("model", "pretext", "reference")
+METHOD_KINDS = ("model", "pretext", "pretrained", "reference")
 KINDS = tuple(GROUPS.values())
 FILE = "file"  # what stands for the distribution of a plugin that is an unpackaged file
 

@@ -14,7 +14,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -171,11 +171,17 @@ class Registry:
         if named:
             return f"'{bare}' of {named[0].origin} is a plugin of another kind: {named[0].kind}"
         fitting = [info for info in self._infos if info.kind in kinds]
+        if any(info.name == distribution for info in fitting):
+            return f"'{distribution}' is a plugin: write {distribution}[{self._first_key(distribution, kinds)}={bare}]"
         of_name = [info.distribution for info in fitting if info.name == bare]
         if of_name:
             return f"it is not in distribution '{distribution}', but in {', '.join(of_name)}"
         advice = did_you_mean(bare, [info.name for info in fitting])
         return f"{advice}{'' if advice.endswith('?') else ';'} `harness plugins` lists all {len(self._infos)}"
+
+    def _first_key(self, name: str, kinds: Sequence[str]) -> str:
+        """The first parameter of a plugin, which it cannot do without if there is one such."""
+        return next((field.name for field in fields(self.load(name, kinds).spec.config)), "KEY")
 
     def _load(self, info: PluginInfo) -> LoadedPlugin:
         title = f"plugin '{info.name}' of {info.origin}"

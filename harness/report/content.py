@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 
 from harness.records import CellResult, TrainingResult
-from harness.report.figures import Drawing, cost_chart, curve_panel, ranking_chart, sweep_chart
-from harness.report.frame import PROVENANCE, TRAINING, counted, dataset_labels, joined, tidy_frame
+from harness.report.cost_charts import compute_chart, cost_chart, worth_drawing
+from harness.report.costs import Costs, training_costs
+from harness.report.figures import Drawing, curve_panel, monitor_chart, ranking_chart, sweep_chart
+from harness.report.frame import PROVENANCE, counted, dataset_labels, joined, tidy_frame
 from harness.report.palette import Look, looks
 from harness.report.pictures import Shown, shown_pictures, slug
 from harness.report.reading import reading
@@ -19,6 +21,12 @@ from harness.report.series import Series, differing_provenance, usual_budget, wi
 from harness.report.summary import Comparison, comparisons
 from harness.report.sweeps import sweeps
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
+
+MONITORED = (
+    "kNN accuracy on a slice of the validation split while methods train (k = 20, cosine; at most 5,000 training "
+    "examples vote on at most 1,000). To look at: nothing was chosen by it, and training went as without it. A cell "
+    "that was not asked for it has no line."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +52,10 @@ class Content:
     differing: tuple[str, ...]  # provenance columns in which the runs differ
     rankings: tuple[Drawing, ...]
     sweeps: tuple[Drawing, ...]
+    spent: tuple[Costs, ...]  # of training, one for each source
     costs: tuple[Drawing, ...]
     curves: tuple[Drawing, ...]
+    monitors: tuple[Drawing, ...]
     pictures: dict[str, list[Shown]]
     scores: tuple[ScoreRow, ...]
     troubles: tuple[Trouble, ...]
@@ -66,7 +76,7 @@ class Content:
     @property
     def trained_for(self) -> str:
         """The budget: of all, or of most, where the others say theirs."""
-        budgets = [one.budget for one in self.series if not one.is_untrained]
+        budgets = [one.budget for one in self.series if one.budget and not one.is_untrained]
         usual, count = usual_budget(budgets), len(set(budgets))
         if count <= 1:
             return f"the same budget{usual and f', {usual}'}"
@@ -89,7 +99,7 @@ class Content:
     @property
     def drawings(self) -> list[Drawing]:
         maps = [shown.drawing for group in self.pictures.values() for shown in group if shown.drawing]
-        return [*self.rankings, *self.sweeps, *self.costs, *self.curves, *maps]
+        return [*self.rankings, *self.sweeps, *self.costs, *self.monitors, *self.curves, *maps]
 
 
 def gather(runs: Sequence[Run]) -> Content:
@@ -103,7 +113,7 @@ def gather(runs: Sequence[Run]) -> Content:
     cells = tuple(_cells(runs, numbered, series))
     pictures = shown_pictures([(run.path, one, result) for run, one, result in cells if one in trained], labels)
     rankings = [ranking_chart(c, look, slug(f"ranking-{c.source}-{c.target}")) for c in compared]
-    costs = [cost_chart(c, _costs(numbered, c.source), look, slug(f"cost-{c.source}-{c.target}")) for c in compared]
+    spent = training_costs(numbered, series)
     return Content(
         runs=tuple(runs),
         frame=frame,
@@ -113,8 +123,10 @@ def gather(runs: Sequence[Run]) -> Content:
         differing=tuple(differing_provenance(frame)),
         rankings=tuple(drawing for drawing in rankings if drawing),
         sweeps=tuple(_sweeps(cells, compared)),
-        costs=tuple(drawing for drawing in costs if drawing),
+        spent=tuple(spent),
+        costs=tuple(_cost_charts(compared, {costs.source: costs for costs in spent}, look)),
         curves=tuple(_curves(cells, labels, look)),
+        monitors=tuple(_monitors(cells, labels, look)),
         pictures=pictures,
         scores=tuple(score_rows(numbered, series)),
         troubles=tuple(troubles(numbered, series)),
@@ -133,15 +145,20 @@ def _cells(
         yield run, series[index], result
 
 
-def _costs(numbered: pd.DataFrame, source: str) -> dict[int, float]:
-    """Mean seconds of training of each series; 0 where there was nothing to train."""
-    training = numbered[(numbered["evaluation"] == TRAINING) & (numbered["source"] == source)]
-    steps = training[(training["score"] == "steps") & (training["value"] > 0)]["series"]
-    seconds = training[training["score"] == "seconds"].groupby("series")["value"].mean()
-    fitted = seconds[seconds >= 0.01].index  # closed form: no steps, but some cost
-    trained = set(steps) | set(fitted)
-    means: dict[Any, float] = seconds.to_dict()
-    return {int(index): value if index in trained else 0.0 for index, value in means.items()}
+def _cost_charts(
+    compared: Sequence[Comparison], trained: Mapping[str, Costs], look: dict[int, Look]
+) -> Iterator[Drawing]:
+    """Scores against seconds and FLOPs; where few methods have both, the leading score against seconds alone."""
+    for comparison in compared:
+        costs = trained.get(comparison.source)
+        if costs is None:
+            continue
+        name = slug(f"cost-{comparison.source}-{comparison.target}")
+        drawings = [
+            compute_chart(comparison, index, costs, look, slug(f"{name}-{comparison.columns[index].name}"))
+            for index in worth_drawing(comparison, costs)
+        ]
+        yield from filter(None, drawings or [cost_chart(comparison, costs, look, name)])
 
 
 def _sweeps(cells: Sequence[tuple[Run, Series, CellResult]], compared: Sequence[Comparison]) -> Iterator[Drawing]:
@@ -173,6 +190,21 @@ def _curves(
         name = slug(f"curve-{index}-{title}")
         curves = [(seed, training.curve) for seed, training in sorted(trained, key=lambda one: one[0])]
         yield curve_panel(curves, trained[0][1].counted, look[index], name, title=title, series=index)
+
+
+def _monitors(
+    cells: Sequence[tuple[Run, Series, CellResult]], labels: dict[str, str], look: dict[int, Look]
+) -> Iterator[Drawing]:
+    """For each source, what the online monitor saw of the cells that it was asked for."""
+    found: dict[str, dict[int, tuple[Series, list[TrainingResult]]]] = {}
+    for _, one, result in cells:
+        if result.training.monitor:
+            source = labels.get(str(result.cell.source), str(result.cell.source))
+            found.setdefault(source, {}).setdefault(one.index, (one, []))[1].append(result.training)
+    for source, lines in found.items():
+        drawn = [(one, [training.monitor for training in trained]) for one, trained in lines.values()]
+        counted = next(iter(lines.values()))[1][0].counted
+        yield monitor_chart(drawn, counted, source, look, slug(f"monitor-{source}"))
 
 
 def provenance_of(content: Content) -> tuple[dict[str, str], dict[tuple[str, str], dict[str, str]]]:

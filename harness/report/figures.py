@@ -1,4 +1,4 @@
-"""Charts as small SVGs: the leading score with intervals, scores against cost or a setting, curves, feature maps.
+"""Charts as small SVGs: the leading score with intervals, scores along a setting, curves, feature maps.
 
 matplotlib without pyplot, text kept as text. Everything that belongs to one series carries `data-series`, so that the
 page can hide it.
@@ -19,12 +19,13 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator
+from matplotlib.ticker import EngFormatter
 
 from harness.records import CurvePoint
 from harness.report.entries import Column, Entry
-from harness.report.numbers import duration, interval, number
+from harness.report.numbers import interval, number
 from harness.report.palette import COLOURS, DASHES, GRID, INK, MARKERS, MUTED, Look, class_look
+from harness.report.series import Series
 from harness.report.summary import Comparison, Row
 from harness.report.sweeps import LEAST, Sweep
 
@@ -54,16 +55,23 @@ class Drawing:
 
 
 @contextmanager
-def _canvas(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+def canvas(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """A figure of that size in inches with one pair of axes."""
+    with sheet(width, height) as figure:
+        yield figure, figure.add_subplot()
+
+
+@contextmanager
+def sheet(width: float, height: float) -> Iterator[Figure]:
+    """An empty figure of that size in inches."""
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
-        yield figure, figure.add_subplot()
+        yield figure
 
 
-def _svg(figure: Figure, name: str, title: str) -> str:
+def svg_of(figure: Figure, name: str, title: str) -> str:
     """The figure as one `<svg>` element whose ids are unique on a page, with a title for screen readers."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -83,7 +91,7 @@ def ranking_chart(comparison: Comparison, looks: dict[int, Look], name: str) -> 
     rows = [row for row in comparison.rows if comparison.leading_entry(row).estimate]
     if column is None or not rows:
         return None
-    with _canvas(7.4, 0.34 * len(rows) + 0.75) as (figure, axes):
+    with canvas(7.4, 0.34 * len(rows) + 0.75) as (figure, axes):
         for place, row in enumerate(reversed(rows)):
             _ranking_line(axes, place, row, comparison.leading_entry(row), looks[row.series.index], column.unit)
         axes.set_yticks([])
@@ -91,7 +99,7 @@ def ranking_chart(comparison: Comparison, looks: dict[int, Look], name: str) -> 
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"{column.name} ({column.unit}, {column.better} is better)")
         title = f"{column.name} on {comparison.title}"
-        svg = _svg(figure, name, title)
+        svg = svg_of(figure, name, title)
     return Drawing(name=name, title=title, caption="Mean and 95 % interval; thin ticks are single seeds.", svg=svg)
 
 
@@ -114,90 +122,6 @@ def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, un
     axes.text(1.015, place, says, transform=beside, ha="left", **style)
 
 
-def cost_chart(comparison: Comparison, costs: dict[int, float], looks: dict[int, Look], name: str) -> Drawing | None:
-    """The leading score against seconds of training; what is not trained is a dashed line across."""
-    column = comparison.leading_column()
-    rows = [row for row in comparison.rows if comparison.leading_entry(row).estimate]
-    trained = [costs[row.series.index] for row in rows if costs.get(row.series.index, 0.0) > 0]
-    if column is None or not trained:
-        return None
-    with _canvas(7.4, 3.6) as (figure, axes):
-        axes.set_xscale("log")
-        for row in rows:
-            _cost_point(axes, row, comparison.leading_entry(row), costs.get(row.series.index, 0.0), looks)
-        axes.set_xlim(min(trained) / 1.6, max(trained) * 1.6)
-        axes.set_ylim(axes.get_ylim())  # from here on, labels must not move it
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(trained) < 100 * min(trained) else (1,)))
-        axes.xaxis.set_major_formatter(lambda value, _: duration(value))
-        axes.xaxis.set_minor_formatter(lambda value, _: "")
-        _edge_labels(axes, rows, comparison, costs, looks)
-        axes.set_xlabel("training time per cell (log scale)")
-        axes.set_ylabel(f"{column.name} ({column.unit})")
-        title = f"{column.name} on {comparison.title} against training time"
-        svg = _svg(figure, name, title)
-    return Drawing(name=name, title=title, caption="Mean and 95 % interval. Dashed: not trained, at no cost.", svg=svg)
-
-
-def _cost_point(axes: Axes, row: Row, entry: Entry, cost: float, looks: dict[int, Look]) -> None:
-    look, gid = looks[row.series.index], f"series-{row.series.index}"
-    assert entry.estimate is not None
-    mean = entry.estimate.mean
-    if cost <= 0:
-        axes.axhline(mean, color=look.colour, linestyle="--", linewidth=1, gid=gid)
-        return
-    if entry.estimate.low is not None and entry.estimate.high is not None:
-        axes.plot([cost, cost], [entry.estimate.low, entry.estimate.high], color=look.colour, linewidth=1.2, gid=gid)
-    fill = look.colour if look.fill != "none" else "white"
-    axes.plot([cost], [mean], look.marker, color=look.colour, markerfacecolor=fill, markeredgewidth=1.4, gid=gid)
-
-
-def _edge_labels(
-    axes: Axes, rows: Sequence[Row], comparison: Comparison, costs: dict[int, float], looks: dict[int, Look]
-) -> None:
-    """Names in the right margin at the height of their point, pushed apart, with a thin line to the point."""
-    low, high = axes.get_ylim()
-    right = axes.get_xlim()[1]
-    means = {row.series.index: comparison.leading_entry(row).estimate.mean for row in rows}  # type: ignore[union-attr]
-    ordered = sorted(rows, key=lambda row: means[row.series.index])
-    heights = spread([(means[row.series.index] - low) / (high - low) for row in ordered], gap=0.065)
-    for row, height in zip(ordered, heights, strict=True):
-        index, cost = row.series.index, costs.get(row.series.index, 0.0)
-        gid = f"series-{index}"
-        at = low + height * (high - low)
-        start = cost if cost > 0 else right
-        edge = right * (right / axes.get_xlim()[0]) ** 0.025
-        axes.plot([start, right, edge], [means[index], means[index], at], color=looks[index].colour, linewidth=0.5,
-                  clip_on=False, gid=gid)  # fmt: skip
-        note = "" if cost > 0 else " (untrained)"
-        axes.text(1.03, height, row.series.label + note, transform=axes.transAxes, va="center", gid=gid)
-
-
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Ascending heights in [0,1], moved as little as a simple sweep needs until neighbours are `gap` apart.
-
-    >>> spread([0.5, 0.5, 0.9], gap=0.1)
-    [0.45, 0.55, 0.9]
-    >>> spread([0.96, 0.99], gap=0.1)
-    [0.9, 1.0]
-    """
-    groups: list[list[float]] = []  # neighbours that touch share a block around the mean of their own heights
-    for height in heights:
-        groups.append([height])
-        while len(groups) > 1 and _bottom(groups[-1], gap) - _top(groups[-2], gap) < gap - 1e-12:
-            groups[-2:] = [groups[-2] + groups[-1]]
-    moved = [_bottom(group, gap) + i * gap for group in groups for i in range(len(group))]
-    ceilings = [1 - (len(moved) - 1 - i) * gap for i in range(len(moved))]
-    return [round(min(height, ceiling), 6) for height, ceiling in zip(moved, ceilings, strict=True)]
-
-
-def _bottom(group: Sequence[float], gap: float) -> float:
-    return sum(group) / len(group) - gap * (len(group) - 1) / 2
-
-
-def _top(group: Sequence[float], gap: float) -> float:
-    return _bottom(group, gap) + gap * (len(group) - 1)
-
-
 def sweep_chart(sweep: Sweep, column: Column, entries: Mapping[int, Entry], where: str, name: str) -> Drawing | None:
     """One score along a setting: mean and interval of each series, joined where they differ in nothing else."""
     lines = [(line.label, [(x, entries[i].estimate) for x, i in line.points if i in entries]) for line in sweep.lines]
@@ -205,7 +129,7 @@ def sweep_chart(sweep: Sweep, column: Column, entries: Mapping[int, Entry], wher
     if not lines:
         return None
     values = sorted({x for _, points in lines for x, _ in points})
-    with _canvas(7.4, 3.2) as (figure, axes):
+    with canvas(7.4, 3.2) as (figure, axes):
         for order, (label, points) in enumerate(sorted(lines, key=lambda line: line[0])):
             _sweep_line(axes, order, label, points)
         if values[0] > 0 and values[-1] >= 8 * values[0]:
@@ -218,7 +142,7 @@ def sweep_chart(sweep: Sweep, column: Column, entries: Mapping[int, Entry], wher
         if any(label for label, _ in lines):
             figure.legend(loc="outside right upper", frameon=False, fontsize=8, handlelength=2.6)
         title = f"{column.name} on {where} by {sweep.setting}"
-        svg = _svg(figure, name, title)
+        svg = svg_of(figure, name, title)
     caption = f"What a line joins differs in {sweep.setting} alone. Mean, and 95 % interval where there are seeds."
     return Drawing(name=name, title=title, caption=caption, svg=svg)
 
@@ -237,7 +161,7 @@ def curve_panel(
     curves: Sequence[tuple[int, Sequence[CurvePoint]]], counted: str, look: Look, name: str, **about: Any
 ) -> Drawing:
     """The loss of one series against what was seen ("images"); one line per seed, in its own line style."""
-    with _canvas(3.5, 2.2) as (figure, axes):
+    with canvas(3.5, 2.2) as (figure, axes):
         for order, (seed, curve) in enumerate(curves):
             points = curve[:: -(-len(curve) // CURVE_POINTS)]
             points = [point for point in points if "loss" in point.scalars]
@@ -249,8 +173,44 @@ def curve_panel(
         axes.set_ylabel("loss")
         if len(curves) <= 6:
             axes.legend(frameon=False, fontsize=7.5, handlelength=2.4)
-        svg = _svg(figure, name, f"training loss of {about['title']}")
+        svg = svg_of(figure, name, f"training loss of {about['title']}")
     return Drawing(name=name, svg=svg, **about)
+
+
+def monitor_chart(
+    lines: Sequence[tuple[Series, Sequence[Sequence[CurvePoint]]]],
+    counted: str,
+    where: str,
+    looks: dict[int, Look],
+    name: str,
+) -> Drawing:
+    """What the online monitor saw against what was seen ("images"): each series a line, the mean of its seeds' points.
+
+    The first marker of a line is the untrained method.
+    """
+    with canvas(7.4, 3.4) as (figure, axes):
+        for one, seeds in lines:
+            look = looks[one.index]
+            style: dict[str, Any] = {"color": look.colour, "markersize": 4, "linewidth": 1.2, "linestyle": "-"}
+            style["markerfacecolor"] = look.fill if look.fill != "none" else "white"
+            xs, ys = zip(*_mean_points(seeds), strict=True)
+            axes.plot(xs, ys, look.marker, label=one.label, gid=f"series-{one.index}", **style)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel(f"{counted} seen")
+        axes.set_ylabel("kNN accuracy on validation\n(fraction)")
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8, handlelength=2.6)
+        title = f"kNN accuracy along training on {where}"
+        svg = svg_of(figure, name, title)
+    caption = "Mean over seeds; the first point of a line is the untrained method."
+    return Drawing(name=name, title=title, caption=caption, svg=svg)
+
+
+def _mean_points(seeds: Sequence[Sequence[CurvePoint]]) -> Iterator[tuple[float, float]]:
+    """The n-th points of all seeds that have one, as their mean (examples, value)."""
+    for n in range(max(map(len, seeds))):
+        points = [points[n] for points in seeds if n < len(points)]
+        values = [value for point in points for value in point.scalars.values()]
+        yield sum(point.examples for point in points) / len(points), sum(values) / len(values)
 
 
 def feature_map(points: dict[str, Any], name: str, **about: Any) -> Drawing:

@@ -28,7 +28,7 @@ COLUMNS: dict[str, Any] = {
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
     "finished": str,
 }  # fmt: skip
-_KINDS = ("model", "pretext", "reference")
+_KINDS = ("model", "pretext", "pretrained", "reference")
 _LATER = ("role", "beside", "word", "low", "high", "proportion")  # columns that an older frame lacks
 
 
@@ -139,7 +139,7 @@ def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> di
         "device": cell.device,
         "precision": as_trained(cell, result.training).precision,
         "seed": cell.seed,
-        "budget": str(cell.budget),
+        "budget": "" if cell.kind == "pretrained" else str(cell.budget),  # nobody here knows what it had
         "finished": result.finished,
         **{PROVENANCE + key: text for key, text in flattened(provenance)},
     }
@@ -172,12 +172,16 @@ def _training_rows(result: CellResult) -> list[dict[str, Any]]:
     if training.status != "ok":
         return [{**common, **_NO_SCORE, "reason": training.reason}]
     speed = training.examples / training.seconds if training.seconds > 0 and training.examples else None
+    one = training.counted.removesuffix("s")  # "image"
     scores = [
         ("loss", training.loss, "loss", None),  # each method has a loss of its own: never compared
         ("seconds", training.seconds, "s", 0.0),
         (_COUNT, training.examples, training.counted, 0.0),
         ("steps", training.steps, "steps", 0.0),
         ("parameters", training.parameters, "weights", 0.0),
+        ("views", training.views, f"views/{one}", 0.0),
+        ("passes", training.passes, f"passes/{one}", 0.0),
+        ("flops", training.flops, "FLOPs", 0.0),
         ("examples_per_second", speed, f"{training.counted}/s", 0.0),
     ]
     return [

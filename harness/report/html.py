@@ -14,13 +14,13 @@ from markupsafe import Markup
 
 from harness.records import CellResult
 from harness.report import numbers
-from harness.report.content import Content, provenance_of
+from harness.report.content import MONITORED, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
 from harness.report.palette import looks, on_page
 from harness.report.pictures import Shown, heading_of, shared_caption
 from harness.report.reading import reading
-from harness.report.series import BASELINE, with_series
+from harness.report.series import BASELINE, ELSEWHERE, with_series
 from harness.report.summary import comparisons
 from harness.report.tables import heat_maps
 
@@ -85,6 +85,8 @@ def _templates() -> Environment:
         "apart": numbers.apart,
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,
+        "ELSEWHERE": ELSEWHERE,
+        "MONITORED": MONITORED,
     }
     return templates
 

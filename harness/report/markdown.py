@@ -7,12 +7,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from harness.records import Picture
-from harness.report.content import Content
+from harness.report.content import MONITORED, Content
 from harness.report.entries import Column, Entry
 from harness.report.frame import flattened
 from harness.report.numbers import apart, interval, number, signed, verdict
 from harness.report.pictures import heading_of
-from harness.report.series import BASELINE, Series
+from harness.report.series import BASELINE, ELSEWHERE, Series
 from harness.report.summary import Comparison
 from harness.report.tables import heat_maps
 
@@ -24,6 +24,7 @@ def markdown(content: Content, links: Mapping[Path, str]) -> str:
         parts.append(f"> These runs are not alike: they differ in {escaped(', '.join(content.differing))}.")
     for comparison in content.comparisons:
         parts += _comparison(comparison)
+    parts += _spent(content)
     parts += _figures(content, links)
     parts += _troubles(content)
     parts += _origin(content)
@@ -49,15 +50,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _name(one: Series) -> str:
-    tags = [tag for tag, applies in (("reference", one.is_reference), (one.uses, one.uses)) if applies]
     label = escaped(one.label)
-    return f"*{label}* ({', '.join(tags)})" if tags else f"**{label}**"
+    return f"*{label}* ({', '.join(one.tags)})" if one.tags else f"**{label}**"
 
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
     alone = f"{comparison.counted} alone"
     yield f"Mean over seeds with its 95 % interval; **best** and ≈ best are marked among all that see {alone}."
+    if any(row.series.is_pretrained for row in comparison.rows):
+        yield ELSEWHERE
     for panel in comparison.panels():
         columns = [(i, comparison.columns[i]) for i in panel.columns]
         yield table(
@@ -127,15 +129,31 @@ def _gain(entry: Entry, column: Column) -> str:
     return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), says and f"({says})")))
 
 
+def _spent(content: Content) -> Iterator[str]:
+    """What training cost, for each source."""
+    if content.spent:
+        yield "## What training cost"
+    for costs in content.spent:
+        yield from map(escaped, costs.unequal)
+        written = [
+            [_name(row.series), *("–" if value is None else number(value, unit) for value, unit in costs.values(row))]
+            for row in costs.rows
+        ]
+        yield table(["method", *costs.columns], written)
+        yield f"Training on {escaped(costs.source)}. {escaped(costs.meaning)}"
+
+
 def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
-    for title, drawings in (
-        ("Leading score", content.rankings),
-        ("Scores along a setting", content.sweeps),
-        ("Score against training cost", content.costs),
-        ("Training curves", content.curves),
+    for title, drawings, words in (
+        ("Leading score", content.rankings, ""),
+        ("Scores along a setting", content.sweeps, ""),
+        ("Score against training cost", content.costs, ""),
+        ("Along training", content.monitors, MONITORED),
+        ("Training curves", content.curves, ""),
     ):
         if drawings:
             yield f"## {title}"
+            yield from filter(None, (words,))
             yield from (f"![{escaped(d.title)}](figures/{quote(d.name)}.svg)" for d in drawings)
     if content.transfers:
         yield "## Transfer"

@@ -30,12 +30,12 @@ MARKERS = tuple(SHAPES)
 
 
 class Look:
-    """How one series is drawn: references hollow and grey, methods filled and coloured."""
+    """How one series is drawn: what is there for scale hollow and grey, methods filled and coloured."""
 
-    def __init__(self, rank: int, reference: bool) -> None:
-        self.colour = MUTED if reference else COLOURS[rank % len(COLOURS)]
+    def __init__(self, rank: int, for_scale: bool) -> None:
+        self.colour = MUTED if for_scale else COLOURS[rank % len(COLOURS)]
         self.marker = MARKERS[rank % len(MARKERS)]
-        self.fill = "none" if reference else self.colour
+        self.fill = "none" if for_scale else self.colour
 
     @property
     def key(self) -> str:
@@ -48,12 +48,12 @@ class Look:
 
 
 def looks(series: Sequence[Series]) -> dict[int, Look]:
-    """A look for every series; methods and references are numbered apart."""
+    """A look for every series; methods and what is there for scale are numbered apart."""
     numbered = {True: 0, False: 0}
     found = {}
     for one in series:
-        found[one.index] = Look(numbered[one.is_reference], one.is_reference)
-        numbered[one.is_reference] += 1
+        found[one.index] = Look(numbered[not one.competes], not one.competes)
+        numbered[not one.competes] += 1
     return found
 
 

@@ -35,14 +35,14 @@ def _with_untrained(entries: list[Entry], column: Column, series: Sequence[Serie
 
 
 def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
-    """Only models and pretext tasks are tested: references are shown for scale and cost no power."""
+    """Only models and pretext tasks are tested: all others are shown for scale and cost no power."""
     of = dict(zip(series, entries, strict=True))
     gains = []
     for one, entry in of.items():
         baseline = baseline_of(one, series)
         base = of[baseline].by_seed if baseline else None
         gains.append(improvement(entry.by_seed, base, column) if entry.by_seed and base else None)
-    tested = [one for one in worth_a_row(series) if not one.is_reference]
+    tested = [one for one in worth_a_row(series) if one.competes]
     ps = holm([gain.p if gain and one in tested else None for one, gain in zip(series, gains, strict=True)])
     return [replace(entry, gain=gain, p=p) for entry, gain, p in zip(entries, gains, ps, strict=True)]
 
@@ -53,10 +53,11 @@ def improvement(a: dict[int, float], b: dict[int, float], column: Column) -> Dif
 
 
 def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
-    """Mark the best of those that see inputs alone, and those that cannot be told from it (paired t, Holm; or, with one
+    """Mark the best of those that saw inputs alone, and those that cannot be told from it (paired t, Holm; or, with one
     seed, intervals that overlap)."""
     shown = worth_a_row(series)
-    running = [i for i, entry in enumerate(entries) if entry.estimate and not series[i].uses and series[i] in shown]
+    alone = [i for i, one in enumerate(series) if not one.uses and not one.is_pretrained and one in shown]
+    running = [i for i in alone if entries[i].estimate]
     if len(running) < 2:
         return entries
     sign = 1 if column.better == "higher" else -1

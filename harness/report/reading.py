@@ -15,10 +15,12 @@ from harness.report.summary import Comparison
 def reading(comparison: Comparison) -> str:
     """The comparison in one sentence, as a careful reader would put it."""
     column = comparison.leading_column()
-    learned = [row for row in comparison.rows if not row.series.is_reference and not row.series.uses]
+    learned = [row for row in comparison.rows if row.series.competes and not row.series.uses]
     scored = [row for row in learned if comparison.leading_entry(row).estimate]
     if column is None or not scored:
-        alone = f"apart from references, none sees {comparison.counted} alone"
+        elsewhere = any(row.series.is_pretrained for row in comparison.rows)
+        apart = "references and what was trained elsewhere" if elsewhere else "references"
+        alone = f"apart from {apart}, none sees {comparison.counted} alone"
         why = "see what was skipped and what failed" if learned else alone
         return f"On {comparison.title} no method could be ranked: {why}."
     first = comparison.leading_entry(scored[0])
@@ -65,20 +67,23 @@ def _before(entry: Entry, unit: str) -> str:
 
 
 def _reference_texts(comparison: Comparison, column: Column, first: Estimate) -> list[str]:
-    """Label-free references that are above the best method, and what labels would give."""
+    """Label-free references that are above the best method, what labels would give, and what comes from elsewhere."""
     sign = 1 if column.better == "higher" else -1
-    above, labelled = [], []
+    above, labelled, elsewhere = [], [], []
     for row in comparison.rows:
         estimate = comparison.leading_entry(row).estimate
         if estimate is None:
             continue
         text = f"{row.series.label} ({number(estimate.mean, column.unit)})"
-        if row.series.uses:
+        if row.series.is_pretrained:
+            elsewhere.append(text)
+        elif row.series.uses:
             labelled.append(text)
         elif row.series.is_reference and not row.series.is_baseline and sign * (estimate.mean - first.mean) > 0:
             above.append(text)
     texts = [f"above it {'stands' if len(above) == 1 else 'stand'} {_listed(above)}"] if above else []
-    return [*texts, *([f"with labels, for scale: {_listed(labelled)}"] if labelled else [])]
+    texts += [f"with labels, for scale: {_listed(labelled)}"] if labelled else []
+    return [*texts, *([f"trained elsewhere, for scale: {_listed(elsewhere)}"] if elsewhere else [])]
 
 
 def _listed(words: Sequence[str], most: int = 5) -> str:

@@ -6,15 +6,20 @@ differ in provenance are told apart by their name; runs that agree in it pool th
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from harness.report.frame import PROVENANCE
 
 BASELINE = "random-init"  # the one plugin that a report knows by name: the untrained backbone that gains are taken over
+ELSEWHERE = (
+    "What was trained elsewhere saw data and had a budget that are unknown here, and labels perhaps: it is shown for "
+    "scale, neither ranked nor tested."
+)
 _SETTINGS = ("backbone", "device", "precision", "budget", "train", "run")
 _PER_CELL = ["method", "backbone", "source"]
 
@@ -38,6 +43,22 @@ class Series:
     @property
     def is_reference(self) -> bool:
         return self.kind == "reference"
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Was it trained elsewhere, on data and for a budget that are unknown here?"""
+        return self.kind == "pretrained"
+
+    @property
+    def competes(self) -> bool:
+        """Did it learn here, under the run's own conditions? Only what did is ranked and tested."""
+        return not (self.is_reference or self.is_pretrained)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What a reader must know of it, beside its name."""
+        kinds = (("trained elsewhere", self.is_pretrained), ("reference", self.is_reference))
+        return tuple(filter(None, (*(tag for tag, applies in kinds if applies), self.uses)))
 
     @property
     def is_untrained(self) -> bool:
@@ -79,7 +100,7 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
     frame = frame.assign(run_shown=frame["run"] if runs_apart else "")
     keys = ["kind", "method", "uses", "backbone", "device", "precision", "budget", "train", "run_shown"]
     unique = frame[keys].drop_duplicates().reset_index(drop=True)
-    order = unique["kind"].map({"model": 0, "pretext": 1}).fillna(2)
+    order = unique["kind"].map({"model": 0, "pretext": 1, "pretrained": 2}).fillna(3)
     unique = unique.assign(order=order).sort_values(["order", *keys], ignore_index=True)[keys]
     trained = unique[~unique["budget"].str.startswith("0 ")]  # untrained ones say so: no other label needs its budget
     varying = [name for name in _SETTINGS if _varies(trained, "run_shown" if name == "run" else name)]
@@ -89,7 +110,7 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
         for index, values in enumerate(unique.itertuples(index=False, name=None))
     ]
     numbered = unique.assign(series=range(len(unique)))
-    return frame.merge(numbered, on=keys, how="left").drop(columns="run_shown"), series
+    return frame.merge(numbered, on=keys, how="left").drop(columns="run_shown"), _with_short_paths(series)
 
 
 def _varies(unique: pd.DataFrame, column: str) -> bool:
@@ -100,7 +121,7 @@ def _varies(unique: pd.DataFrame, column: str) -> bool:
 
 def usual_budget(budgets: Iterable[str]) -> str:
     """That of more than half of the series, or nothing."""
-    count = Counter(budgets)
+    count = Counter(filter(None, budgets))
     budget, times = max(count.items(), key=lambda item: item[1], default=("", 0))
     return budget if 2 * times > count.total() else ""
 
@@ -112,6 +133,30 @@ def _series(index: int, values: dict, varying: Sequence[str], usual: str) -> Ser
     shown = [values[name] for name in varying if values[name] and name not in unsaid]
     label = " · ".join([values["method"], *shown, *(["untrained"] if untrained else [])])
     return Series(index=index, label=label, **values)
+
+
+def _with_short_paths(series: list[Series]) -> list[Series]:
+    """Labels with as much of the end of each path as tells them apart; the method keeps all of it."""
+    distinct = len({one.label for one in series})
+    for parts in range(1, 5):
+        labels = [with_short_paths(one.label, parts) for one in series]
+        if len(set(labels)) == distinct:
+            return [replace(one, label=label) for one, label in zip(series, labels, strict=True)]
+    return series
+
+
+def with_short_paths(label: str, parts: int) -> str:
+    """A label with the last `parts` names of each path.
+
+    >>> with_short_paths("checkpoint[file=/home/me/runs/a.pt,size=32]", 2)
+    'checkpoint[file=…/runs/a.pt,size=32]'
+    """
+
+    def shortened(match: re.Match[str]) -> str:
+        names = match.group().split("/")
+        return match.group() if len(names) <= parts + 1 else "/".join(["…", *names[-parts:]])
+
+    return re.sub(r"(?<==)[^,\]'\"=]*/[^,\]'\"]*", shortened, label)
 
 
 def untrained_self(one: Series, everything: Sequence[Series]) -> Series | None:

@@ -86,8 +86,8 @@ def _arrow(better: str) -> str:
 
 
 def _method(row: Row) -> Text:
-    tags = [tag for tag, applies in (("ref", row.series.is_reference), (row.series.uses, row.series.uses)) if applies]
-    text = Text(row.series.label, style="italic" if row.series.is_reference else "bold")
+    tags = [{"reference": "ref", "trained elsewhere": "elsewhere"}.get(tag, tag) for tag in row.series.tags]
+    text = Text(row.series.label, style="bold" if row.series.competes else "italic")
     return text.append(f" ({', '.join(tags)})" if tags else "", style="dim not bold")
 
 

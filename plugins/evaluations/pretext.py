@@ -3,6 +3,8 @@
 Every question that the method poses on the test split counts: all four turns of each image for rotation, one
 permutation of each image for jigsaw. It says how well the task was learnt, not how good the representation is.
 
+Chance is the better of two guesses without looking: any answer, or always the commonest one.
+
 N rows, M questions, K answers; K may differ from batch to batch (negatives of the same batch).
 """
 
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.data.batches import batch_of
-from harness.metrics.classification import accuracy
+from harness.metrics.classification import accuracy, majority_share
 from harness.plugin import (
     ANY,
     EvaluationSpec,
@@ -29,14 +31,30 @@ from harness.plugin import (
 from harness.precision import autocast
 
 BATCH = 256  # examples posed at once
+SURPRISING = 5.0  # standard errors above the mean of 1/K, from which the commonest answer is no accident
 
 
 def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
     given, right, answers = posed(subject, subject.seen("test"))
+    chance, note = guessing(right, answers)
+    return {"accuracy": ScoreValue(value=accuracy(given, right), n=len(right), chance=chance, note=note)}
+
+
+def guessing(right: Tensor, answers: Tensor) -> tuple[float, str]:
+    """How often a guess is right, and of what: questions (M,) with their right answers, and among how many (M,).
+
+    The better of two guesses that look at no image: any answer, which is right with the mean of 1/K, and always the
+    same one, which is right as often as that is the answer. Of answers that are drawn alike the commonest is a little
+    above 1/K too, but nobody could know which: so much counts for nothing.
+    """
     n, fewest, most = len(right), int(answers.min()), int(answers.max())
     note = f"{n} questions with {most if fewest == most else f'{fewest} to {most}'} answers each"
-    chance = 1 / most if fewest == most else float(answers.double().reciprocal().mean())
-    return {"accuracy": ScoreValue(value=accuracy(given, right), n=n, chance=chance, note=note)}
+    any_answer = 1 / most if fewest == most else float(answers.double().reciprocal().mean())
+    commonest = majority_share(right)
+    drawn_alike = any_answer + SURPRISING * (any_answer * (1 - any_answer) / n) ** 0.5
+    if commonest <= drawn_alike:
+        return any_answer, note
+    return commonest, f"{note}; chance: always the commonest one, which is right for {commonest:.3f} of them"
 
 
 def posed(subject: Subject, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,7 +103,8 @@ def harness_evaluation() -> EvaluationSpec:
                 primary=True,
                 role="told",
                 proportion=True,
-                help="Fraction of the task's questions about test images that are answered rightly; chance: mean 1/K.",
+                help="Fraction of the task's questions about test images that are answered rightly; chance: mean 1/K, "
+                "or the share of the commonest answer where answers are not alike.",
             ),
         ),
     )

@@ -28,10 +28,10 @@ from torch import Tensor
 from harness.data.fields import PLURALS
 from harness.data.images import to_float, to_uint8
 from harness.metrics.features import drawn_rows, normalised
+from harness.metrics.geometry import effective_dimension, rankme, spread
 from harness.nn.augment import random_shift
 from harness.plugin import ANY, EvaluationSpec, ScoreSpec, ScoreValue, Subject, hookimpl
 
-RANK_EPSILON = 1e-7
 SHIFT, NOISE = 1 / 8, 0.02  # of the size, and in units of [0,1]
 LEAST_SPREAD, LEAST_RANK = 0.01, 1.05
 PERPLEXITY = 30.0  # of the map
@@ -48,23 +48,6 @@ class Config:
             raise ValueError("rank_limit and pair_limit must be at least 2, map_points not negative")
 
 
-def rankme(features: Tensor) -> float:
-    """The effective number of directions in features (N,D), between 1 and min(N,D), up to the epsilon."""
-    values = features.double()
-    gram = values.T @ values if values.shape[1] <= len(values) else values @ values.T
-    singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
-    shares = singular / singular.sum().clamp_min(torch.finfo(singular.dtype).tiny) + RANK_EPSILON
-    return float(torch.special.entr(shares).sum().exp())
-
-
-def effective_dimension(features: Tensor) -> float:
-    """(sum l)^2 / sum l^2 of the covariance's eigenvalues l, by its trace and norm; 0 if all rows are equal."""
-    centred = features.double() - features.double().mean(0)
-    gram = centred.T @ centred if centred.shape[1] <= len(centred) else centred @ centred.T
-    norm = gram.square().sum()
-    return float(gram.trace().square() / norm) if norm > 0 else 0.0
-
-
 def alignment(first: Tensor, second: Tensor) -> float:
     """Mean squared distance of the rows of two normalised (N,D): in [0,4], 0 if nothing moved."""
     return float((first.double() - second.double()).square().sum(1).mean())
@@ -74,11 +57,6 @@ def uniformity(features: Tensor) -> float:
     """log mean exp(-2 |f(x) - f(y)|^2) over the pairs x < y of normalised features (N,D): in [-8,0], low is uniform."""
     distances = torch.pdist(features.double()).square()  # (N (N-1) / 2,)
     return float(torch.logsumexp(-2 * distances, 0) - math.log(len(distances)))
-
-
-def spread(features: Tensor) -> float:
-    """Mean over features of the deviation of normalised (N,D), times sqrt(D)."""
-    return float(features.double().std(0, correction=0).mean() * features.shape[1] ** 0.5)
 
 
 def changed(images: Tensor, generator: torch.Generator) -> Tensor:

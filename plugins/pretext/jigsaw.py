@@ -20,9 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.nn.tiles import cut_tiles, standardise_tiles
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, NotApplicable, hookimpl
-
-FLAT = 0.02  # the smallest deviation that a tile is divided by: a flat tile stays flat, its noise is not blown up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,25 +88,6 @@ def applies(data: DataSpec[ImageField], config: Config) -> str:
     if tile_sizes(data, config)[1] < 3:
         return f"{config.grid}x{config.grid} tiles of {data.inputs.size}-pixel images have fewer than 3 pixels"
     return ""
-
-
-def cut_tiles(images: Tensor, grid: int, cell: int, tile: int) -> Tensor:
-    """One tile from a random place within each cell: (B,C,H,W) -> (B,P,C,T,T), cells row by row."""
-    n, device = len(images), images.device
-    start = torch.arange(grid, device=device) * cell
-    corner = torch.stack([start.repeat_interleave(grid), start.repeat(grid)])[:, None]  # (2,1,P)
-    corner = corner + torch.randint(cell - tile + 1, (2, n, grid * grid), device=device)  # (2,B,P)
-    span = torch.arange(tile, device=device)
-    rows = (corner[0, :, :, None] + span)[..., :, None]  # (B,P,T,1)
-    columns = (corner[1, :, :, None] + span)[..., None, :]  # (B,P,1,T)
-    index = torch.arange(n, device=device)[:, None, None, None]
-    return images.movedim(1, -1)[index, rows, columns].movedim(-1, 2)  # (B,P,C,T,T)
-
-
-def standardise_tiles(tiles: Tensor) -> Tensor:
-    """Zero mean and unit deviation for each channel of each tile, (..., T, T); a flat tile becomes zeros."""
-    centred = tiles - tiles.mean((-2, -1), keepdim=True)
-    return centred / centred.square().mean((-2, -1), keepdim=True).sqrt().clamp_min(FLAT)
 
 
 def permutation_set(tiles: int, count: int, seed: int = 0) -> np.ndarray:

@@ -21,7 +21,7 @@ from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, ho
 class Config:
     turns: int = 4  # quarter turns to tell apart, 2 to 4
     shift: float = 0.1  # largest shift before turning, as a fraction of the image size
-    flip: bool = False  # mirror half of the images before turning: for photographs, not for writing
+    flip: bool | None = None  # mirror half of the images before turning; none: where the dataset says that it may be
     hidden: int = 256  # units of the head's hidden layer
 
     def __post_init__(self) -> None:
@@ -37,13 +37,14 @@ class Rotation(nn.Module):
     def __init__(self, backbone: Backbone, data: DataSpec[ImageField], config: Config) -> None:
         super().__init__()
         self.config = config
+        self.flips = data.inputs.mirror if config.flip is None else config.flip
         self.backbone = backbone  # (B,C,H,W) -> (B,D)
         self.head = nn.Sequential(
             nn.Linear(backbone.dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.turns)
         )  # (B,D) -> (B,R)
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        images = random_flip(batch.inputs) if self.config.flip else batch.inputs
+        images = random_flip(batch.inputs) if self.flips else batch.inputs
         turned, turns = all_turns(random_shift(images, self.config.shift), self.config.turns)  # (R*B,C,H,W), (R*B,)
         return self.head(self.backbone(turned)), turns
 

@@ -98,7 +98,7 @@ def test_help_teaches() -> None:
     assert "vae[latent_dim=8|32]" in done.stdout
     assert "Exit codes" in done.stdout
     requests = "plugins datasets targets devices seeds evaluations backbone budget precision set references"
-    ways = "out data-dir jobs timeout launcher trackers fail-fast dry-run fresh threads"
+    ways = "out data-dir jobs timeout launcher trackers monitor fail-fast dry-run fresh threads"
     assert all(f"--{option}" in done.stdout for option in f"{requests} {ways}".split())
 
 

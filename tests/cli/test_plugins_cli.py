@@ -36,6 +36,7 @@ def test_list_groups_all_plugins_by_kind() -> None:
     assert headings == [
         "models",
         "pretext tasks",
+        "pretrained encoders",
         "references",
         "backbones",
         "datasets",

@@ -143,3 +143,28 @@ def test_what_only_building_tells_is_a_skipped_row_and_is_told_once(tmp_path: Pa
     assert [(e.status, e.reason) for e in only.evaluations] == [("skipped", "its backbone has no such layer")]
     (planned,) = make_plan(make_request(words), Registry(), results.folder).cells
     assert (planned.state, planned.why) == ("skipped", "its backbone has no such layer")
+
+
+def test_a_collapse_ends_training_early_and_what_was_seen_until_then_is_kept(tmp_path: Path) -> None:
+    results = harness.bench(
+        f"{BAD}[way=collapse]",
+        references="none",
+        seeds=1,
+        budget="700 steps",
+        set=["train.batch_size=2"],
+        evaluations="knn",
+        monitor=4,
+        out=tmp_path / "run",
+        progress=False,
+    )
+    training = cell(results, "collapse").training
+    assert training.status == "failed"
+    assert training.reason.startswith("collapsed after 1260 of 1400 images: all representations are nearly one (")
+    assert "lower train.learning_rate" in training.reason
+    assert (training.steps, training.examples, training.counted) == (630, 1260, "images")
+    assert len(training.curve) == 90
+    assert [point.examples for point in training.monitor] == [0, 350, 700, 1050]
+    assert training.seconds > 0
+    page = (tmp_path / "run" / "index.html").read_text()
+    assert "collapsed after 1260" in page
+    assert "Training curves" in page

@@ -76,6 +76,13 @@ def test_training_is_an_evaluation_without_target():
     assert set(frame["target"]) == {""}
 
 
+def test_what_an_example_costs_is_in_the_frame():
+    costs = TrainingResult(status="ok", counted="clips", examples=10, views=2.0, passes=4.0, flops=3e12)
+    rows = tidy_frame([result(training=costs)]).set_index("score")
+    assert rows.loc[["views", "passes", "flops"], "value"].tolist() == [2.0, 4.0, 3e12]
+    assert rows.loc[["views", "passes", "flops"], "unit"].tolist() == ["views/clip", "passes/clip", "FLOPs"]
+
+
 def test_untrained_references_have_no_speed_and_no_loss():
     frame = tidy_frame([result(training=TrainingResult(status="ok"))])
     assert set(frame["score"]) == {"seconds", "examples", "steps", "parameters"}

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from harness.cli.report import report
 from harness.errors import RequestError
-from harness.records import Picture
+from harness.records import CurvePoint, Picture
 from harness.report import build, notebook_html, table, terminal_table
+from harness.report.figures import _mean_points
 from harness.report.frame import read_frame, tidy_frame
 from harness.store import RunFolder
 
@@ -361,3 +362,32 @@ def test_pictures_that_are_the_same_for_all_methods_are_shown_once(tmp_path):
 def _picture(folder, results):
     pictures = [picture for result in results for one in result.evaluations for picture in one.pictures]
     return next(picture for picture in pictures if picture.kind == "image")
+
+
+def test_what_the_monitor_saw_is_one_line_for_each_method_and_says_that_it_chose_nothing(tmp_path):
+    def seen(result):
+        if not result.training.curve or result.cell.method.name == "rotation":
+            return result
+        values = (0.5, 0.6 + result.cell.seed / 10)
+        points = [CurvePoint(examples=n * 100, seconds=n, scalars={"kNN accuracy": v}) for n, v in enumerate(values)]
+        return replace(result, training=replace(result.training, monitor=tuple(points)))
+
+    results = [seen(result) for result in example_results(tmp_path / "run")]
+    build([RunFolder(write_run(tmp_path / "run", results))], tmp_path / "report")
+    (drawing,) = (tmp_path / "report" / "figures").glob("monitor-*.svg")
+    labels = {name for name in METHODS if f">{name}" in drawing.read_text()}
+    trained = {result.cell.method.name for result in results if result.training.curve}
+    assert labels == trained - {"rotation"}
+    parsed = page_of(tmp_path / "report")
+    Balanced(parsed)
+    for text in (parsed, (tmp_path / "report" / "report.md").read_text()):
+        assert "nothing was chosen by it" in text
+        assert "Along training" in text
+
+
+def test_points_of_the_monitor_are_means_over_the_seeds_that_have_them():
+    def points(*values):
+        return [CurvePoint(examples=n * 10, seconds=n, scalars={"kNN accuracy": v}) for n, v in enumerate(values)]
+
+    means = list(_mean_points([points(0.5, 0.75), points(0.25, 0.25, 1.0)]))
+    assert means == [(0, 0.375), (10, 0.5), (20, 1.0)]

@@ -17,7 +17,8 @@ from harness.data.columns import InMemory
 from harness.data.rows import Rows
 from harness.errors import NotApplicable
 from harness.metrics.features import normalised
-from harness_plugins.evaluations.knn import Config, choose, nearest, run, votes
+from harness.metrics.votes import nearest_by_cosine, votes
+from harness_plugins.evaluations.knn import Config, choose, run
 
 
 class Flat(nn.Module):
@@ -45,7 +46,7 @@ def example(n: int, dim: int, seed: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize(("n", "k"), [(500, 20), (3000, 20), (3011, 7)])
 def test_nearest_are_those_of_a_full_sort(n: int, k: int) -> None:
     bank, queries = normalised(example(n, 8, 0)[0]), normalised(example(300, 8, 1)[0])
-    cosines, rows = nearest(queries, bank, k)
+    cosines, rows = nearest_by_cosine(queries, bank, k)
     expected = (queries @ bank.T).sort(dim=1, descending=True)
     torch.testing.assert_close(cosines, expected.values[:, :k])
     torch.testing.assert_close((queries[:, None] * bank[rows]).sum(2), cosines, atol=1e-6, rtol=1e-5)
@@ -55,7 +56,7 @@ def test_nearest_are_those_of_a_full_sort(n: int, k: int) -> None:
 @pytest.mark.parametrize("temperature", [0.07, math.inf])
 def test_votes_agree_with_scikit_learn(temperature: float) -> None:
     (bank, labels), (queries, _) = example(400, 6, 0), example(100, 6, 1)
-    cosines, rows = nearest(normalised(queries), normalised(bank), 20)
+    cosines, rows = nearest_by_cosine(normalised(queries), normalised(bank), 20)
 
     def weights(distance: np.ndarray) -> np.ndarray:
         return np.exp((1 - distance) / temperature)

@@ -122,6 +122,40 @@ def test_chance_is_that_of_all_questions_not_of_the_last_batch(data: Dataset, tm
     assert found.note == f"{n} questions with {n - 256} to 256 answers each"
 
 
+class Skewed(nn.Module):
+    """Asks for one of five answers, of which the third is right in a share of the questions. Always answers so."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def solve(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        n = len(batch.inputs)
+        often = torch.arange(n) < self.share * n
+        return torch.eye(5)[torch.full((n,), 2)], torch.where(often, 2, torch.arange(n) % 5)
+
+
+def test_chance_is_the_commonest_answer_where_answers_are_not_alike(data: Dataset, tmp_path: Path) -> None:
+    found = pretext.run(example_subject(Skewed(0.5), data, tmp_path), NoConfig())["accuracy"]
+    n = len(data.test)  # 359
+    assert found.value == found.chance == pytest.approx(0.5 + 0.5 / 5, abs=0.01)
+    assert found.note == (
+        f"{n} questions with 5 answers each; chance: always the commonest one, which is right for {found.value:.3f} "
+        "of them"
+    )
+    alike = pretext.run(example_subject(Skewed(0.0), data, tmp_path), NoConfig())["accuracy"]
+    assert (alike.chance, alike.note) == (0.2, f"{n} questions with 5 answers each")
+
+
+def test_of_answers_that_are_drawn_alike_the_commonest_is_an_accident() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for count in (2, 24, 261):
+        right = torch.randint(count, (1436,), generator=generator)
+        chance, note = pretext.guessing(right, torch.full_like(right, count))
+        assert chance == 1 / count < right.bincount().max() / 1436
+        assert "commonest" not in note
+
+
 class Seeing(nn.Module):
     """Notes what it is shown."""
 

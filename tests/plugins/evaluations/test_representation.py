@@ -18,17 +18,15 @@ from torch import Tensor, nn
 from harness.data.columns import InMemory
 from harness.data.rows import Rows
 from harness.metrics.features import normalised
+from harness.metrics.geometry import effective_dimension, rankme, spread
 from harness.records import ScoreValue
 from harness_plugins.evaluations.representation import (
     SCORES,
     Config,
     alignment,
     changed,
-    effective_dimension,
     map_of,
-    rankme,
     run,
-    spread,
     uniformity,
 )
 

@@ -14,10 +14,11 @@ from harness.data.columns import InMemory
 from harness.data.fields import DataSpec, ImageField
 from harness.data.rows import Rows
 from harness.errors import NotApplicable
+from harness.nn.tiles import cut_tiles, standardise_tiles
 from harness.records import Budget, TrainConfig
 from harness.trainer import train
 from harness_plugins.backbones import convnet, mlp
-from harness_plugins.pretext.jigsaw import Config, Jigsaw, cut_tiles, permutation_set, standardise_tiles
+from harness_plugins.pretext.jigsaw import Config, Jigsaw, permutation_set
 
 SPEC = DataSpec(inputs=ImageField(channels=1, size=16))
 
@@ -25,30 +26,6 @@ SPEC = DataSpec(inputs=ImageField(channels=1, size=16))
 def jigsaw(spec: DataSpec[ImageField] = SPEC, **config) -> Jigsaw:
     torch.manual_seed(0)
     return Jigsaw(convnet.build(spec, convnet.Config()), spec, Config(**config))
-
-
-def test_every_tile_is_cut_from_its_own_cell() -> None:
-    """Each pixel holds the number of its cell and, in a second channel, its place."""
-    cell = torch.arange(9).view(3, 3).repeat_interleave(5, 0).repeat_interleave(5, 1).float()
-    place = torch.arange(225).view(15, 15).float()
-    images = torch.stack([cell, place]).expand(50, 2, 15, 15)
-    tiles = cut_tiles(images, grid=3, cell=5, tile=4)
-    assert tiles.shape == (50, 9, 2, 4, 4)
-    assert torch.equal(tiles[:, :, 0], torch.arange(9.0).view(1, 9, 1, 1).expand(50, 9, 4, 4))
-    steps = tiles[:, :, 1].diff(dim=-1)
-    assert torch.equal(steps, torch.ones_like(steps))  # neighbours stay neighbours
-    corners = {tuple(corner.tolist()) for corner in tiles[:, 0, 1, 0, 0].unsqueeze(1)}
-    assert corners == {(0.0,), (1.0,), (15.0,), (16.0,)}  # the gap is drawn anew
-
-
-def test_standardised_tiles_tell_neither_brightness_nor_contrast() -> None:
-    tiles = torch.rand(4, 4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-    done = standardise_tiles(tiles)
-    torch.testing.assert_close(done.mean((-2, -1)), torch.zeros(4, 4, 3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(done.std((-2, -1), correction=0), torch.ones(4, 4, 3))
-    torch.testing.assert_close(standardise_tiles(0.3 * tiles + 0.5), done, atol=1e-4, rtol=0)
-    flat = standardise_tiles(torch.full((1, 1, 1, 3, 3), 0.7))
-    torch.testing.assert_close(flat, torch.zeros(1, 1, 1, 3, 3), atol=1e-5, rtol=0)
 
 
 def test_four_tiles_have_all_their_orders() -> None:

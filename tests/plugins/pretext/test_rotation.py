@@ -45,6 +45,22 @@ def test_half_of_the_images_are_mirrored() -> None:
     assert 430 < int(flipped.sum()) < 570
 
 
+@pytest.mark.parametrize(
+    ("mirror", "flip", "expected"),
+    [(False, None, False), (True, None, True), (True, False, False), (False, True, True)],
+)
+def test_the_dataset_says_whether_images_are_mirrored(mirror: bool, flip: bool | None, expected: bool) -> None:
+    """An image that grows to the right grows to the left when it is mirrored: in half of a batch, or never."""
+    spec = DataSpec(inputs=ImageField(channels=1, size=8, mirror=mirror))
+    method = Rotation(convnet.build(spec, convnet.Config()), spec, Config(flip=flip, shift=0.0))
+    shown: list[torch.Tensor] = []
+    method.backbone.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    torch.manual_seed(0)
+    _, turns = method.solve(Batch(inputs=torch.arange(8.0).expand(64, 1, 8, 8) / 8))
+    upright = shown[0][turns == 0][:, 0, 0]  # (64,W)
+    assert {bool(row[0] > row[-1]) for row in upright} == ({True, False} if expected else {False})
+
+
 def test_the_loss_of_an_untrained_head_is_near_the_logarithm_of_the_turns() -> None:
     torch.manual_seed(0)
     method = Rotation(convnet.build(SPEC, convnet.Config()), SPEC, Config())

@@ -1,0 +1,51 @@
+"""Blocks of attention over tokens, as vision transformers have them: normalised first, without dropout.
+
+B examples, L tokens, D features, N heads.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Block(nn.Module):
+    """Tokens look at each other, then each is thought over: (B,L,D) -> (B,L,D). Order plays no part.
+
+    Dosovitskiy et al. 2021, arXiv:2010.11929, equations 2 and 3, with the initialisation of He et al. 2022 (uniform
+    after Glorot). Raises ValueError where the features cannot be shared out evenly among the heads.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width={width} is no multiple of heads={heads}")
+        self.heads = heads
+        self.norm_attention = nn.LayerNorm(width)
+        self.queries_keys_values = nn.Linear(width, 3 * width)
+        self.merge = nn.Linear(width, width)
+        self.norm_perceptron = nn.LayerNorm(width)
+        self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        for part in self.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
+                nn.init.zeros_(part.bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self._attended(self.norm_attention(tokens))
+        return tokens + self.perceptron(self.norm_perceptron(tokens))
+
+    def _attended(self, tokens: Tensor) -> Tensor:
+        batch, length, width = tokens.shape
+        parts = self.queries_keys_values(tokens).reshape(batch, length, 3, self.heads, width // self.heads)
+        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # (B,N,L,D/N) each
+        return self.merge(attention(queries, keys, values).transpose(1, 2).reshape(batch, length, width))
+
+
+def attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """softmax(q k' / sqrt(d)) v: (B,N,L,d) three times -> (B,N,L,d). Vaswani et al. 2017, arXiv:1706.03762, eq. 1."""
+    if queries.device.type != "cpu":
+        return F.scaled_dot_product_attention(queries, keys, values)
+    # For the short sequences that a CPU can train, torch's fused kernel is no faster in fp32, and half as fast in bf16.
+    weights = (queries @ keys.transpose(-2, -1) * queries.shape[-1] ** -0.5).softmax(-1)  # (B,N,L,L)
+    return weights.to(values.dtype) @ values
