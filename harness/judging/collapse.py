@@ -31,7 +31,7 @@ MOMENTS = 10  # at most
 IN_A_ROW = 2  # observations that must agree before training has ended
 
 # Measured with these two numbers (variation, dimension) on digits, shapes[size=16] and Fashion-MNIST, all and two
-# classes of them, after 300 to 700 steps; "before" is untrained: variation 0.12 to 0.55 (sigmoid codes: 0.004 to 0.008),
+# classes of them, after 300 to 700 steps. Before training: variation 0.08 to 0.55 (sigmoid codes 0.004 to 0.008),
 # dimension 2.5 to 23.
 #   sound     autoencoders, vae, vq-vae, gan, rotation, jigsaw, byol, simsiam, dino: dimension 1.9 (sparse-autoencoder,
 #             two classes of clothes), 2.7 (vq-vae on shapes) and more; variation 0.27 and more, or with dimension 5 and

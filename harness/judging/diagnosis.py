@@ -1,7 +1,8 @@
 """Trainings that end well and gave nothing of use: they fail with a reason, since no score would tell why.
 
-Values that are not finite end a training at once (harness.trainer); one representation for all images fails when it
-is judged (harness.judging.subject). Here: samples that are all alike, and what a method knows of itself (`diagnose`).
+Values that are not finite end a training at once (harness.trainer), and a representation that collapses ends it while
+it trains (harness.judging.collapse); what is too short for that fails when it is judged (harness.judging.subject).
+Here: samples that are all alike, and what a method knows of itself (`diagnose`).
 """
 
 from __future__ import annotations

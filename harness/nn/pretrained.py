@@ -43,6 +43,7 @@ class PretrainedEncoder(nn.Module):
         return super().train(False)
 
     def encode(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) in [0,1], of one channel or of three -> (B,D)."""
         return torch.cat([self._encoded(part) for part in images.split(max(1, AT_ONCE // self.size**2))])
 
     def _encoded(self, images: Tensor) -> Tensor:

@@ -48,6 +48,9 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
     def harness_backbone() -> BackboneSpec:
         return BackboneSpec(name="mine", build=build, config=Config, source="own work")
 
+- `maps=` of a Backbone gives the features at each position before their mean, `patches=` (a PatchTokens of
+  harness.nn.backbone) a token for each patch, of all or of some of them: methods ask `backbone.maps` and `.tokens`.
+
 **A dataset** says what it holds (`describe`, without reading pixels if it can), which files hold it (their content is
 its fingerprint), and loads them. Without a test set Harness holds one out; it makes the splits itself:
 

@@ -93,9 +93,8 @@ class Dino(nn.Module):
             seen.append(torch.cat([self.small(batch.inputs) for _ in range(self.config.small)]))  # (L*B,C,h,w)
         with torch.no_grad():
             taught = self.teacher.network(large).unflatten(0, (2, -1))  # (2,B,K)
-        learned = torch.cat(
-            [self.scored(self.projector(self.backbone(views)), batch.progress) for views in seen]
-        )  # ((2+L)*B,K)
+        projected = [self.projector(self.backbone(views)) for views in seen]  # (2B,P) and (L*B,P)
+        learned = torch.cat([self.scored(z, batch.progress) for z in projected])  # ((2+L)*B,K)
         scores = learned.unflatten(0, (-1, len(batch.inputs)))  # (2+L,B,K)
         targets = self.targets(taught)  # (2,B,K)
         self.centre.copy_(moved(self.centre, taught, self.config.centring))
@@ -110,7 +109,7 @@ class Dino(nn.Module):
 
     def scored(self, z: Tensor, progress: float) -> Tensor:
         """Cosines (B,K) of projections (B,P) with prototypes, which stay as they are at first."""
-        weights = dict(self.prototypes.named_parameters())
+        weights: dict[str, Tensor] = dict(self.prototypes.named_parameters())
         if progress < self.config.frozen:
             weights = {name: weight.detach() for name, weight in weights.items()}
         return functional_call(self.prototypes, weights, (z,))

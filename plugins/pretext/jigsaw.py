@@ -1,12 +1,12 @@
 """Jigsaw puzzles: in which order were the tiles? Noroozi and Favaro 2016, arXiv:1603.09246, section 3.
 
 B images, C channels, H=W pixels, V puzzles of each, G grid side, P=G*G tiles of T pixels, D features, K permutations.
-Against shortcuts: each tile is cut at a random place within its cell, so that edges never meet, and standardised by
+Against shortcuts: each tile is cut at a random place within its cell, so that edges seldom meet, and standardised by
 its own mean and deviation, so that brightness tells nothing. The permutations are a max-min set: each new one is as
 far as can be from the nearest that was chosen, so no two are alike (with 2x2 tiles: all 24).
 Differs from the paper: several puzzles of an image in a batch (Kolesnikov et al. 2019, arXiv:1901.09005, have eight),
 tiles of 10 pixels (for 28), a smaller head, AdamW.
-The encoder is judged on whole images.
+The encoder is judged on whole images, each standardised by itself as the tiles are: what it has learned to see.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Jigsaw(nn.Module):
         return F.cross_entropy(logits, answers)  # nats per puzzle
 
     def encode(self, images: Tensor) -> Tensor:
-        return self.backbone(images)  # (B,D)
+        return self.backbone.trunk(standardise_tiles(images))  # (B,D): the image as one large tile
 
 
 def tile_sizes(data: DataSpec[ImageField], config: Config) -> tuple[int, int]:

@@ -12,7 +12,8 @@ Wold), with bounded gradients and a cost linear in the batch. So it is the famil
 The integral is a trapezoid sum on 17 nodes t in [0,3], doubled for t < 0. Directions are drawn anew at every step, the
 same in all processes, and the statistic is that of the whole batch.
 B images, V views, C channels, H=W pixels, D features, P units of a projection, S directions, T nodes.
-Differs from the paper: two views of one size; a small head.
+Differs from the paper: two views of one size; a small head that ends in BatchNorm without scale and shift, so that the
+few hundred steps of a short training are not spent on finding the scale of a Gaussian.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class LeJepa(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = backbone  # (B,C,H,W) -> (B,D)
-        self.projector = projector(backbone.dim, config.hidden, config.projection, layers=3)  # (B,D) -> (B,P)
+        head = projector(backbone.dim, config.hidden, config.projection, layers=3, last_norm=True)
+        self.projector = head  # (B,D) -> (B,P)
         self.views = views_for(data, config)
 
     def loss(self, batch: Batch) -> Tensor:

@@ -7,9 +7,9 @@ The query q of one view is made by the network that learns, the key k+ of the ot
 are keys of the last batches: many of them, whatever the batch size, and alike enough since the average moves slowly.
 BatchNorm can leak: only the own key was normalised with statistics of the same images as its query, so those might give
 the answer away. The paper shuffles keys among devices; on one device a shuffle does nothing, as a mean has no order.
-Measured on Fashion-MNIST (convnet, one seed) the leak is small: after 40,000 images 5.21 nats with shared statistics, 5.23
-with those of other images; and after 60,000 keys normalised in 4 shuffled groups, as on 4 devices, gave the same kNN
-and a probe within 0.003. So all keys of a batch are normalised together.
+Measured on Fashion-MNIST (convnet, one seed) the leak is small: after 40,000 images 5.21 nats with shared statistics,
+5.23 with those of other images; and after 60,000 keys normalised in 4 shuffled groups, as on 4 devices, gave the same
+kNN and a probe within 0.003. So all keys of a batch are normalised together.
 Differs from the paper: no shuffle; AdamW, batches of 256, a shorter queue and a faster average, for budgets of minutes.
 """
 

@@ -25,7 +25,8 @@ from torch.nn.utils.rnn import pad_sequence
 from harness.nn.tiles import cut_tiles, standardise_tiles
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, NotApplicable, hookimpl
 
-SIDES = tuple(side for side in product((-1, 0, 1), repeat=2) if side != (0, 0))  # the answers: rows down, columns right
+# The answers: rows down and columns to the right, from the first patch to the second.
+SIDES = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0))
 SMALLEST = 3  # pixels of a patch
 
 

@@ -95,5 +95,5 @@ def harness_method() -> MethodSpec:
         build=Siamese,
         config=Config,
         source="Hadsell, Chopra and LeCun 2006, doi:10.1109/CVPR.2006.100",
-        recipe={"batch_size": 256, "learning_rate": 2e-3},
+        recipe={"batch_size": 128, "learning_rate": 4e-3},
     )

@@ -72,7 +72,7 @@ class Swav(nn.Module):
 
     def scored(self, z: Tensor, progress: float) -> Tensor:
         """Cosines (B,K) of projections (B,P) with prototypes, which stay as they are at first."""
-        weights = dict(self.prototypes.named_parameters())
+        weights: dict[str, Tensor] = dict(self.prototypes.named_parameters())
         if progress < self.config.frozen:
             weights = {name: weight.detach() for name, weight in weights.items()}
         return functional_call(self.prototypes, weights, (z,))

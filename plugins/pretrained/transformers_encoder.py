@@ -21,6 +21,7 @@ from harness.nn.stored_weights import listed
 from harness.plugin import DataSpec, ImageField, MethodSpec, RequestError, TrainingFailed, hookimpl
 
 READ = (".json", ".safetensors", ".bin")  # the files of a folder whose content counts
+USUAL_SIZE = 224  # S, where nothing says it
 POOLER = "pooler."  # the beginning of the names of a layer that many checkpoints lack
 
 
@@ -86,7 +87,7 @@ def build(backbone: None, data: DataSpec[ImageField], config: Config) -> Pretrai
     folder = folder_of(config)
     model, note = loaded(folder, config.pool)
     seen = processing(folder)
-    size = config.size or int(seen.get("side") or getattr(model.config, "image_size", 224))
+    size = config.size or seen.get("side", getattr(model.config, "image_size", USUAL_SIZE))
     network = Read(model, config.pool)
     require_takes(network, 3, size, f"the model of {config.folder}")
     return PretrainedEncoder(
@@ -123,7 +124,7 @@ def processing(folder: Path) -> dict[str, Any]:
     size = says.get("crop_size") if says.get("do_center_crop") else says.get("size")
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
-    return {**says, "side": size}
+    return {**says, "side": size} if size else says
 
 
 @hookimpl

@@ -94,7 +94,7 @@ def test_a_representation_that_widens_again_is_left_alone() -> None:
         assert bool(collapse(now, BEFORE, may_be_one=False, last=earlier)) is found
 
 
-# While methods train. --------------------------------------------------------------------------------------------------
+# While methods train. -------------------------------------------------------------------------------------------------
 
 
 class Trained(nn.Module):

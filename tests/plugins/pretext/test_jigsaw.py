@@ -119,3 +119,12 @@ def test_each_image_gives_several_puzzles() -> None:
     logits, answers = jigsaw(puzzles=3).solve(Batch(inputs=torch.rand(5, 1, 16, 16)))
     assert logits.shape == (15, 24)
     assert answers.shape == (15,)
+
+
+def test_the_encoder_sees_whole_images_as_it_saw_tiles() -> None:
+    """Standardised by themselves: neither brightness nor contrast of an image changes its features."""
+    method = jigsaw().eval()
+    images = torch.rand(3, 1, 16, 16)
+    features = method.encode(images)
+    assert features.shape == (3, 128)
+    torch.testing.assert_close(method.encode(0.5 * images + 0.3), features, atol=1e-5, rtol=1e-4)
