@@ -14,8 +14,10 @@ import threadpoolctl
 import torch
 from torch import nn
 
+from harness.allocation import keep_freed_memory
 from harness.building import build_method, information, load_dataset
-from harness.data.rows import Dataset, read_as
+from harness.data.fields import DataSpec
+from harness.data.rows import Dataset, Rows, read_as
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judge import Report, judge
 from harness.judging.collapse import MOMENTS, CollapseWatch
@@ -28,6 +30,7 @@ from harness.reasons import reason_of
 from harness.records import Cell, CellResult, CellTask, Information, TrainingResult, Workplace
 from harness.registry import Registry
 from harness.trainer import train
+from harness.trial import Choice, chosen_precision, kept_choice
 from harness.weights import load_weights, save_weights
 
 
@@ -47,7 +50,8 @@ def run_cell(
     method, source, training = _trained(task, workplace, registry, report)
     if training.status == "ok" and method is not None and source is not None:
         trained(training)
-        evaluations = tuple(judge(task, workplace, registry, method, source, report))
+        judged = replace(task, training=training)
+        evaluations = tuple(judge(judged, workplace, registry, method, source, report))
     else:
         evaluations = tuple(unjudged(task, training))
     return CellResult(
@@ -62,7 +66,12 @@ def run_cell(
 
 
 def prepare_process(cell: Cell) -> None:
-    """Fix what floating-point results depend on: threads, deterministic kernels, denormals."""
+    """Fix what floating-point results depend on: threads, deterministic kernels, denormals. Freed memory is kept.
+
+    Deterministic kernels come without torch's filling of new memory with NaN, which only helps code that reads what it
+    has not written: 3 % of a bf16 step.
+    """
+    keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its pool would take every core, and warn of forks after it
     torch.set_num_threads(cell.threads)
@@ -71,6 +80,7 @@ def prepare_process(cell: Cell) -> None:
     torch.set_flush_denormal(True)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 # Training. ------------------------------------------------------------------------------------------------------------
@@ -88,7 +98,11 @@ def _trained(
             if method.state_dict():
                 load_weights(method, _kept(workplace.checkpoint))
             return method, source, task.training
-        training = _observed_training(task, method, source, information(registry, cell), report)
+        uses = information(registry, cell)
+        rows = source.pretraining(uses).to(cell.device)
+        choice = _precision(task, workplace, method, rows, source.spec, report)
+        training = replace(training, precision=choice.precision)
+        training = _observed_training(task, method, source, rows, choice, uses, report)
         if method.state_dict():
             save_weights(method, workplace.staging / "method.safetensors")
         check_training(method, source, steps=training.steps, seed=cell.seed, device=cell.device)
@@ -102,12 +116,31 @@ def _trained(
         return None, None, failed
 
 
+def _precision(
+    task: CellTask, workplace: Workplace, method: nn.Module, rows: Rows, data: DataSpec, report: Report
+) -> Choice:
+    """What was asked for, or for `auto` what a trial on this machine finds faster, now or before."""
+    if task.cell.precision != "auto":
+        return Choice(task.cell.precision, "")
+    report("fp32 or bf16", 0.0, {})
+    trial = partial(chosen_precision, method, rows, data, task.cell.train, seed=task.cell.seed)
+    choice = kept_choice(workplace.cache, task.identity, task.provenance, trial)
+    print(choice.why)  # into the cell's log
+    return choice
+
+
 def _observed_training(
-    task: CellTask, method: nn.Module, source: Dataset, uses: tuple[Information, ...], report: Report
+    task: CellTask,
+    method: nn.Module,
+    source: Dataset,
+    rows: Rows,
+    choice: Choice,
+    uses: tuple[Information, ...],
+    report: Report,
 ) -> TrainingResult:
     """Train, and look at the method meanwhile: for a collapse always, and as often as the task asks for its monitor."""
     cell = task.cell
-    encoder = Encoder(method=method, data=source.spec, device=cell.device, precision=cell.precision)
+    encoder = Encoder(method=method, data=source.spec, device=cell.device, precision=choice.precision)
     looks: list[tuple[Moments, Look]] = []
     monitor = None
     if "encode" in capabilities_of(method):
@@ -118,22 +151,20 @@ def _observed_training(
     try:
         training = train(
             method,
-            source.pretraining(uses).to(cell.device),
+            rows,
             source.spec,
             cell.train,
             cell.budget,
             seed=cell.seed,
-            precision=cell.precision,
+            precision=choice.precision,
             progress=partial(report, "training"),
             observe=Observer(method, cell.device, looks),
         )
     except TrainingFailed as error:
         error.so_far = {**error.so_far, "monitor": tuple(monitor.points) if monitor else ()}
         raise
-    if monitor is None:
-        return training
-    note = "; ".join(filter(None, (training.note, monitor.note if training.steps else "")))
-    return replace(training, monitor=tuple(monitor.points), note=note)
+    notes = (choice.why, training.note, monitor.note if monitor and training.steps else "")
+    return replace(training, monitor=tuple(monitor.points) if monitor else (), note="; ".join(filter(None, notes)))
 
 
 def _kept(checkpoint: Path | None) -> Path:

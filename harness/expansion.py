@@ -13,7 +13,7 @@ from harness.registry import METHOD_KINDS, Chosen, Registry
 from harness.registry.config import full_ref, resolve
 from harness.registry.grammar import is_path, parse_plugins, parse_setting
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "auto")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
     targets = tuple(_refs(request.targets, registry, ("dataset",), settings))
     evaluations = tuple(_evaluations(request, registry, settings))
     budget = Budget.parse(request.budget)
-    trains = settings.variants("train", {})
+    trains = settings.variants("train", {"compile": True} if request.compile else {})
     for axis, values in (("backbone", backbones), ("dataset", sources), ("seed", request.seeds)):
         if not values:
             raise RequestError(f"nothing to run: the request names no {axis}")

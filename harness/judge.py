@@ -21,7 +21,17 @@ from harness.outcomes import outcome
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import EvaluationSpec
 from harness.reasons import reason_of
-from harness.records import CellTask, EvaluationResult, EvaluationTask, Picture, PluginRef, Score, ScoreValue, Workplace
+from harness.records import (
+    CellTask,
+    EvaluationResult,
+    EvaluationTask,
+    Picture,
+    PluginRef,
+    Score,
+    ScoreValue,
+    Workplace,
+    as_trained,
+)
 from harness.registry import Registry
 from harness.seeding import seed_everything
 
@@ -62,7 +72,7 @@ def _subject(
         uses = information(registry, task.cell)
         return Subject(
             method=method,
-            cell=task.cell,
+            cell=task.cell if task.training is None else as_trained(task.cell, task.training),
             source=source,
             learned_from=source.pretraining(uses),
             uses=uses,

@@ -43,7 +43,8 @@ class Optimisation:
             set_apart(optimiser, self.method, parts)
             schedule(optimiser, self.config, batch.progress, rate, parts)
             weights = [weight for group in optimiser.param_groups for weight in group["params"]]
-            optimiser.zero_grad()
+            for weight in weights:
+                weight.grad = None
             loss.backward(inputs=weights if name else None)  # in turns, the others' gradients are left alone
             self.moved.update(weight for weight in weights if weight.grad is not None)
             if self.config.clip_norm:

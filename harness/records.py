@@ -6,7 +6,7 @@ Request -> Plan of Cells -> CellResult (one JSON file) -> rows of the tidy frame
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_letters
 from typing import Any, Literal
@@ -129,6 +129,7 @@ class TrainConfig:
     beta2: float = 0.999  # adamw: decay of the mean squared gradient
     momentum: float = 0.9  # sgd and lars: decay of the sum of gradients, without Nesterov's
     clip_norm: float = 5.0  # largest gradient norm per step; 0 turns clipping off
+    compile: bool = False  # the backbone by torch.compile, as --compile asks for: faster after a slow first step
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
@@ -160,6 +161,7 @@ class Request:
     budget: str = "30 epochs"
     settings: tuple[str, ...] = ()  # `NAME.KEY=VALUE`, as given to --set
     threads: int = 1  # CPU threads of one cell; part of its identity, since it orders floating-point sums
+    compile: bool = False  # train.compile for every method
     parts: tuple[Request, ...] = ()
 
 
@@ -174,7 +176,7 @@ class Cell:
     targets: tuple[PluginRef, ...]
     evaluations: tuple[PluginRef, ...]
     device: str
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "auto"]  # auto: what a timed trial finds faster; TrainingResult says which
     seed: int
     budget: Budget
     train: TrainConfig
@@ -314,7 +316,13 @@ class TrainingResult:
     curve: tuple[CurvePoint, ...] = ()
     monitor: tuple[CurvePoint, ...] = ()  # what was seen of the representation; the first point before training
     traceback: str = ""
-    note: str = ""  # what a reader must know of it: trainable weights that never got a gradient
+    note: str = ""  # what a reader must know of it: the precision that a trial chose, weights without a gradient
+    precision: str = ""  # that it computed in, "fp32" or "bf16"; empty: it did not come so far
+
+
+def as_trained(cell: Cell, training: TrainingResult) -> Cell:
+    """The cell in the precision that it was trained in: what evaluations see."""
+    return replace(cell, precision=training.precision) if training.precision else cell  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)

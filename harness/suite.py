@@ -103,7 +103,15 @@ def _converted(word: str, value: Any) -> Any:
         return _seeds(value)
     if word == "set":
         return _settings(value)
+    if word == "compile":
+        return _yes_or_no(value)
     return int(value) if word == "threads" else _text(value)
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
 
 
 def _text(value: Any) -> str:

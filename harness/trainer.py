@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from harness.clock import Clock, rate_at
+from harness.compilation import CompiledSteps
 from harness.costs import StepCosts, costs_of
 from harness.curve import Curve, Progress
 from harness.data.batches import Batches
@@ -51,8 +52,9 @@ def train(
     what was spent, and the curve up to there.
     """
     able, counted = capabilities_of(method), PLURALS[data.kind]
+    untrained = TrainingResult(status="ok", counted=counted, precision=precision)
     if able & {"loss", "turns"} and budget.amount == 0:
-        return TrainingResult(status="ok", counted=counted, parameters=trained_weights(method))
+        return replace(untrained, parameters=trained_weights(method))
     if able & {"loss", "turns"}:
         how: dict[str, Any] = {"seed": seed, "precision": precision, "progress": progress, "observe": observe}
         return _descend(method, split, data, config, budget, **how)
@@ -60,8 +62,8 @@ def train(
     if "fit" in able:
         method.fit(split.values if split.inputs.in_memory else split.inputs)
         seconds = time.perf_counter() - started
-        return TrainingResult(status="ok", seconds=seconds, examples=len(split), counted=counted)
-    return TrainingResult(status="ok", counted=counted, note=getattr(method, "note", ""))
+        return replace(untrained, seconds=seconds, examples=len(split))
+    return replace(untrained, note=getattr(method, "note", ""))
 
 
 def _descend(
@@ -83,6 +85,7 @@ def _descend(
     before = plain_state(method)
     clock = Clock(budget, batches.batch_size, len(batches))
     curve = Curve(clock, progress)
+    compiled = CompiledSteps(method) if config.compile else None
     costs = StepCosts(views=None, passes=None, flops=None)
     try:
         with closing(iter(batches)) as stream:
@@ -91,7 +94,7 @@ def _descend(
                 batch = replace(next(stream), progress=done)
                 step = partial(optimisation.step, batch, rate_at(done, config.warmup, config.schedule))
                 if clock.steps:
-                    loss = step()
+                    loss = compiled(step) if compiled else step()
                 else:
                     loss, costs = costs_of(step, method, batches.batch_size)
                     clock.price(costs.flops)
@@ -104,6 +107,7 @@ def _descend(
         spent = {"seconds": clock.seconds, "steps": clock.steps, "examples": clock.examples}
         error.so_far = {**spent, "counted": PLURALS[data.kind], "curve": tuple(curve.points)}
         raise
+    notes = (compiled.note if compiled else "", optimisation.note, unsaved_note(before, plain_state(method)))
     return TrainingResult(
         status="ok",
         seconds=clock.seconds,
@@ -114,7 +118,8 @@ def _descend(
         passes=costs.passes,
         flops=None if costs.flops is None else costs.flops * clock.steps,
         parameters=optimisation.stepped,
-        note="; ".join(filter(None, (optimisation.note, unsaved_note(before, plain_state(method))))),
+        note="; ".join(filter(None, notes)),
+        precision=precision,
         loss=curve.points[-1].scalars["loss"],
         curve=tuple(curve.points),
     )

@@ -27,15 +27,15 @@ LAYERS = [
     {"loading"},
     {"registry", "machine"},
     {"judging"},
-    {"trainer"},
-    {"optimisation", "curve", "costs"},
+    {"trainer", "trial"},
+    {"optimisation", "curve", "costs", "compilation"},
     {"optimisers"},
     {"clock", "lars"},
     {"plugin"},
     {"nn"},
     {"data"},
     {"metrics"},
-    {"precision", "seeding", "answers", "weights", "reasons", "unsaved"},
+    {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation"},
     {"records"},
     {"errors"},
 ]
@@ -43,7 +43,7 @@ LAYERS = [
 PUBLIC = ("harness.plugin", "harness.nn", "harness.metrics", "harness.judging", "harness.data", "harness.seeding")
 PUBLIC += ("harness.precision",)
 BARE = {  # packages whose imports of harness are a law of their own
-    "metrics": {"harness.errors"},
+    "metrics": {"harness.errors", "harness.allocation"},
     "nn": {"harness.errors", "harness.data.fields", "harness.data.tokens", "harness.precision"},
 }
 

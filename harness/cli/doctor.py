@@ -69,7 +69,7 @@ def _bf16() -> str:
 
     cpu = torch.device("cpu")
     ratio = gemm_peak(cpu, torch.bfloat16) / gemm_peak(cpu, torch.float32)
-    verdict = "worth --precision bf16" if ratio > 1.2 else "not worth using"
+    verdict = "worth a try with --precision auto" if ratio > 1.2 else "not worth using"
     return f"on the cpu {ratio:.1f} times the speed of fp32: {verdict}"
 
 

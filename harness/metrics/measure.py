@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from harness.allocation import hand_back
+
 Work = Callable[[], object]
 Result = TypeVar("Result")
 BLOCKS = 5  # a rate is the median of so many blocks of calls
@@ -207,8 +209,8 @@ def _gemm_rate(size: int, device: torch.device, dtype: torch.dtype, seconds: flo
 def peak_memory(work: Work, device: torch.device) -> PeakMemory:
     """The most memory during one call. On a CUDA GPU, of tensors; else of the whole process, with Python and the data.
 
-    A process's peak is its VmHWM, reset before the call, where the kernel offers that. Elsewhere it is the peak since
-    the process started.
+    A process's peak is its VmHWM, reset before the call, where the kernel offers that, once what earlier work freed is
+    handed back. Elsewhere it is the peak since the process started.
     """
     if device.type == "cuda":
         synchronize(device)
@@ -216,6 +218,7 @@ def peak_memory(work: Work, device: torch.device) -> PeakMemory:
         work()
         synchronize(device)
         return PeakMemory(mebibytes=torch.cuda.max_memory_allocated(device) / MIB, kind="tensors on the GPU")
+    hand_back()
     was_reset = _reset_peak_resident()
     work()
     synchronize(device)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.records import CellResult, EvaluationResult, PluginRef
+from harness.records import CellResult, EvaluationResult, PluginRef, as_trained
 
 TRAINING = "training"  # the name of the evaluation that holds what training gave and cost
 PROVENANCE = "provenance."
@@ -137,7 +137,7 @@ def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> di
         "backbone": str(cell.backbone or ""),
         "source": labels.get(str(cell.source), str(cell.source)),
         "device": cell.device,
-        "precision": cell.precision,
+        "precision": as_trained(cell, result.training).precision,
         "seed": cell.seed,
         "budget": "" if cell.kind == "pretrained" else str(cell.budget),  # nobody here knows what it had
         "finished": result.finished,

@@ -178,12 +178,12 @@ def worth_a_row(everything: Sequence[Series]) -> list[Series]:
 
 
 def baseline_of(one: Series, everything: Sequence[Series]) -> Series | None:
-    """The untrained backbone that a series is measured against: the one of its own setting, if there is just one."""
-    candidates = [
-        other
-        for other in everything
-        if other.is_baseline and (other.run, other.device, other.precision) == (one.run, one.device, one.precision)
-    ]
+    """The untrained backbone that a series is measured against: the one of its own setting, if there is just one.
+
+    With `--precision auto` what trains nothing computes in fp32: it is the baseline of methods in bf16 too.
+    """
+    here = [other for other in everything if other.is_baseline and (other.run, other.device) == (one.run, one.device)]
+    candidates = [other for other in here if other.precision == one.precision] or here
     for field in ("backbone", "budget", "train"):
         same = [other for other in candidates if getattr(other, field) == getattr(one, field)]
         needed = field == "backbone" and one.backbone

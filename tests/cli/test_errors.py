@@ -38,7 +38,7 @@ CASES = [
     ("bench --datasets image-folder[path={tmp}/nowhere]", "nowhere"),
     ("bench --targets digts", "did you mean 'digits'?"),
     ("bench --devices cuda:99", "no device 'cuda:99' on this machine: choose from cpu"),
-    ("bench --precision fp8", "no precision 'fp8': choose from fp32, bf16"),
+    ("bench --precision fp8", "no precision 'fp8': choose from fp32, bf16, auto"),
     ("bench --evaluations linear-prob", "did you mean 'linear-probe'?"),
     ("bench --evaluations knn[kk=3]", "has no parameter 'kk'"),
     ("bench --backbone convnett", "did you mean 'convnet'?"),
