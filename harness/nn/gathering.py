@@ -10,6 +10,8 @@ A cell of a bench is one process, where these are the identity. W processes, B e
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -30,11 +32,7 @@ def gathered(values: Tensor) -> Tensor:
 
     All processes must have as many examples. Inputs may have any shape and type of floats.
     """
-    if processes() == 1:
-        return values
-    from torch.distributed.nn.functional import all_gather
-
-    return torch.cat(all_gather(values.contiguous()))
+    return values if processes() == 1 else _Gathered.apply(values)
 
 
 def gathered_apart(values: Tensor) -> Tensor:
@@ -44,3 +42,19 @@ def gathered_apart(values: Tensor) -> Tensor:
     parts = [torch.empty_like(values) for _ in range(processes())]
     torch.distributed.all_gather(parts, values.detach().contiguous())
     return torch.cat(parts)
+
+
+class _Gathered(torch.autograd.Function):
+    """Forward: everybody's values. Backward: the gradients of everybody's loss by one's own values, summed."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor) -> Tensor:  # type: ignore[override]
+        context.examples = len(values)
+        return gathered_apart(values)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.contiguous().clone()  # (W*B,...)
+        torch.distributed.all_reduce(total)
+        own = rank() * context.examples
+        return total[own : own + context.examples]

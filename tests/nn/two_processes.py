@@ -73,6 +73,7 @@ def main(meeting: str, rank: str, *names: str) -> None:
     for mean in means:
         torch.distributed.all_reduce(mean)
     torch.save([mean / 2 for mean in means], f"{meeting}.{rank}")
+    torch.distributed.barrier()  # nobody leaves while another still listens
     torch.distributed.destroy_process_group()
 
 
