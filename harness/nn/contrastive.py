@@ -56,3 +56,13 @@ def info_nce_logits(queries: Tensor, keys: Tensor, negatives: Tensor, temperatur
         unlike = asked @ F.normalize(negatives.float(), dim=1).T  # (B,Q)
         logits = torch.cat([alike, unlike], 1) / temperature
     return logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+
+
+def matching_logits(one: Tensor, other: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Of which image of the batch is this another view? Cosines / T of each with each, and the answers 0 to B - 1.
+
+    one, other: embeddings (B,P) of two views of the same images, of any length -> (B,B) in fp32, and int64 (B,).
+    """
+    with full_precision(one.device):
+        cosines = F.normalize(one.float(), dim=1) @ F.normalize(other.float(), dim=1).T
+    return cosines / temperature, torch.arange(len(one), device=one.device)

@@ -153,6 +153,12 @@ def views_for(data: DataSpec[ImageField], config: ViewConfig, **changes: Any) ->
     return replace(views, **changes)
 
 
+def two_views(views: Views, images: Tensor) -> Tensor:
+    """Two views of each image as one batch, so that they share its statistics: (B,C,H,W) -> (2B,C,S,S), all first ones
+    before all second ones."""
+    return torch.cat([views(images), views(images)])
+
+
 def interpolation(start: Tensor, extent: Tensor, size: int, out: int, mirrored: Tensor | None = None) -> Tensor:
     """Weights of H pixels for each of S: (2,B) corners and sides in pixels -> (2,B,S,H), of which every row sums to 1.
 

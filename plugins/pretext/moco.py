@@ -21,12 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.nn.contrastive import info_nce
+from harness.nn.contrastive import info_nce, matching_logits
 from harness.nn.heads import projector
 from harness.nn.moving_average import ExponentialMovingAverage
 from harness.nn.queue import Queue
 from harness.nn.views import ViewConfig, views_for
-from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, full_precision, hookimpl
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +75,8 @@ class MoCo(nn.Module):
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Of which image of the batch is this another view? Cosines (B,B) of queries and keys / T, the answers (B,)."""
-        queries = self.queries(self.view(batch.inputs))
-        keys = self.keys(self.view(batch.inputs))
-        with full_precision(queries.device):
-            cosines = F.normalize(queries.float(), dim=1) @ keys.T
-        return cosines / self.config.temperature, torch.arange(len(keys), device=keys.device)
+        queries, keys = self.queries(self.view(batch.inputs)), self.keys(self.view(batch.inputs))
+        return matching_logits(queries, keys, self.config.temperature)
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)  # (B,D)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from harness.nn.gathering import gathered, gathered_apart
 from harness.nn.heads import predictor, projector
 from harness.nn.queue import Queue
-from harness.nn.views import ViewConfig, views_for
+from harness.nn.views import ViewConfig, two_views, views_for
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, full_precision, hookimpl
 
 
@@ -76,8 +76,7 @@ class NnClr(nn.Module):
 
     def projections(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Projections (B,P) of two views of each image, which share the statistics of one batch of 2B."""
-        views = torch.cat([self.view(images), self.view(images)])  # (2B,C,H,W)
-        one, other = self.projector(self.backbone(views)).chunk(2)  # (B,P) each
+        one, other = self.projector(self.backbone(two_views(self.view, images))).chunk(2)  # (B,P) each
         return one, other
 
     def loss(self, batch: Batch) -> Tensor:

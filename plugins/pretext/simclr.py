@@ -13,14 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.nn.contrastive import nt_xent
+from harness.nn.contrastive import matching_logits, nt_xent
 from harness.nn.heads import projector
-from harness.nn.views import ViewConfig, views_for
-from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, full_precision, hookimpl
+from harness.nn.views import ViewConfig, two_views, views_for
+from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +47,14 @@ class SimClr(nn.Module):
 
     def embeddings(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Projections (B,P) of two views of each image, which share the statistics of one batch of 2B."""
-        views = torch.cat([self.view(images), self.view(images)])  # (2B,C,H,W)
-        one, other = self.projector(self.backbone(views)).chunk(2)  # (B,P) each
+        one, other = self.projector(self.backbone(two_views(self.view, images))).chunk(2)  # (B,P) each
         return one, other
 
     def loss(self, batch: Batch) -> Tensor:
         return nt_xent(*self.embeddings(batch.inputs), self.config.temperature)  # nats per view
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of which image of the batch is this another view? Cosines (B,B) / T, and the answers (B,)."""
-        one, other = self.embeddings(batch.inputs)
-        with full_precision(one.device):
-            cosines = F.normalize(one.float(), dim=1) @ F.normalize(other.float(), dim=1).T
-        return cosines / self.config.temperature, torch.arange(len(one), device=one.device)
+        return matching_logits(*self.embeddings(batch.inputs), self.config.temperature)  # (B,B), (B,)
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)  # (B,D)

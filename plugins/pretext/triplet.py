@@ -19,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.nn.contrastive import matching_logits
 from harness.nn.gathering import gathered
 from harness.nn.heads import projector
-from harness.nn.views import ViewConfig, views_for
+from harness.nn.views import ViewConfig, two_views, views_for
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, full_precision, hookimpl
 
 Negatives = Literal["random", "semi-hard", "hard"]
@@ -84,8 +85,7 @@ class Triplet(nn.Module):
 
     def embeddings(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B,P) of two views of each image, which share the statistics of one batch of 2B."""
-        views = torch.cat([self.view(images), self.view(images)])  # (2B,C,H,W)
-        one, other = self.projector(self.backbone(views)).chunk(2)  # (B,P) each
+        one, other = self.projector(self.backbone(two_views(self.view, images))).chunk(2)  # (B,P) each
         return one, other
 
     def loss(self, batch: Batch) -> Tensor:
@@ -94,11 +94,7 @@ class Triplet(nn.Module):
         return losses.mean()  # squared distance per triplet
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of which image of the batch is this another view? Minus squared distances (B,B), and the answers (B,)."""
-        one, other = self.embeddings(batch.inputs)
-        with full_precision(one.device):
-            cosines = F.normalize(one.float(), dim=1) @ F.normalize(other.float(), dim=1).T
-        return 2 * cosines - 2, torch.arange(len(one), device=one.device)
+        return matching_logits(*self.embeddings(batch.inputs))  # (B,B), (B,)
 
     def encode(self, images: Tensor) -> Tensor:
         return self.backbone(images)  # (B,D)

@@ -66,8 +66,8 @@ def test_the_method_poses_its_question() -> None:
     method = Siamese(convnet.build(SPEC, convnet.Config()), SPEC, Config())
     batch = Batch(inputs=torch.rand(16, 1, 8, 8))
     assert 0 < method.loss(batch).item() < 2 + Config().margin ** 2 / 2
-    distances, answers = method.eval().solve(batch)
-    assert distances.shape == (16, 16)
+    cosines, answers = method.eval().solve(batch)
+    assert cosines.shape == (16, 16)
     assert answers.tolist() == list(range(16))
 
 

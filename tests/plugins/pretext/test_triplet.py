@@ -115,10 +115,10 @@ def test_the_method_logs_how_many_triplets_still_teach_and_poses_its_question() 
     batch = Batch(inputs=torch.rand(16, 1, 8, 8))
     assert 0 < method.loss(batch).item() < 4 + Config().margin
     assert 0 < batch.scalars["within margin"].item() <= 1
-    distances, answers = method.eval().solve(batch)
-    assert distances.shape == (16, 16)
+    cosines, answers = method.eval().solve(batch)
+    assert cosines.shape == (16, 16)
     assert answers.tolist() == list(range(16))
-    assert -4.001 < distances.min() <= distances.max() < 1e-4
+    assert -1.001 < cosines.min() <= cosines.max() < 1.001
 
 
 @pytest.mark.parametrize(
