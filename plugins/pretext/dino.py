@@ -25,7 +25,6 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from harness.nn.gathering import gathered_apart
 from harness.nn.heads import Prototypes, projector
@@ -95,7 +94,7 @@ class Dino(nn.Module):
         with torch.no_grad():
             taught = self.teacher.network(large).unflatten(0, (2, -1))  # (2,B,K)
         projected = [self.projector(self.backbone(views)) for views in seen]  # (2B,P) and (L*B,P)
-        learned = torch.cat([self.scored(z, batch.progress) for z in projected])  # ((2+L)*B,K)
+        learned = torch.cat([self.prototypes(z) for z in projected])  # ((2+L)*B,K)
         scores = learned.unflatten(0, (-1, len(batch.inputs)))  # (2+L,B,K)
         targets = self.targets(taught)  # (2,B,K)
         self.centre.copy_(moved(self.centre, taught, self.config.centring))
@@ -108,12 +107,9 @@ class Dino(nn.Module):
             return F.softmax((taught - self.centre) / self.config.teacher, dim=2)
         return torch.stack([sinkhorn(scores, self.config.teacher) for scores in taught])
 
-    def scored(self, z: Tensor, progress: float) -> Tensor:
-        """Cosines (B,K) of projections (B,P) with prototypes, which stay as they are at first."""
-        weights: dict[str, Tensor] = dict(self.prototypes.named_parameters())
-        if progress < self.config.frozen:
-            weights = {name: weight.detach() for name, weight in weights.items()}
-        return functional_call(self.prototypes, weights, (z,))
+    def rates(self, progress: float) -> dict[str, float]:
+        """Prototypes stay as they are at first."""
+        return {"prototypes": 0.0} if progress < self.config.frozen else {}
 
     def after_step(self, progress: float) -> None:
         self.teacher.update(self.student, cosine(self.config.decay, 1.0, progress))

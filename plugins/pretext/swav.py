@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from harness.nn.heads import Prototypes, projector
 from harness.nn.sinkhorn import sinkhorn
@@ -66,16 +65,13 @@ class Swav(nn.Module):
         views = [self.views] * 2 + [self.small] * self.config.small
         projected = [self.projector(self.backbone(view(batch.inputs))) for view in views]  # (B,P) each
         with full_precision(batch.inputs.device):
-            scores = [self.scored(z.float(), batch.progress) for z in projected]  # (B,K) each
+            scores = [self.prototypes(z) for z in projected]  # (B,K) each
             codes = [sinkhorn(score.detach(), self.config.epsilon) for score in scores[:2]]  # (B,K) each
             return swapped(codes, scores, self.config.temperature)
 
-    def scored(self, z: Tensor, progress: float) -> Tensor:
-        """Cosines (B,K) of projections (B,P) with prototypes, which stay as they are at first."""
-        weights: dict[str, Tensor] = dict(self.prototypes.named_parameters())
-        if progress < self.config.frozen:
-            weights = {name: weight.detach() for name, weight in weights.items()}
-        return functional_call(self.prototypes, weights, (z,))
+    def rates(self, progress: float) -> dict[str, float]:
+        """Prototypes stay as they are at first."""
+        return {"prototypes": 0.0} if progress < self.config.frozen else {}
 
     def diagnose(self, images: Tensor) -> str:
         """Are images nearest to a few prototypes alone?"""
