@@ -80,7 +80,7 @@ def prepare_process(cell: Cell) -> None:
     torch.set_flush_denormal(True)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 # Training. ------------------------------------------------------------------------------------------------------------
