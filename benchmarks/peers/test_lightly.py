@@ -16,6 +16,7 @@ import copy
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import torch.nn.functional as F
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 
+from harness.allocation import keep_freed_memory
 from harness.building import assembled
 from harness.data.columns import InMemory
 from harness.data.fields import DataSpec, ImageField

@@ -42,6 +42,7 @@ class Monitor:
         self.queries = _slice(source, "validation", QUERIES, seed)
 
     def look(self, clock: Clock) -> None:
+        """Measure the accuracy now, and keep it as a point."""
         if self.note:
             return
         try:

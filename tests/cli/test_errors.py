@@ -53,7 +53,7 @@ CASES = [
     ("bench --set vea.beta=3", "did you mean 'vae'?"),
     ("bench --set beta", "is not NAME.KEY=VALUE"),
     ("bench --set train.learning_rate=-1", "learning_rate must be positive"),
-    ("bench --set train.momentum=0.9", "has no parameter 'momentum'"),
+    ("bench --set train.nesterov=true", "has no parameter 'nesterov'"),
     ("bench --threads 0", "threads must be at least 1"),
     ("bench --jobs 0", "--jobs must be at least 1"),
     ("bench --timeout 0", "--timeout is a number of seconds above 0"),

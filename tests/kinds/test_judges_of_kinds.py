@@ -90,12 +90,14 @@ def test_a_changed_clip_moves_as_a_whole_with_little_noise() -> None:
 
 
 def test_the_pretext_task_is_posed_on_the_test_split(judged: Subject) -> None:
-    answers = {"video": 2, "text": len(getattr(judged.spec.inputs, "vocabulary", ()))}[judged.spec.kind]
     spec = registry().load("pretext", ("evaluation",)).spec
     found = spec.run(judged, spec.config())["accuracy"]
     assert found.n == len(judged.target.test)
-    assert found.chance == 1 / answers
-    assert found.value > 1.2 * found.chance
+    if judged.spec.kind == "video":  # either order is as likely, but some words are commoner than others
+        assert found.chance == 1 / 2
+        assert found.value > 1.2 * found.chance
+    else:
+        assert 2 / len(judged.spec.inputs.vocabulary) < found.chance <= found.value
 
 
 def test_features_are_the_same_in_any_batch(judged: Subject) -> None:

@@ -220,6 +220,6 @@ def test_real_fashion_mnist_where_it_is(fashion_root: Path) -> None:
     assert dataset.spec.inputs.mean == pytest.approx([0.2860], abs=0.001)  # the figures that everybody normalises with
     assert dataset.spec.inputs.std == pytest.approx([0.3530], abs=0.001)
     assert dataset.spec == DataSpec(
-        inputs=ImageField(channels=1, size=28, mean=dataset.spec.inputs.mean, std=dataset.spec.inputs.std),
+        inputs=ImageField(channels=1, size=28, mean=dataset.spec.inputs.mean, std=dataset.spec.inputs.std, mirror=True),
         classes=fashion_mnist.CLASSES,
     )
