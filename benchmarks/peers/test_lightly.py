@@ -237,13 +237,13 @@ def judge_speed(benchmark: BenchmarkFixture, title: str, speed: dict[str, float]
     assert max(ratios.values()) >= LEAST_RATIO_AT_THE_FASTEST
 
 
-class threads:
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __enter__(self) -> None:
-        self.before = torch.get_num_threads()
-        torch.set_num_threads(self.count)
-
-    def __exit__(self, *error: object) -> None:
-        torch.set_num_threads(self.before)
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """As many threads, and freed memory kept, as a cell has them: for both."""
+    before = torch.get_num_threads()
+    keep_freed_memory()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
