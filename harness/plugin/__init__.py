@@ -26,7 +26,8 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
 - Batch: `inputs` (not `images`), and `labels`, `captions`, `paired`, which are None unless the spec's `uses`
   names them; `lengths` of texts; `progress`, the fraction of the budget spent; `log(name, scalar)` for the curves.
 - Images are float in [0,1], (B,C,H,W), channels last in memory, on the method's device: `.reshape`, not `.view`. The
-  backbone standardises them itself. Views and noise are made in `loss`, on whole batches: `harness.nn.augment`.
+  backbone standardises them itself. Views and noise are made in `loss`, on whole batches: `harness.nn.views` (whose
+  ViewConfig a Config may inherit) and `harness.nn.augment`; heads, contrastive losses, queues are there too.
 - `loss` runs under bf16 autocast if a request says so, even `z.float() @ z.float().T`: `with full_precision(z.device)`
   is for what must not be rounded. `encode`, `read` and `predict` answer for each example alone, without noise.
 - Draws from torch's, numpy's and Python's global generators are seeded, in `build` and in training. `sample` draws from
@@ -88,8 +89,8 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
   both with their one line. `subject.batched(function, inputs)` maps over many images; `subject.show_images` and
   `show_points` keep pictures for the report.
 
-What a plugin may import beside this face is the public list: `harness.nn` (augmentations, decoders, discriminators,
-likelihoods, moving averages, quantisers, U-Net ...), `harness.metrics` (pure functions of tensors), `harness.judging`,
+What a plugin may import beside this face is the public list: `harness.nn` (views, projectors, contrastive losses,
+decoders, discriminators, likelihoods, moving averages, quantisers, U-Net ...), `harness.metrics` (pure functions of tensors), `harness.judging`,
 the readers of `harness.data`, `harness.seeding` and `harness.precision`; each module says in its first lines what it
 has. Everything else may change from one version to the next.
 
