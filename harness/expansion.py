@@ -62,9 +62,10 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
         if not values:
             raise RequestError(f"nothing to run: the request names no {axis}")
     devices = list(dict.fromkeys(checked_device(device) for device in request.devices))
-    settings.check_used()
     precisions = [_precision(name) for name in request.precision]
     threads = _threads(request.threads)
+    encoders = {str(method): _own_backbone(method, registry, settings) for method in methods}
+    settings.check_used()
     recipes = {str(method): _recipes(registry.chosen(method, METHOD_KINDS), trains) for method in methods}
     cells: dict[tuple[object, ...], Cell] = {}
     for source, backbone, device, precision, turn, seed, method in product(
@@ -74,7 +75,7 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
         cell = Cell(
             method=method,
             kind=spec.kind,
-            backbone=backbone if spec.uses_backbone else None,
+            backbone=(encoders[str(method)] or backbone) if spec.uses_backbone else None,
             source=source,
             targets=targets or (source,),
             evaluations=evaluations,
@@ -87,6 +88,18 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
         )
         cells.setdefault(_trained_alike(cell), cell)  # a method without a backbone is not repeated for each one
     return list(cells.values())
+
+
+def _own_backbone(method: PluginRef, registry: Registry, settings: Settings) -> PluginRef | None:
+    """The encoder that a method names in the place of the run's, if it does."""
+    chosen = registry.chosen(method, METHOD_KINDS)
+    text = chosen.declared("own_backbone", chosen.config) if chosen.spec.own_backbone else ""
+    if not text:
+        return None
+    refs = _refs((text,), registry, ("backbone",), settings)
+    if len(refs) != 1:
+        raise RequestError(f"{method} names {len(refs)} backbones: name one, such as 'resnet18'")
+    return refs[0]
 
 
 def _recipes(method: Chosen, trains: Sequence[Mapping[str, Any]]) -> list[TrainConfig]:

@@ -21,6 +21,18 @@ def cells(**words: object) -> list[str]:
     return [f"{cell.method} | {cell.backbone or ''} | {cell.source} | {cell.seed}" for cell in expanded]
 
 
+def test_a_method_may_name_its_own_backbone(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").touch()
+    own = f"checkpoint[file={tmp_path / 'a.pt'},backbone='convnet[width=8]']"
+    found = cells(plugins=f"{own},vae", references="none", backbone="convnet,mlp")
+    assert [line.split(" | ")[1] for line in found] == ["convnet[width=8]", "convnet", "mlp"]
+
+
+def test_two_backbones_of_its_own_are_none(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="names 2 backbones: name one"):
+        cells(plugins="checkpoint[file=a.pt,backbone='convnet,mlp']")
+
+
 def test_references_come_first_and_are_not_repeated_for_each_backbone() -> None:
     assert cells(plugins="vae", references="pixels,random-init", backbone="convnet[width=8|16]") == [
         "pixels |  | digits | 0",

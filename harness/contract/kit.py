@@ -32,6 +32,7 @@ from harness.reasons import reason_of
 from harness.records import PluginRef
 from harness.registry import METHOD_KINDS, LoadedPlugin, Registry
 from harness.registry.config import full_ref, resolve
+from harness.registry.grammar import parse_plugins
 from harness.registry.installed import first_docstring_line
 
 CLASSES = 10  # of generated images of a size that was asked for
@@ -149,6 +150,8 @@ def _checks(
 ) -> Iterator[tuple[str, Callable[[], str | None]]]:
     spec = loaded.spec
     if loaded.info.kind in METHOD_KINDS:
+        own = spec.own_backbone(config) if spec.own_backbone else ""
+        setting = replace(setting, backbone=parse_plugins(own)[0]) if own else setting
         for data in setting.datasets(spec.takes):
             backbone = setting.encoder(data.kind, registry) if spec.uses_backbone else None
             yield from method_checks(spec, config, data, backbone)

@@ -34,8 +34,8 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
   the generator that it is given. State is kept in parameters and buffers: only these are saved and moved.
 - Spec: `takes` (kinds of data, ("image",) by default), `uses` ("labels", "captions", "paired", "unpaired"),
   `applies(data, config)` (why it makes no sense on such data, or ""), `files(config)` (what it reads, such as a
-  checkpoint), `recipe` (its own defaults of harness.records.TrainConfig: {"learning_rate": 1e-3}) and
-  `uses_backbone=False` where it brings a network of its own. One of kind "pretrained" was trained elsewhere: it has no
+  checkpoint), `recipe` (its own defaults of harness.records.TrainConfig: {"learning_rate": 1e-3}),
+  `own_backbone(config)` (one in the place of the run's, or "") and `uses_backbone=False` where it needs none. One of kind "pretrained" was trained elsewhere: it has no
   `loss`, is ranked apart, and may say in `note` where its weights are from. What only building can tell, `__init__`
   tells by raising NotApplicable: the cell is skipped, with that reason.
 
@@ -90,9 +90,9 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
   `show_points` keep pictures for the report.
 
 What a plugin may import beside this face is the public list: `harness.nn` (views, projectors, contrastive losses,
-decoders, discriminators, likelihoods, moving averages, quantisers, U-Net ...), `harness.metrics` (pure functions of tensors), `harness.judging`,
-the readers of `harness.data`, `harness.seeding` and `harness.precision`; each module says in its first lines what it
-has. Everything else may change from one version to the next.
+decoders, discriminators, likelihoods, moving averages, quantisers, U-Net ...), `harness.metrics` (pure functions of
+tensors), `harness.judging`, the readers of `harness.data`, `harness.seeding` and `harness.precision`; each module says
+in its first lines what it has. Everything else may change from one version to the next.
 
 Importing this package is cheap: a name is loaded from its home when it is first used, and torch with it.
 """

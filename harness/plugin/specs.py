@@ -40,6 +40,8 @@ class MethodSpec:
     files(config)          the files that it reads, such as a checkpoint. Their content is part of the cell's key, so
                            that another checkpoint under the same name is trained on anew; a file that is not there is
                            an error of the request. Leave out a file that the method can do without.
+    own_backbone(config)   a backbone as a request writes it, such as "timm[model=resnet50]", in the place of the
+                           run's; "" for the run's.
     """
 
     name: str
@@ -50,6 +52,7 @@ class MethodSpec:
     takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can learn from; harness.plugin.ANY: all
     uses: tuple[Information, ...] | Callable[[Any], tuple[Information, ...]] = ()  # beside images, or that of a config
     uses_backbone: bool = True  # False: `backbone` is None, and the method is not repeated for each backbone
+    own_backbone: Callable[[Any], str] | None = None  # config -> what stands in the place of the run's, or ""
     recipe: Mapping[str, Any] = field(default_factory=dict)  # its own defaults for harness.records.TrainConfig
     applies: Callable[[Any, Any], str] | None = None  # (DataSpec, config) -> a reason why not, or ""
     files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts

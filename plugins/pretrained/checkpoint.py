@@ -1,8 +1,8 @@
 """The run's backbone with weights from a file: an encoder that was trained elsewhere, or in another run of Harness.
 
 B images, C channels, H=W pixels, S pixels of the input, D features.
-    --backbone resnet18 --plugins 'checkpoint[file=runs/.../method.safetensors]'
-    --backbone 'timm[model=resnet50]' --plugins 'checkpoint[file=moco.pth,prefix=encoder_q.,unused=true]'
+    --plugins 'checkpoint[file=runs/.../method.safetensors]' --backbone resnet18
+    --plugins 'checkpoint[file=moco.pth,backbone="timm[model=resnet50]",prefix=encoder_q.,unused=true]'
 Reads safetensors, and state dicts by torch's weights-only loader, which runs nobody's code. Every weight of the
 backbone must be in the file. Inputs are standardised as they were in training: by `mean` and `std`, else by those that
 a run of Harness keeps beside its weights, else by the source's. It is never trained.
@@ -29,6 +29,9 @@ KEPT = f"backbone.{TRUNK}"  # where a run of Harness keeps the encoder of a meth
 class Config:
     file: Path  # .safetensors, or a state dict as torch saves it (.pt, .pth)
     prefix: str = AUTO  # what stands before the backbone's own names in the file, such as module. or encoder_q.
+    backbone: str = (
+        ""  # the network that the weights are of, such as resnet18 or 'timm[model=resnet50]'; empty: the run's
+    )
     unused: bool = False  # may the file hold more than the backbone, such as a classifier, under that prefix?
     size: int = 0  # S, in pixels, that images are resized to; 0: as they are
     mean: str = ""  # of each channel in training, in [0,1], such as '0.485,0.456,0.406'; empty: see above
@@ -80,6 +83,7 @@ def harness_method() -> MethodSpec:
         kind="pretrained",
         build=Checkpoint,
         config=Config,
+        own_backbone=lambda config: config.backbone,
         files=lambda config: [config.file],
         source="the weights' own",
     )
