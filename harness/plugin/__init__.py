@@ -35,9 +35,10 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
 - Spec: `takes` (kinds of data, ("image",) by default), `uses` ("labels", "captions", "paired", "unpaired"),
   `applies(data, config)` (why it makes no sense on such data, or ""), `files(config)` (what it reads, such as a
   checkpoint), `recipe` (its own defaults of harness.records.TrainConfig: {"learning_rate": 1e-3}),
-  `own_backbone(config)` (one in the place of the run's, or "") and `uses_backbone=False` where it needs none. One of kind "pretrained" was trained elsewhere: it has no
-  `loss`, is ranked apart, and may say in `note` where its weights are from. What only building can tell, `__init__`
-  tells by raising NotApplicable: the cell is skipped, with that reason.
+  `own_backbone(config)` (one in the place of the run's, or "") and `uses_backbone=False` where it needs none. One of
+  kind "pretrained" was trained elsewhere: it has no `loss`, is ranked apart, and may say in `note` where its weights
+  are from. What only building can tell, `__init__` tells by raising NotApplicable: the cell is skipped, with that
+  reason.
 
 **A backbone** is built of the DataSpec and its config, and gives (B,D) for standardised inputs:
 

@@ -29,9 +29,7 @@ KEPT = f"backbone.{TRUNK}"  # where a run of Harness keeps the encoder of a meth
 class Config:
     file: Path  # .safetensors, or a state dict as torch saves it (.pt, .pth)
     prefix: str = AUTO  # what stands before the backbone's own names in the file, such as module. or encoder_q.
-    backbone: str = (
-        ""  # the network that the weights are of, such as resnet18 or 'timm[model=resnet50]'; empty: the run's
-    )
+    backbone: str = ""  # the network of these weights, such as 'timm[model=resnet50]'; empty: the run's
     unused: bool = False  # may the file hold more than the backbone, such as a classifier, under that prefix?
     size: int = 0  # S, in pixels, that images are resized to; 0: as they are
     mean: str = ""  # of each channel in training, in [0,1], such as '0.485,0.456,0.406'; empty: see above
