@@ -17,7 +17,7 @@ from harness.report.frame import PROVENANCE, counted, dataset_labels, joined, ti
 from harness.report.palette import Look, looks
 from harness.report.pictures import Shown, shown_pictures, slug
 from harness.report.reading import reading
-from harness.report.series import Series, differing_provenance, usual_budget, with_series, worth_a_row
+from harness.report.series import Series, differing_provenance, usual_value, with_series, worth_a_row
 from harness.report.summary import Comparison, comparisons
 from harness.report.sweeps import sweeps
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
@@ -77,10 +77,20 @@ class Content:
     def trained_for(self) -> str:
         """The budget: of all, or of most, where the others say theirs."""
         budgets = [one.budget for one in self.series if one.budget and not one.is_untrained]
-        usual, count = usual_budget(budgets), len(set(budgets))
+        usual, count = usual_value(budgets), len(set(budgets))
         if count <= 1:
             return f"the same budget{usual and f', {usual}'}"
         return f"{usual}, or for the budget in their name" if usual else "the budget in their name"
+
+    @property
+    def unsaid(self) -> str:
+        """The backbone and the device of most, where only the others say theirs."""
+        told = []
+        for name in ("backbone", "device"):
+            values = [getattr(one, name) for one in self.series]
+            if usual_value(values) and len(set(filter(None, values))) > 1:
+                told.append(f"a name that says no {name} is on {usual_value(values)}")
+        return " and ".join(told)
 
     @property
     def counted(self) -> str:

@@ -1,6 +1,6 @@
 """Which rows of the tidy frame are replicates of one thing: a series is a method in one setting, over its seeds.
 
-A setting shows in the label only where there are several of it; the budget of most is not repeated there. Runs that
+A setting shows in the label only where there are several of it; that of most is not repeated there. Runs that
 differ in provenance are told apart by their name; runs that agree in it pool their seeds.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -21,6 +21,7 @@ ELSEWHERE = (
     "scale, neither ranked nor tested."
 )
 _SETTINGS = ("backbone", "device", "precision", "budget", "train", "run")
+_UNSAID = ("backbone", "device", "precision", "budget")  # where most have one value, only the others say theirs
 _PER_CELL = ["method", "backbone", "source"]
 
 
@@ -67,7 +68,7 @@ class Series:
 
     @property
     def is_baseline(self) -> bool:
-        return self.method.partition("[")[0] == BASELINE
+        return self.method == BASELINE
 
 
 def differing_provenance(frame: pd.DataFrame) -> list[str]:
@@ -104,7 +105,9 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
     unique = unique.assign(order=order).sort_values(["order", *keys], ignore_index=True)[keys]
     trained = unique[~unique["budget"].str.startswith("0 ")]  # untrained ones say so: no other label needs its budget
     varying = [name for name in _SETTINGS if _varies(trained, "run_shown" if name == "run" else name)]
-    usual = usual_budget(trained["budget"])
+    usual = {name: usual_value(trained[name]) for name in _UNSAID}
+    in_several = unique.groupby([key for key in keys if key != "precision"])["precision"].transform("nunique") > 1
+    varying = [name for name in varying if name != "precision" or in_several.any()]
     series = [
         _series(index, dict(zip(keys, values, strict=True)), varying, usual)
         for index, values in enumerate(unique.itertuples(index=False, name=None))
@@ -119,17 +122,17 @@ def _varies(unique: pd.DataFrame, column: str) -> bool:
     return values.nunique() > 1
 
 
-def usual_budget(budgets: Iterable[str]) -> str:
+def usual_value(values: Iterable[str]) -> str:
     """That of more than half of the series, or nothing."""
-    count = Counter(filter(None, budgets))
-    budget, times = max(count.items(), key=lambda item: item[1], default=("", 0))
-    return budget if 2 * times > count.total() else ""
+    count = Counter(filter(None, values))
+    value, times = max(count.items(), key=lambda item: item[1], default=("", 0))
+    return value if 2 * times > count.total() else ""
 
 
-def _series(index: int, values: dict, varying: Sequence[str], usual: str) -> Series:
+def _series(index: int, values: dict, varying: Sequence[str], usual: Mapping[str, str]) -> Series:
     values["run"] = values.pop("run_shown")
     untrained = values["budget"][:2] == "0 "
-    unsaid = {"budget"} if untrained or values["budget"] == usual else set()
+    unsaid = {name for name, value in usual.items() if values[name] == value} | ({"budget"} if untrained else set())
     shown = [values[name] for name in varying if values[name] and name not in unsaid]
     label = " · ".join([values["method"], *shown, *(["untrained"] if untrained else [])])
     return Series(index=index, label=label, **values)

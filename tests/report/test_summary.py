@@ -10,7 +10,9 @@ from example_run import FAILED_CELL, METHODS, example_results
 from scipy import stats as reference
 
 from harness.records import PluginRef
+from harness.report.content import Run, gather
 from harness.report.frame import dataset_labels, joined, tidy_frame
+from harness.report.html import page
 from harness.report.reading import reading
 from harness.report.series import differing_provenance, with_series
 from harness.report.summary import PANEL, comparisons, table
@@ -270,6 +272,43 @@ def test_settings_show_in_the_label_only_where_there_are_several(results):
     rows = {row.series.label: row for row in compare([*results, *other])[0].rows}
     assert rows["vae · resnet18"].entries[0].gain is not None
     assert rows["pca"].entries[0].gain is None  # two baselines: which one would be a guess
+
+
+def test_the_backbone_of_most_is_not_repeated_in_their_names(results, tmp_path):
+    other = [
+        replace(r, key=r.key + "r", cell=replace(r.cell, backbone=PluginRef(name="resnet18")))
+        for r in results
+        if r.cell.method.name == "random-init"
+    ]
+    run = Run(name="run", path=tmp_path, results=(*results, *other), environment={}, request={})
+    content = gather([run])
+    labels = {one.label for one in content.series}
+    assert {"vae", "random-init", "random-init · resnet18"} <= labels
+    assert content.unsaid == "a name that says no backbone is on convnet"
+    assert content.unsaid in page(content)
+
+
+def test_a_precision_is_named_only_where_one_thing_has_several(results):
+    quick = [replace(r, cell=replace(r.cell, precision="bf16")) if r.cell.method.name == "vae" else r for r in results]
+    _, series = with_series(tidy_frame(quick))
+    assert not [one.label for one in series if "bf16" in one.label or "fp32" in one.label]
+    both = [replace(r, key=r.key + "b", cell=replace(r.cell, precision="bf16")) for r in results]
+    _, series = with_series(tidy_frame([*results, *both]))
+    assert {"vae · fp32", "vae · bf16"} <= {one.label for one in series}
+
+
+def test_a_baseline_with_parameters_is_another_row_and_no_baseline(results):
+    other = [
+        replace(
+            r,
+            key=r.key + "s",
+            cell=replace(r.cell, method=PluginRef(name="random-init", params={"standardised": True})),
+        )
+        for r in results
+        if r.cell.method.name == "random-init"
+    ]
+    rows = {row.series.label: row for row in compare([*results, *other])[0].rows}
+    assert rows["vae"].entries[0].gain is not None
 
 
 def test_equal_runs_pool_their_seeds_and_repeats_count_once(tmp_path):
