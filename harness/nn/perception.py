@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
 from harness.nn.backbone import Backbone
+from harness.nn.layers import SpatialMean
 
 if TYPE_CHECKING:
     from harness.data.batches import Batch
@@ -145,7 +146,7 @@ def stage_maps(backbone: Backbone, images: Tensor) -> list[Tensor]:
     Of any other trunk there is one level: the last maps.
     """
     layers = list(backbone.trunk.children())
-    ends = [index for index, layer in enumerate(layers) if isinstance(layer, nn.AdaptiveAvgPool2d)]
+    ends = [index for index, layer in enumerate(layers) if isinstance(layer, (SpatialMean, nn.AdaptiveAvgPool2d))]
     if not ends:
         return [backbone.maps(images)]
     maps = backbone.standardise(images)

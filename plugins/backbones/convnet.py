@@ -12,7 +12,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from harness.nn.layers import normalisation
+from harness.nn.layers import SpatialMean, normalisation
 from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, hookimpl
 
 
@@ -43,14 +43,14 @@ def build(data: DataSpec[ImageField], config: Config) -> Backbone:
         if config.dropout:
             layers.append(nn.Dropout(config.dropout))
         channels = width
-    trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())  # (B,C,H,W) -> (B,D)
+    trunk = nn.Sequential(*layers, SpatialMean())  # (B,C,H,W) -> (B,D)
     return Backbone(trunk, channels, data, any_size=True, maps=maps_before_the_mean)
 
 
 def maps_before_the_mean(trunk: nn.Module, inputs: Tensor) -> Tensor:
-    """(B,C,H,W) standardised -> (B,D,h,w): all layers of the trunk but the spatial mean and the flattening."""
+    """(B,C,H,W) standardised -> (B,D,h,w): all layers of the trunk but the spatial mean."""
     assert isinstance(trunk, nn.Sequential)
-    for layer in list(trunk)[:-2]:
+    for layer in list(trunk)[:-1]:
         inputs = layer(inputs)
     return inputs
 

@@ -12,7 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18
 
-from harness.nn.layers import normalisation
+from harness.nn.layers import SpatialMean, normalisation
 from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, hookimpl
 
 
@@ -31,6 +31,7 @@ def build(data: DataSpec[ImageField], config: Config) -> Backbone:
     net.conv1 = nn.Conv2d(data.inputs.channels, 64, 3, stride=1, padding=1, bias=config.norm == "none")
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
     net.maxpool = nn.Identity()
+    net.avgpool = SpatialMean()
     net.fc = nn.Dropout(config.dropout)
     return Backbone(net, 512, data, any_size=True, maps=maps_before_the_mean)  # (B,C,H,W) -> (B,512)
 

@@ -1,0 +1,49 @@
+"""Layers: normalisations by name, and a spatial mean whose gradient lies in memory as its maps do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.nn.layers import SpatialMean, normalisation
+
+
+def maps() -> Tensor:
+    values = torch.randn(4, 6, 5, 3, generator=torch.Generator().manual_seed(0))
+    return values.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+
+def test_the_spatial_mean_is_torchs() -> None:
+    given = maps()
+    found, expected = SpatialMean()(given), nn.AdaptiveAvgPool2d(1)(given).flatten(1)
+    torch.testing.assert_close(found, expected)
+    upstream = torch.randn(4, 6)
+    (mine,) = torch.autograd.grad(found, given, upstream)
+    (theirs,) = torch.autograd.grad(expected, given, upstream)
+    torch.testing.assert_close(mine, theirs)
+
+
+def test_a_relu_before_the_spatial_mean_has_its_gradient_channels_last() -> None:
+    """Torch's mean gives one that is laid out otherwise, which makes the step backward slow."""
+    for mean, alike in ((SpatialMean(), True), (nn.AdaptiveAvgPool2d(1), False)):
+        seen: list[bool] = []
+        after = maps().relu()
+        after.register_hook(lambda grad, seen=seen: seen.append(quick(grad)))
+        mean(after).flatten(1).square().sum().backward()
+        assert seen == [alike]
+
+
+def quick(gradient: Tensor) -> bool:
+    """Does a loop over channels-last maps read it in its order: with neighbouring channels next to each other?"""
+    return gradient.stride(1) == 1
+
+
+@pytest.mark.parametrize(("kind", "layers"), [("batch", [nn.BatchNorm2d]), ("layer", [nn.GroupNorm]), ("none", [])])
+def test_normalisations_have_names(kind: str, layers: list[type[nn.Module]]) -> None:
+    assert [type(layer) for layer in normalisation(kind, 4)] == layers
+
+
+def test_an_unknown_normalisation_is_said() -> None:
+    with pytest.raises(ValueError, match="choose batch, layer or none"):
+        normalisation("instance", 4)
