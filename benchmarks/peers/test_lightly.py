@@ -9,6 +9,9 @@ lightly's is the loop of its own examples: its transforms on PIL images in a Dat
 0.06. On two threads the faster of no worker and two workers counts. What is timed is training, without building and
 loading. Afterwards both encoders are judged by the same nearest neighbours (cosine, k = 20, T = 0.1) on the official
 test images, with the training images of the comparison as the bank.
+
+The step is the same on both sides, so what can be gained in fp32 is the time of lightly's transforms: at most 1 +
+transforms / step. BYOL, whose step has two more forward passes, comes to 2.0 on one thread where SimCLR comes to 2.4.
 """
 
 from __future__ import annotations
