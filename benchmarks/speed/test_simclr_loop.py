@@ -40,7 +40,7 @@ from harness_plugins.backbones import convnet
 from harness_plugins.pretext import simclr
 
 LEAST_SHARE = 0.90
-STEPS, BATCH, ROUNDS = 6, 256, 9
+STEPS, BATCH, ROUNDS = 24, 256, 5
 SPEC = DataSpec(inputs=ImageField(channels=1, size=28, mean=(0.3,), std=(0.3,), mirror=True))
 CONFIG = TrainConfig(batch_size=BATCH)
 PARTS = ("batch", "views", "forward", "loss", "backward", "clipping", "optimiser")

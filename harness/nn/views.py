@@ -156,7 +156,7 @@ def views_for(data: DataSpec[ImageField], config: ViewConfig, **changes: Any) ->
 def two_views(views: Views, images: Tensor) -> Tensor:
     """Two views of each image as one batch, so that they share its statistics: (B,C,H,W) -> (2B,C,S,S), all first ones
     before all second ones."""
-    return torch.cat([views(images), views(images)])
+    return views(torch.cat([images, images]))
 
 
 def interpolation(start: Tensor, extent: Tensor, size: int, out: int, mirrored: Tensor | None = None) -> Tensor:
