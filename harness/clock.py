@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil, cos, pi
+from math import ceil
 
 from harness.errors import TrainingFailed
+from harness.nn.schedules import cosine, linear
 from harness.records import Budget
 
 
@@ -76,7 +77,7 @@ def rate_at(done: float, warmup: float, schedule: str = "cosine") -> float:
     [0.01, 0.505, 1.0, 0.5, 0.0]
     """
     if done < warmup:
-        return 0.01 + 0.99 * done / warmup
+        return linear(0.01, 1.0, done, until=warmup)
     if schedule == "constant":
         return 1.0
-    return 0.5 * (1 + cos(pi * (done - warmup) / (1 - warmup)))
+    return cosine(1.0, 0.0, (done - warmup) / (1 - warmup))

@@ -86,8 +86,10 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
         listeners = {name: make(folder.path) for name, make in make_trackers.items()}
         with listening(registry, listeners | ({"the progress": progress} if progress else {})):
             here = workplace(options, folder)
-            ways: dict[str, Any] = {"fail_fast": options.fail_fast, "monitor": options.monitor}
-            results = Execution(plan, folder, here, launcher, registry, **ways).run()
+            execution = Execution(
+                plan, folder, here, launcher, registry, fail_fast=options.fail_fast, monitor=options.monitor
+            )
+            results = execution.run()
         reports = write_reports(folder)
     return Results(folder, tuple(results), missing=len(plan.cells) - len(results), reports=tuple(reports))
 

@@ -28,9 +28,7 @@ from harness.records import Budget, TrainConfig, TrainingResult
 from harness.seeding import derived_generator, seed_everything
 from harness.unsaved import plain_state, unsaved_note
 
-Observe = Callable[
-    [Clock], None
-]  # told before the first step, after every step and at the end; it may raise TrainingFailed
+Observe = Callable[[Clock], None]  # told before the first step, after each and at the end; it may raise TrainingFailed
 
 
 def train(
@@ -56,8 +54,9 @@ def train(
     if able & {"loss", "turns"} and budget.amount == 0:
         return replace(untrained, parameters=trained_weights(method))
     if able & {"loss", "turns"}:
-        how: dict[str, Any] = {"seed": seed, "precision": precision, "progress": progress, "observe": observe}
-        return _descend(method, split, data, config, budget, **how)
+        return _descend(
+            method, split, data, config, budget, seed=seed, precision=precision, progress=progress, observe=observe
+        )
     started = time.perf_counter()
     if "fit" in able:
         method.fit(split.values if split.inputs.in_memory else split.inputs)

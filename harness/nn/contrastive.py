@@ -22,17 +22,11 @@ def nt_xent(one: Tensor, other: Tensor, temperature: float) -> Tensor:
     one, other: embeddings (B,P) of two views of the same images, in the same order; they need not be of length 1.
     temperature: T, above 0.
     """
-    logits, partners = nt_xent_logits(one, other, temperature)
-    return F.cross_entropy(logits, partners)
-
-
-def nt_xent_logits(one: Tensor, other: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """What NT-Xent is the cross-entropy of: logits (2B,2B), -inf on the diagonal, and each view's partner (2B,)."""
     with full_precision(one.device):
         views = F.normalize(torch.cat([gathered(one.float()), gathered(other.float())]), dim=1)  # (2B,P)
-        n = len(views)
         logits = (views @ views.T / temperature).fill_diagonal_(-torch.inf)  # (2B,2B)
-    return logits, torch.arange(n, device=one.device).roll(n // 2)
+    count = len(views)
+    return F.cross_entropy(logits, torch.arange(count, device=one.device).roll(count // 2))
 
 
 def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor, temperature: float) -> Tensor:
@@ -43,19 +37,13 @@ def info_nce(queries: Tensor, keys: Tensor, negatives: Tensor, temperature: floa
     queries, keys: embeddings (B,P), a key for each query. negatives: (Q,P). None need be of length 1.
     temperature: T, above 0.
     """
-    logits, answers = info_nce_logits(queries, keys, negatives, temperature)
-    return F.cross_entropy(logits, answers)
-
-
-def info_nce_logits(queries: Tensor, keys: Tensor, negatives: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """What InfoNCE is the cross-entropy of: logits (B,1+Q), the own key first, and the answers (B,), all 0."""
     with full_precision(queries.device):
         asked = F.normalize(gathered(queries.float()), dim=1)  # (B,P)
         own = gathered(keys.float()) if keys.requires_grad else gathered_apart(keys.float())
         alike = (asked * F.normalize(own, dim=1)).sum(1, keepdim=True)  # (B,1)
         unlike = asked @ F.normalize(negatives.float(), dim=1).T  # (B,Q)
-        logits = torch.cat([alike, unlike], 1) / temperature
-    return logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+        logits = torch.cat([alike, unlike], 1) / temperature  # the own key first
+    return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.int64))
 
 
 def matching_logits(one: Tensor, other: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:

@@ -19,13 +19,11 @@ class Queue(nn.Module):
     """
 
     values: Tensor
-    place: Tensor
     pushed: Tensor
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
         self.register_buffer("values", F.normalize(torch.randn(size, dim), dim=1))
-        self.register_buffer("place", torch.zeros((), dtype=torch.int64))  # of the next embedding
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))  # embeddings so far
 
     @torch.no_grad()
@@ -33,7 +31,6 @@ class Queue(nn.Module):
         """Replace the oldest by these (B,P), as they are; of more than Q the last Q stay."""
         size = len(self.values)
         latest = gathered_apart(embeddings)[-size:].to(self.values.dtype)
-        where = (self.place + torch.arange(len(latest), device=self.values.device)) % size  # (B,)
+        where = (self.pushed + torch.arange(len(latest), device=self.values.device)) % size  # (B,)
         self.values = self.values.index_copy(0, where, latest)  # a new tensor: the old may be in a graph
-        self.place = (self.place + len(latest)) % size
         self.pushed = self.pushed + len(latest)

@@ -49,7 +49,11 @@ class ViewConfig:
     def __post_init__(self) -> None:
         if not 0 < self.crop <= 1:
             raise ValueError(f"crop is {self.crop:g}, expected a fraction of the area in (0,1]")
-        for name in ("jitter", "grey", "blur", "solarise"):
+        self.require_fractions("jitter", "grey", "blur", "solarise")
+
+    def require_fractions(self, *names: str) -> None:
+        """Raise ValueError unless each of these parameters is in [0,1], or none."""
+        for name in names:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value:g}, expected a number in [0,1]")

@@ -23,6 +23,7 @@ from harness.nn.calibrated_gaussian import CalibratedGaussian
 from harness.nn.codes import ACTIVE, active_units, decoded_line
 from harness.nn.decoders import Kind, code_decoder
 from harness.nn.likelihoods import log_likelihood, nll
+from harness.nn.schedules import linear
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
 DECODED = 1_024  # images at once, in the bound
@@ -80,7 +81,7 @@ class VAE(nn.Module):
 
     def beta_at(self, progress: float) -> float:
         """The weight of the divergence once this fraction of the budget is spent."""
-        return self.config.beta * min(1.0, progress / self.config.warmup if self.config.warmup else 1.0)
+        return linear(0.0, self.config.beta, progress, until=self.config.warmup)
 
     def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B,C,H,W) -> mu and log sigma^2 of q(z|x), (B,L) each."""

@@ -35,8 +35,7 @@ class Config(ViewConfig):
             raise ValueError("hidden must be at least 1 and projection at least 2")
         if self.redundancy < 0:
             raise ValueError("redundancy must not be negative")
-        if not 0 <= self.solarised <= 1:
-            raise ValueError("solarised is a probability in [0,1]")
+        self.require_fractions("solarised")
 
 
 class BarlowTwins(nn.Module):

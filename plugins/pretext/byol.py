@@ -39,8 +39,7 @@ class Config(ViewConfig):
             raise ValueError("hidden must be at least 1 and projection at least 2")
         if not 0 <= self.decay <= 1:
             raise ValueError("decay is a fraction in [0,1]")
-        if not 0 <= self.solarised <= 1:
-            raise ValueError("solarised is a probability in [0,1]")
+        self.require_fractions("solarised")
 
 
 class Byol(nn.Module):

@@ -38,8 +38,7 @@ class Config(ViewConfig):
             raise ValueError("hidden must be at least 1 and projection at least 2")
         if min(self.invariance, self.variance, self.covariance) < 0:
             raise ValueError("invariance, variance and covariance must not be negative")
-        if not 0 <= self.solarised <= 1:
-            raise ValueError("solarised is a probability in [0,1]")
+        self.require_fractions("solarised")
 
 
 class VicReg(nn.Module):

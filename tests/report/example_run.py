@@ -23,6 +23,9 @@ from harness.records import (
     TrainConfig,
     TrainingResult,
 )
+from harness.report.frame import tidy_frame
+from harness.report.series import with_series
+from harness.report.summary import comparisons
 
 load_digits = cache(datasets.load_digits)
 
@@ -270,3 +273,12 @@ def _map(folder: Path, key: str, name: str, seed: int, target: str) -> Picture:
     heading, place = HEADINGS["map"]
     caption = "first two principal components, test images"
     return Picture(name="map", kind="scatter", file=str(file), caption=caption, heading=heading, place=place)
+
+
+def compare(results):
+    frame, series = with_series(tidy_frame(results, "run"))
+    return comparisons(frame, series)
+
+
+def rows_of(comparison):
+    return {row.series.method.partition("[")[0]: row for row in comparison.rows}
