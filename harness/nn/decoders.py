@@ -12,6 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from harness.data.fields import DataSpec, ImageField
+from harness.nn.layers import maps_of
 
 Kind = Literal["conv", "mlp"]
 
@@ -38,7 +39,7 @@ class ConvDecoder(nn.Module):
         )
 
     def forward(self, code: Tensor) -> Tensor:
-        maps = self.project(code).view(len(code), self.width, self.start, self.start)  # (B,2W,H/4,H/4)
+        maps = maps_of(self.project(code), self.width, self.start)  # (B,2W,H/4,H/4)
         return self.upsample(maps)[..., : self.size, : self.size]  # (B,C,H,W)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from harness.data.fields import DataSpec, ImageField
 from harness.nn.conditions import ConditionEncoder
+from harness.nn.layers import maps_of
 
 SPREAD = 4  # factor on the last layer's initial weights
 
@@ -42,7 +43,7 @@ class Generator(nn.Module):
             last.weight.mul_(SPREAD)
 
     def forward(self, noise: Tensor) -> Tensor:
-        maps = self.project(noise).view(len(noise), self.width, self.start, self.start)  # (B,2W,H/4,H/4)
+        maps = maps_of(self.project(noise), self.width, self.start)  # (B,2W,H/4,H/4)
         return self.upsample(maps)[..., : self.size, : self.size]  # (B,C,H,W)
 
 

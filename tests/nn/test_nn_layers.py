@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.nn.layers import SpatialMean, normalisation
+from harness.nn.layers import SpatialMean, maps_of, normalisation
 
 
 def maps() -> Tensor:
@@ -37,6 +37,17 @@ def test_a_relu_before_the_spatial_mean_has_its_gradient_channels_last() -> None
 def quick(gradient: Tensor) -> bool:
     """Does a loop over channels-last maps read it in its order: with neighbouring channels next to each other?"""
     return gradient.stride(1) == 1
+
+
+def test_maps_of_a_linear_layer_and_their_gradient_are_channels_last() -> None:
+    values = torch.arange(2.0 * 3 * 3 * 4).view(2, 36).requires_grad_()
+    maps = maps_of(values, 4, 3)
+    assert maps.shape == (2, 4, 3, 3) and maps.is_contiguous(memory_format=torch.channels_last)
+    assert maps[1, 2, 0, 1] == 36 + 4 + 2  # the second image, the second position, the third channel
+    seen: list[bool] = []
+    maps.register_hook(lambda grad: seen.append(quick(grad)))
+    nn.ConvTranspose2d(4, 2, 4, stride=2, padding=1)(maps.relu()).sum().backward()
+    assert seen == [True]
 
 
 @pytest.mark.parametrize(("kind", "layers"), [("batch", [nn.BatchNorm2d]), ("layer", [nn.GroupNorm]), ("none", [])])
