@@ -119,7 +119,8 @@ def gather(runs: Sequence[Run]) -> Content:
     numbered, series = with_series(frame)
     trained = worth_a_row(series)
     look = looks([*trained, *(one for one in series if one not in trained)])
-    compared = comparisons(numbered, series)
+    folders = {run.name: run.path for run in runs}
+    compared = comparisons(numbered, series, folders)
     cells = tuple(_cells(runs, numbered, series))
     pictures = shown_pictures([(run.path, one, result) for run, one, result in cells if one in trained], labels)
     rankings = [ranking_chart(c, look, slug(f"ranking-{c.source}-{c.target}")) for c in compared]
@@ -138,7 +139,7 @@ def gather(runs: Sequence[Run]) -> Content:
         curves=tuple(_curves(cells, labels, look)),
         monitors=tuple(_monitors(cells, labels, look)),
         pictures=pictures,
-        scores=tuple(score_rows(numbered, series)),
+        scores=tuple(score_rows(numbered, series, folders)),
         troubles=tuple(troubles(numbered, series)),
         cells=cells,
     )

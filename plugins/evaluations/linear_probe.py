@@ -27,6 +27,7 @@ from harness.metrics.classification import (
     calibration_error,
     majority_share,
     negative_log_likelihood,
+    surprises,
 )
 from harness.metrics.features import drawn_rows, standardised
 from harness.metrics.softmax_regression import fit_softmax_regression
@@ -107,12 +108,15 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     )
     shares = probe.probabilities
     predicted, occurring = shares.argmax(1), len(truth.unique())
+    surprise = surprises(shares, truth)  # (N,)
     note = _note(probe, len(rows), len(labels), PLURALS[subject.target.spec.kind])
     return {
-        "accuracy": ScoreValue(value=accuracy(predicted, truth), chance=majority_share(truth), note=note),
+        "accuracy": ScoreValue(
+            value=accuracy(predicted, truth), chance=majority_share(truth), note=note, outcomes=predicted == truth
+        ),
         "balanced_accuracy": ScoreValue(value=balanced_accuracy(predicted, truth), chance=1 / occurring),
         "calibration_error": calibration_error(shares, truth),
-        "nll": ScoreValue(value=negative_log_likelihood(shares, truth), chance=math.log(classes)),
+        "nll": ScoreValue(value=float(surprise.mean()), chance=math.log(classes), outcomes=surprise),
     }
 
 
