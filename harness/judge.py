@@ -175,6 +175,7 @@ def _scores(spec: EvaluationSpec, values: dict[str, ScoreValue], n: int) -> tupl
                 role=score.role,
                 beside=score.beside,
                 word=score.word,
+                asks=score.asks,
                 low=score.low,
                 high=score.high,
                 proportion=score.proportion,

@@ -215,6 +215,7 @@ class ScoreSpec:
     role: Role = "ranks"  # of a primary score
     beside: str = ""  # the score of the same evaluation that this one helps to read
     word: str = ""  # what it is called there
+    asks: str = ""  # of a primary score: the question that it answers in a report's first lines, "Reconstructs"
     proportion: bool = False  # a share of n independent examples: with one seed, its interval is Wilson's
     help: str = ""  # one sentence with the formula or the source
 
@@ -246,6 +247,7 @@ class Score:
     role: Role = "ranks"
     beside: str = ""
     word: str = ""
+    asks: str = ""
     low: float | None = None
     high: float | None = None
     proportion: bool = False

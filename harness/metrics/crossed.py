@@ -33,10 +33,9 @@ from scipy import optimize, special
 from scipy import stats as distributions
 from scipy.interpolate import PchipInterpolator
 
-from harness.metrics.statistics import LEVEL, POWER, Difference, Estimate
+from harness.metrics.statistics import LEVEL, POWER, Difference, Estimate, seeds_needed
 
 ONE_SEED = "one seed: the interval speaks of new test examples, and not of new seeds"
-MOST_SEEDS = 100  # more are no advice
 _TABLE = Path(__file__).with_name("crossed_critical.json")
 _REST = 1e-12  # of the largest square: below it a variance is rounding
 
@@ -232,7 +231,7 @@ def crossed_difference(
         high=found.mean + half,
         p=p_value(found.mean / found.error, found.share, found.seeds) if several else None,
         detectable=detectable(found) if several else None,
-        enough=seeds_needed(found) if several else None,
+        enough=enough_seeds(found) if several else None,
         note="" if several else ONE_SEED,
     )
 
@@ -276,20 +275,10 @@ def detectable(found: Crossed, *, chance: float = POWER, level: float = LEVEL) -
     return float(optimize.brentq(missing, 0.0, 60.0)) * found.error
 
 
-def seeds_needed(found: Crossed, *, chance: float = POWER, level: float = LEVEL) -> int | None:
+def enough_seeds(found: Crossed, *, chance: float = POWER, level: float = LEVEL) -> int | None:
     """How many seeds would find a true difference as large as this one with that chance, on as many examples.
 
-    None where no number up to MOST_SEEDS would: then more test examples are needed, or there is no difference.
+    None where no sensible number would: then more test examples are needed, or there is no difference.
     """
     each = found.of_seeds * found.seeds  # A with one seed
-
-    def enough(seeds: int) -> bool:
-        return power(abs(found.mean), each / seeds, found.of_examples, seeds, level) >= chance
-
-    if found.mean == 0 or not enough(MOST_SEEDS):
-        return None
-    few, many = 1, MOST_SEEDS
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if enough(middle) else (middle, many)
-    return many
+    return seeds_needed(lambda n: power(abs(found.mean), each / n, found.of_examples, n, level) >= chance)

@@ -6,7 +6,7 @@ compared by their difference within each seed. n seeds, sd: sample standard devi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import isfinite, sqrt
@@ -19,6 +19,7 @@ SAME_NUMBER = "all seeds gave the same number: no interval"
 ONE_SEED = "one seed: no interval"
 LEVEL = 0.95
 POWER = 0.80
+MOST_SEEDS = 100  # to run more is no advice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +117,12 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     deltas = _finite([a[seed] - b[seed] for seed in common])
     over_seeds = mean_interval(deltas.tolist(), level)
     sd = _deviation(deltas) if len(deltas) > 1 else 0.0
-    p, detectable = None, None
+    p, detectable, enough = None, None, None
     if sd > 0:
         statistic = over_seeds.mean / (sd / sqrt(len(deltas)))
         p = float(2 * distributions.t.sf(abs(statistic), len(deltas) - 1))
         detectable = detectable_difference(sd, len(deltas))
+        enough = seeds_needed(lambda seeds: power_of_paired_t(over_seeds.mean, sd, seeds) >= POWER)
     return Difference(
         effect=over_seeds.mean,
         low=over_seeds.low,
@@ -129,6 +131,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
         n=len(common),
         unpaired=len(a.keys() ^ b.keys()),
         detectable=detectable,
+        enough=enough,
         note="all seeds gave the same difference: no test" if over_seeds.note == SAME_NUMBER else over_seeds.note,
     )
 
@@ -173,6 +176,21 @@ def detectable_difference(sd: float, n: int, alpha: float = 1 - LEVEL, power: fl
 @cache
 def _detectable_in_deviations(n: int, alpha: float, power: float) -> float:
     return float(optimize.brentq(lambda size: power_of_paired_t(size, 1.0, n, alpha) - power, 0.0, 60.0))
+
+
+def seeds_needed(enough: Callable[[int], bool]) -> int | None:
+    """The fewest seeds, 2 or more, that are `enough`, which more are too; None where MOST_SEEDS are not.
+
+    >>> seeds_needed(lambda seeds: power_of_paired_t(1.0, 1.0, seeds) >= 0.8), seeds_needed(lambda seeds: False)
+    (10, None)
+    """
+    if not enough(MOST_SEEDS):
+        return None
+    few, many = 1, MOST_SEEDS
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if enough(middle) else (middle, many)
+    return many
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:

@@ -16,7 +16,7 @@ from harness.report.figures import Drawing, curve_panel, monitor_chart, ranking_
 from harness.report.frame import PROVENANCE, counted, dataset_labels, joined, tidy_frame
 from harness.report.palette import Look, looks
 from harness.report.pictures import Shown, shown_pictures, slug
-from harness.report.reading import reading
+from harness.report.reading import answers, reading
 from harness.report.series import Series, differing_provenance, usual_value, with_series, worth_a_row
 from harness.report.summary import Comparison, comparisons
 from harness.report.sweeps import sweeps
@@ -100,6 +100,11 @@ class Content:
     @property
     def readings(self) -> list[str]:
         return [reading(comparison) for comparison in self.comparisons]
+
+    @property
+    def answered(self) -> list[tuple[Comparison, list[str]]]:
+        """What was asked beside the leading score, a line each."""
+        return [(comparison, answers(comparison)) for comparison in self.comparisons]
 
     @property
     def transfers(self) -> bool:

@@ -36,6 +36,7 @@ class Column:
     low: float  # what it can be, -inf and inf where there is no end to it
     high: float
     proportion: bool  # a share of independent examples
+    asks: str  # the question that it answers, see harness.records.ScoreSpec; empty: none
     one_task: bool  # guessing gets the same for all methods of a seed
 
     @property
@@ -71,7 +72,7 @@ class Entry:
     p: float | None = None  # of the gain, corrected; None: not tested
     untrained: Estimate | None = None  # what the same method got before training
     learned: Difference | None = None  # over its untrained self, positive is better
-    mark: str = ""  # "best" or "≈ best"
+    mark: str = ""  # "best" or "worse"; empty: not told apart from the first, or not compared
     status: str = ""
     reason: str = ""
     note: str = ""
@@ -116,6 +117,7 @@ def _column(evaluation: str, score: str, group: pd.DataFrame) -> Column:
         low=low,
         high=high,
         proportion=bool(first["proportion"]),
+        asks=first["asks"],
         one_task=bool((group.groupby("seed")["chance"].nunique() <= 1).all()),
     )
 

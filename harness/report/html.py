@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.metrics.statistics import Difference
 from harness.records import CellResult
 from harness.report import numbers
 from harness.report.content import MONITORED, Content, provenance_of
@@ -23,6 +24,7 @@ from harness.report.reading import reading
 from harness.report.series import BASELINE, ELSEWHERE, with_series
 from harness.report.summary import NOWHERE, comparisons
 from harness.report.tables import heat_maps
+from harness.report.verdicts import verdict
 
 _HERE = Path(__file__).parent
 
@@ -61,6 +63,11 @@ def _request_lines(request: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield key, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _verdict(gain: Difference, p: float | None, unit: str) -> str:
+    says = verdict(gain, p, unit)
+    return "" if says is None else str(says)
+
+
 @cache
 def _templates() -> Environment:
     templates = Environment(
@@ -81,7 +88,7 @@ def _templates() -> Environment:
         "sortable": lambda value: json.dumps(value) if value is not None else "",
     }
     templates.globals |= {
-        "verdict": numbers.verdict,
+        "verdict": _verdict,
         "apart": numbers.apart,
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,

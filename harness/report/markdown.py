@@ -10,16 +10,20 @@ from harness.records import Picture
 from harness.report.content import MONITORED, Content
 from harness.report.entries import Column, Entry
 from harness.report.frame import flattened
-from harness.report.numbers import apart, interval, number, signed, verdict
+from harness.report.numbers import apart, interval, number, signed
 from harness.report.pictures import heading_of
 from harness.report.series import BASELINE, ELSEWHERE, Series
 from harness.report.summary import Comparison
 from harness.report.tables import heat_maps
+from harness.report.verdicts import verdict
 
 
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
     """The whole report; `links` says where, relative to it, each picture file is."""
     parts = [f"# {escaped(content.title)}", *(escaped(sentence) for sentence in content.readings)]
+    for comparison, lines in content.answered:
+        about = f"{comparison.title}: " if len(content.answered) > 1 else ""
+        parts += ["\n".join(f"- {escaped(about + line)}" for line in lines)] if lines else []
     if content.differing:
         parts.append(f"> These runs are not alike: they differ in {escaped(', '.join(content.differing))}.")
     for comparison in content.comparisons:
@@ -58,7 +62,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
     alone = f"{comparison.counted} alone"
     over = comparison.interval_over
-    yield f"Mean over seeds, 95 % interval over {over}; **best** and ≈ best are marked among all that see {alone}."
+    yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {alone}."
     if any(row.series.is_pretrained for row in comparison.rows):
         yield ELSEWHERE
     for panel in comparison.panels():
@@ -111,7 +115,10 @@ def _entry(entry: Entry, column: Column) -> str:
     if entry.estimate is None:
         return "failed" if entry.status == "failed" else "–"
     value = number(entry.estimate.mean, column.unit)
-    parts = [f"**{value}**" if entry.mark else value, interval(entry.estimate, column.unit).replace("[", "\\[")]
+    parts = [
+        f"**{value}**" if entry.mark == "best" else value,
+        interval(entry.estimate, column.unit).replace("[", "\\["),
+    ]
     parts.append(entry.mark)
     if entry.beside:
         parts.append(f"({', '.join(f'{word} {number(value, column.unit)}' for word, value in entry.beside)})")
@@ -127,7 +134,8 @@ def _gain(entry: Entry, column: Column) -> str:
         return "–"
     value = signed(entry.gain.effect, column.unit)
     says = verdict(entry.gain, entry.p, column.unit)
-    return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), says and f"({says})")))
+    told = f"({says})" if says else ""
+    return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), told)))
 
 
 def _spent(content: Content) -> Iterator[str]:

@@ -137,6 +137,7 @@ SCORES = (
         low=0.0,
         high=1.0,
         primary=True,
+        asks="Transfers to a linear classifier",
         role="leads",
         proportion=True,
         help="test images classified right; chance is the share of the most frequent class",
