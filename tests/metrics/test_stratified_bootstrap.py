@@ -149,9 +149,12 @@ def test_one_seed_gives_no_interval_and_some_single_seeds_are_said():
     alone = interquartile_mean(scores_of(5, 1))
     assert (alone.low, alone.high) == (None, None)
     assert "one seed on each dataset" in alone.note
-    part = interquartile_mean(some_seeds(scores_of(3, 2), [2, 1, 2]))
+    part = interquartile_mean(some_seeds(scores_of(3, 10), [10, 1, 10]))
     assert part.low is not None
     assert part.note == "1 of 3 datasets with one seed: its spread is not in the interval"
+    few = interquartile_mean(scores_of(3, 3), resamples=10)
+    assert few.note == "at most 3 seeds a dataset: an interval from so few is too short"
+    assert interquartile_mean(scores_of(3, 10), resamples=10).note == ""
     same = interquartile_mean(np.array([[0.1 + 0.2, 0.3], [0.7, 0.7]]))
     assert same.low is None
     assert "the same number" in same.note
