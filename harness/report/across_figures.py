@@ -57,9 +57,9 @@ def critical_difference_chart(
             at = (across(rank), -depth - LINE * (row + 0.5))
             _rank_name(axes, one, looks[one.index], rank, at, edge)
         for group, level in zip(diagram.groups, bars, strict=True):
-            at = [across(diagram.ranks[i]) for i in group]
-            axes.plot([at[0], at[-1]], [-BAR * (level + 1)] * 2, color=INK, linewidth=2.4, solid_capstyle="round")
-            axes.plot(at, [-BAR * (level + 1)] * len(at), "o", color=INK, markersize=4.2)
+            dots = [across(diagram.ranks[i]) for i in group]
+            axes.plot([dots[0], dots[-1]], [-BAR * (level + 1)] * 2, color=INK, linewidth=2.4, solid_capstyle="round")
+            axes.plot(dots, [-BAR * (level + 1)] * len(dots), "o", color=INK, markersize=4.2)
         if diagram.critical_difference is not None:
             _ruler(axes, across, diagram.critical_difference, count)
         title = f"average ranks over {diagram.datasets} datasets"
@@ -135,7 +135,7 @@ def intervals_chart(
             every[0].text(-0.03, -place, one.label, transform=beside, **style)
         title = f"{', '.join(panels)} over {datasets} datasets"
         svg = svg_of(figure, name, title)
-    return Drawing(name=name, title=title, caption=_intervals_caption(list(panels.values())[0]), svg=svg)
+    return Drawing(name=name, title=title, caption=_intervals_caption(next(iter(panels.values()))), svg=svg)
 
 
 def _intervals_caption(estimates: Sequence[Estimate]) -> str:

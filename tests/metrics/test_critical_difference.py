@@ -47,7 +47,7 @@ def test_demsars_figure():
 
 
 def test_wilcoxon_and_holm_on_demsars_scores():
-    """C4.5 is told apart from C4.5+m (p = 0.011 before Holm) or not as Holm says of six pairs."""
+    """Two methods share a group exactly where Holm does not tell them apart."""
     found = critical_difference(scores(C45_AUC, C45_METHODS))
     assert found.critical_difference is None
     order = [C45_METHODS.index(name) for name in found.methods]
