@@ -65,10 +65,9 @@ class Crossed:
 def crossed(outcomes: ArrayLike, *, proportion: bool = False) -> Crossed:
     """The mean of outcomes (S,N), or (N,) of one seed, and its variance by seeds and by examples.
 
-    proportion: outcomes are shares of right answers or differences of such; the variance by examples then counts one
-    example more that differs, as Agresti and Min 2005 (Statistics in Medicine 24:729) do for paired proportions, so
-    that a few examples that all agree are not taken for certainty. Raises ValueError without outcomes, or where one is
-    not finite.
+    proportion: outcomes are right or wrong, or differences of such; the variance by examples is then at least that of
+    one example that differs, so that examples that all agree are not taken for certainty. Raises ValueError without
+    outcomes, or where one is not finite.
 
     >>> found = crossed([[1, 0, 1, 1], [1, 0, 0, 1]])
     >>> round(found.mean, 3), round(found.of_seeds, 4), round(found.of_examples, 4)
@@ -92,7 +91,7 @@ def crossed(outcomes: ArrayLike, *, proportion: bool = False) -> Crossed:
     return Crossed(
         mean=mean,
         of_seeds=of_seeds / (seeds * examples),
-        of_examples=known + (1 / examples**2 if proportion else 0.0),
+        of_examples=max(known, 1 / examples**2) if proportion else known,
         seeds=seeds,
         examples=examples,
     )
