@@ -103,11 +103,11 @@ def _gained(entry: Entry, unit: str) -> Iterator[str]:
         return
     size, says = signed(entry.gain.effect, unit), verdict(entry.gain, entry.p, unit)
     if says is None:
-        yield f"{size} to {BASELINE}"
+        yield f"{size} over {BASELINE}"
     elif says.word == "differs":
         yield f"it is {'above' if entry.gain.effect > 0 else 'below'} {BASELINE} by {size} ({says})"
     else:
-        yield f"{size} to {BASELINE}, {says}"
+        yield f"{size} over {BASELINE} ({says})"
 
 
 def _trained(entry: Entry, unit: str) -> Iterator[str]:

@@ -205,7 +205,7 @@ def test_one_seed_has_wilson_intervals_and_no_test(tmp_path):
     assert (entry.estimate.low, entry.estimate.high) == pytest.approx((expected.low, expected.high), abs=2e-3)
     assert entry.p is None
     assert entry.gain.effect > 0
-    assert "to random-init, cannot tell: one seed" in reading(digits)
+    assert "over random-init (cannot tell: one seed)" in reading(digits)
     assert not any(row.entries[0].mark for row in digits.rows)
 
 
