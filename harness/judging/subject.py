@@ -320,23 +320,25 @@ class Subject:
         *,
         low: Mapping[str, Sequence[float]] = NOTHING,
         high: Mapping[str, Sequence[float]] = NOTHING,
-        levels: Mapping[str, float] = NOTHING,
+        levels: Mapping[str, float | Sequence[float]] = NOTHING,
         x_label: str = "",
         y_label: str = "",
         x_names: Sequence[str] = (),
         log_x: bool = False,
+        y_range: tuple[float, float] | None = None,
         heading: str = "",
         place: int = LAST,
     ) -> None:
         """Keep curves over the places `x`, for the report; `heading` and `place` are as in `show_images`.
 
         Each of the named `lines` has a value for each place; one that is not finite is a gap. `low` and `high` are the
-        ends of the intervals of those lines that have any. `levels` are named horizontal lines. `x_names` stand in the
-        place of the numbers along the axis, which is logarithmic if `log_x`.
+        ends of the intervals of those lines that have any. `levels` are what to read them by, quiet lines of one height
+        or of a value for each place. `x_names` stand in the place of the numbers along the axis, which is logarithmic
+        if `log_x`. With `y_range` all methods' pictures have one scale.
         """
         content = drawn.curves(
             x, lines, low=low, high=high, levels=levels,
-            x_label=x_label, y_label=y_label, x_names=x_names, log_x=log_x,
+            x_label=x_label, y_label=y_label, x_names=x_names, log_x=log_x, y_range=y_range,
         )  # fmt: skip
         self._keep_json(
             content, Picture(name=name, kind="curve", file="", caption=caption, heading=heading, place=place)

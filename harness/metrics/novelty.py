@@ -32,7 +32,7 @@ class Gaussians:
     precision: Tensor  # (D,D)
     mean: Tensor  # (D,)
     background: Tensor  # (D,D) its precision
-    shrinkage: tuple[float, float]  # of the two covariances
+    shrinkage: float  # in [0,1], of both covariances
 
     def distance(self, queries: Tensor) -> Tensor:
         """Squared Mahalanobis distance (Q,) of queries (Q,D) from the nearest class. Lee et al. 2018,
@@ -57,23 +57,26 @@ def _squared(offsets: Tensor, precision: Tensor) -> Tensor:
 
 
 def gaussians_of(features: Tensor, labels: Tensor) -> Gaussians:
-    """Fitted to features (N,D) float64 with labels (N,); each covariance shrunk by Ledoit and Wolf's rule."""
+    """Fitted to features (N,D) float64 with labels (N,); the covariance within classes is shrunk by Ledoit and Wolf's
+    rule, the total one by as much: with more, or less, it could be the smaller of the two along directions in which
+    training hardly varies, and what lies far along them would count as less novel than what lies near.
+    """
     shown, label = labels.unique(return_inverse=True)
     sums = features.new_zeros(len(shown), features.shape[1]).index_add_(0, label, features)
     means = sums / label.bincount(minlength=len(shown))[:, None]
-    within, one = shrunk_covariance(features - means[label])
-    total, other = shrunk_covariance(features - features.mean(0))
+    within, shrinkage = shrunk_covariance(features - means[label])
+    total, _ = shrunk_covariance(features - features.mean(0), shrinkage)
     return Gaussians(
         means=means,
         precision=torch.linalg.inv(within),
         mean=features.mean(0),
         background=torch.linalg.inv(total),
-        shrinkage=(one, other),
+        shrinkage=shrinkage,
     )
 
 
-def shrunk_covariance(centred: Tensor) -> tuple[Tensor, float]:
-    """(1 - a) S + a (tr S / D) I of centred features (N,D), and the a in [0,1] of Ledoit and Wolf.
+def shrunk_covariance(centred: Tensor, shrinkage: float | None = None) -> tuple[Tensor, float]:
+    """(1 - a) S + a (tr S / D) I of centred features (N,D), and a in [0,1]: what is given, or Ledoit and Wolf's.
 
     Source: Ledoit and Wolf 2004, doi:10.1016/S0047-259X(03)00096-4, lemma 3.4 with equations 8 to 13: a = min(b2, d2) /
     d2 with d2 = |S - m I|^2 and b2 the sampling error of S. On the device of the features, which scikit-learn's is not.
@@ -87,6 +90,7 @@ def shrunk_covariance(centred: Tensor) -> tuple[Tensor, float]:
     spread = covariance.square().sum() - dim * level**2  # d2 D
     error = (centred.square().sum(1).square().sum() / n - covariance.square().sum()) / n  # b2 D
     alpha = float((torch.minimum(error, spread) / spread).clamp(0, 1)) if float(spread) > 0 else 1.0
+    alpha = alpha if shrinkage is None else shrinkage
     shrunk = (1 - alpha) * covariance
     shrunk.diagonal().add_(alpha * level)
     return shrunk, alpha

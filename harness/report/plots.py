@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from harness.report.figures import Drawing, canvas, svg_of
 from harness.report.palette import COLOURS, DASHES, INK, MARKERS, MUTED
 
+ROOM = 0.05  # beyond a given range, as a share of it
+TICKS = 8  # places that are written along the axis one by one, at most
 MARKED = 20  # places that a line marks one by one, at most
 WRITTEN = 14  # rows of a matrix whose numbers are written into it, at most
 COLOUR_MAP = "cividis"  # even to the eye, in all common kinds of colour blindness
@@ -24,16 +26,16 @@ def curves_chart(content: dict[str, Any], name: str, **about: Any) -> Drawing:
         for order, (label, values) in enumerate(content["lines"].items()):
             ends = [content[side].get(label, ()) for side in ("low", "high")]
             _line(axes, order, label, content["x"], values, ends)
-        for label, value in content["levels"].items():
-            if value is not None:
-                axes.axhline(value, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
-                axes.annotate(label, (1, value), xycoords=axes.get_yaxis_transform(), xytext=(-2, 2),
-                              textcoords="offset points", ha="right", fontsize=7.5, color=INK)  # fmt: skip
+        for label, values in content["levels"].items():
+            _level(axes, label, content["x"], [_number(value) for value in values])
         if content["log_x"]:
             axes.set_xscale("log")
-        if content["x_names"]:
-            axes.set_xticks(content["x"], content["x_names"])
+        if content["x_names"] or len(content["x"]) <= TICKS:
+            axes.set_xticks(content["x"], content["x_names"] or [f"{place:g}" for place in content["x"]])
             axes.set_xticks([], minor=True)
+        if content["y_range"]:
+            low, high = content["y_range"]
+            axes.set_ylim(low - ROOM * (high - low), high + ROOM * (high - low))
         axes.set_xlabel(content["x_label"])
         axes.set_ylabel(content["y_label"])
         if len(content["lines"]) > 1:
@@ -50,6 +52,22 @@ def _line(axes: Axes, order: int, label: str, x: Sequence[float], values: Sequen
     marker = MARKERS[order % len(MARKERS)] if len(x) <= MARKED else ""
     ys = [_number(value) for value in values]
     axes.plot(x, ys, marker=marker, linestyle=dash, color=colour, markersize=4.5, linewidth=1.2, label=label)
+
+
+def _level(axes: Axes, label: str, x: Sequence[float], values: Sequence[float]) -> None:
+    """A quiet line, which goes on to both sides where it is level, named above it."""
+    style: dict[str, Any] = {"color": MUTED, "linewidth": 0.9, "linestyle": (0, (2, 2))}
+    level = bool(values) and len(set(values)) == 1
+    if level:
+        axes.axhline(values[0], **style)
+    else:
+        axes.plot(x, values, **style)
+    style = {"xytext": (-2, 2), "textcoords": "offset points", "ha": "right", "fontsize": 7.5, "color": INK}
+    known = [(place, value) for place, value in zip(x, values, strict=True) if not isnan(value)]
+    if level:
+        axes.annotate(label, (1, values[0]), xycoords=axes.get_yaxis_transform(), **style)
+    elif known:
+        axes.annotate(label, known[len(known) // 3], **style)
 
 
 def _number(value: float | None) -> float:

@@ -12,8 +12,8 @@ floor        the ece that a perfectly calibrated classifier of the same confiden
              interval of it over seeds does not hold the true error either. Read the ece against it.
 
 Differs from the paper: the penalty of the probe is chosen on validation by likelihood too, so that T is near 1 for most
-methods; and the bins of the diagram without examples are left out. Being calibrated is not being right: a classifier
-that always says the class shares has an ece of 0, hence no method is called best by it.
+methods, and with few validation images may do harm; bins of the diagram without examples are left out. Being calibrated
+is not being right: a classifier that always says the class shares has an ece of 0, hence no method is called best by it.
 
 N examples, K classes.
 """
@@ -60,8 +60,11 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     before, after = (torch.softmax(logits.double() / t, 1) for t in (1.0, temperature))  # (N,K)
     bins = {name: binned(p, labels, config.bins, equal_width) for name, p in (("before", before), ("after", after))}
     _show(subject, bins, temperature)
+    chosen, things = len(subject.inputs("validation")), PLURALS[subject.target.spec.kind]
     return {
-        "ece": ScoreValue(value=bins["after"].error, note=f"T={temperature:.3g}; {probe.note}"),
+        "ece": ScoreValue(
+            value=bins["after"].error, note=f"T={temperature:.3g} by {chosen} validation {things}; {probe.note}"
+        ),
         "ece_before": bins["before"].error,
         "ece_floor": floor_of_error(after, config.bins, subject.generator("calibration floor")),
         "adaptive_ece": binned(after, labels, config.bins, equal_mass).error,
@@ -92,16 +95,17 @@ def _show(subject: Subject, bins: Mapping[str, Bins], temperature: float) -> Non
         "reliability",
         centres,
         {
-            "calibrated": centres,
             "before": bins["before"].accuracy.tolist(),
             f"after, T={temperature:.2g}": after.accuracy.tolist(),
         },
-        f"accuracy of the linear probe by its confidence, in {count} bins, before and after temperature scaling, with "
+        f"Accuracy of the linear probe by its confidence, in {count} bins, before and after temperature scaling, with "
         f"Wilson's 95 % intervals; bins without test {PLURALS[subject.target.spec.kind]} are left out",
         low={f"after, T={temperature:.2g}": [torch.nan if end is None else end.low or 0.0 for end in ends]},
         high={f"after, T={temperature:.2g}": [torch.nan if end is None else end.high or 0.0 for end in ends]},
+        levels={"calibrated": centres},
         x_label="confidence",
         y_label="accuracy",
+        y_range=(0.0, 1.0),
         heading="Reliability",
         place=170,
     )

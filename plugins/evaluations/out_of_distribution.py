@@ -13,9 +13,10 @@ relative_mahalanobis  the same minus the distance from all of training as one cl
 auroc                 probability that an image of the other dataset is more novel than one of the target, ties by half
 fpr95                 share of the other dataset's that pass for the target's, where 95 % of the target's do pass
 
-Differs from the papers: features are standardised and covariances shrunk by Ledoit and Wolf's rule, since there may be
-fewer images than features squared; no layer and no input noise is tuned. The other dataset is read at the source's size
-and number of channels, as any target is: how it was resized may be a part of what tells it, and the note says so.
+Differs from the papers: features are standardised and both covariances shrunk by Ledoit and Wolf's rule for the one
+within classes, since there may be fewer images than features squared; no layer and no input noise is tuned. The other
+dataset is read at the source's size and number of channels, as any target is: how it was resized may be a part of what
+tells it, and the note says so.
 
 N images, D features.
 """

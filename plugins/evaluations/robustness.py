@@ -32,7 +32,7 @@ from harness.judging.probing import LinearProbe, ProbeConfig, probe_of
 from harness.metrics.classification import accuracy, majority_share
 from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, full_precision, hookimpl
 
-SHOWN = 3  # test images in the picture
+SHOWN = 2  # test images in the picture
 LEVELS = 255
 
 Corruption = Callable[[Tensor, float, torch.Generator], Tensor]  # images (B,C,H,W), strength, CPU generator
@@ -133,21 +133,27 @@ def _show(subject: Subject, lines: Mapping[str, list[float]], clean: float, chan
         "robustness",
         STRENGTHS,
         lines,
-        "accuracy of a linear probe of clean features on test images that are changed, by how much",
+        "Accuracy, on test images that are changed, of a linear probe that was fitted on clean ones",
         levels={"clean": clean, "chance": chance},
         x_label="strength",
         y_label="accuracy",
+        y_range=(0.0, 1.0),
         heading="Robustness",
         place=165,
     )
     few = subject.inputs("test").take(torch.arange(min(SHOWN, len(subject.inputs("test")))))
-    seen = subject.spec.inputs.ready(few)
-    columns = [seen, *(corrupted(seen, kind, s, subject.generator(f"{kind} {s}")) for kind in KINDS for s in (1, 3, 5))]
+    seen = subject.spec.inputs.ready(few)  # (n,...)
+
+    def row(kind: str) -> Tensor:
+        changed = [corrupted(seen, kind, s, subject.generator(f"shown {kind} {s}")) for s in STRENGTHS]
+        return torch.stack([seen, *changed], 1).flatten(0, 1)  # (6n,...)
+
     subject.show_images(
         "corruptions",
-        torch.stack(columns, 1).flatten(0, 1),
-        len(columns),
-        f"test images as they are, then {', '.join(KINDS)}, each at strengths 1, 3 and 5",
+        torch.cat([row(kind) for kind in KINDS]),
+        len(seen) * (1 + len(STRENGTHS)),
+        "Test images as they are, then at strengths 1 to 5",
+        row_names=tuple(KINDS),
         heading="Corruptions",
         place=166,
         shared=True,

@@ -50,7 +50,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
         raise NotApplicable(f"{subject.target.name} has {len(rows)} test examples: CKA needs {FEWEST}")
     features = subject.features("test")[rows]
     things = PLURALS[subject.target.spec.kind]
-    subject.keep_features("similarity", features, rows, f"linear CKA of the features of {len(rows)} test {things}",
+    subject.keep_features("similarity", features, rows, f"Linear CKA of the features of {len(rows)} test {things}",
                           heading="Similarity of methods")  # fmt: skip
     inputs = subject.inputs("test").take(rows)
     grams = {REPRESENTATION: gram(features)}
@@ -92,7 +92,7 @@ def _show_layers(subject: Subject, inputs: Tensor, grams: Mapping[str, Tensor]) 
         linear_cka(list(shown.values())),
         list(shown),
         list(shown),
-        f"linear CKA of every two layers of the backbone, on {len(inputs)} test {things}; maps are flattened",
+        f"Linear CKA of every two layers of the backbone, on {len(inputs)} test {things}; maps are flattened",
         heading="Similarity of layers",
         place=180,
     )
