@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from harness.run import Results
 
-__all__ = ["Results", "__version__", "bench"]
+__all__ = ["Results", "__version__", "bench", "load"]
 
 
 def bench(
@@ -63,6 +63,16 @@ def bench(
     )
     words = make_request({"plugins": plugins, **request})
     return carry_out(words, options, Registry(), progress_listener() if progress else None)
+
+
+def load(run: str | Path) -> Results:
+    """The results of a run that is on the disk, as `bench` gave them: `harness.load("runs/vae-jigsaw-on-digits")`.
+
+    Raises RequestError where the folder is no run.
+    """
+    from harness.run import load_results
+
+    return load_results(run)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from torch import nn
 from harness.building import build_method, information, load_dataset
 from harness.data.rows import Dataset, read_as
 from harness.errors import NotApplicable, TrainingFailed
+from harness.examples import checked, write_examples
 from harness.judging.subject import Subject
 from harness.outcomes import outcome
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
@@ -105,7 +106,9 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
         if lacking:
             return outcome(todo, "skipped", lacking, note=subject.note)
         seed_everything(subject.cell.seed, "evaluation", spec.name, subject.target.name)
-        scores = _scores(spec, spec.run(subject, chosen.config), len(subject.target.test))
+        values = _measured(spec, spec.run(subject, chosen.config))
+        scores = _scores(spec, values, len(subject.target.test))
+        examples = _examples(subject, values, staging / _folder_name(todo), staging)
         pictures = tuple(_seen_from(staging, picture) for picture in subject.pictures)
     except NotApplicable as reason:
         return outcome(todo, "skipped", str(reason), note=subject.note)
@@ -117,7 +120,16 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
         outcome(todo, "ok", "", seconds=time.perf_counter() - started, note=subject.note),
         scores=scores,
         pictures=pictures,
+        examples=examples,
     )
+
+
+def _examples(subject: Subject, values: dict[str, ScoreValue], folder: Path, staging: Path) -> str:
+    """Keep what each test example got, where scores say it; the file as it is seen from the staging folder, or ""."""
+    test = subject.target.test
+    outcomes = {name: checked(name, measured, len(test)) for name, measured in values.items()}
+    known = {name: found for name, found in outcomes.items() if found is not None}
+    return write_examples(folder, known, test.labels).relative_to(staging).as_posix() if known else ""
 
 
 def _seen_from(staging: Path, picture: Picture) -> Picture:
@@ -137,17 +149,25 @@ def missing_need(spec: EvaluationSpec, subject: Subject) -> str:
     return ""
 
 
-def _scores(spec: EvaluationSpec, values: Any, n: int) -> tuple[Score, ...]:
-    """The values that an evaluation returned, with the specification of each. Anything unpromised is an error."""
+def _measured(spec: EvaluationSpec, values: Any) -> dict[str, ScoreValue]:
+    """What an evaluation returned. Anything unpromised, and what is no number, is an error."""
+    promised = {score.name for score in spec.scores}
+    measured = {}
+    for name, value in values.items():
+        if name not in promised:
+            raise TrainingFailed(f"evaluation '{spec.name}' returned a score '{name}' that it does not declare")
+        measured[name] = value if isinstance(value, ScoreValue) else ScoreValue(value=float(value))
+        if not isfinite(measured[name].value):
+            raise TrainingFailed(f"{name} is not a finite number")
+    return measured
+
+
+def _scores(spec: EvaluationSpec, values: dict[str, ScoreValue], n: int) -> tuple[Score, ...]:
+    """The values of an evaluation, with the specification of each."""
     known = {score.name: score for score in spec.scores}
     scores = []
-    for name, value in values.items():
-        if name not in known:
-            raise TrainingFailed(f"evaluation '{spec.name}' returned a score '{name}' that it does not declare")
+    for name, measured in values.items():
         score = known[name]
-        measured = value if isinstance(value, ScoreValue) else ScoreValue(value=float(value))
-        if not isfinite(measured.value):
-            raise TrainingFailed(f"{name} is not a finite number")
         scores.append(
             Score(
                 score=name,

@@ -227,6 +227,8 @@ class ScoreValue:
     n: int | None = None  # how many examples it was measured on; None: the whole test split
     chance: float | None = None  # what guessing would give
     note: str = ""  # what a reader must know to read the number: extractor, floor, chosen k ...
+    outcomes: Any = None  # tensor (N,): what each example got, right or wrong (1 or 0), its error, ...; mean: the value
+    rows: Any = None  # int64 (N,): which examples of the test split these are; None: all, in their order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +291,7 @@ class EvaluationResult:
     scores: tuple[Score, ...] = ()
     pictures: tuple[Picture, ...] = ()
     note: str = ""  # e.g. "target resized from 28x28x1 to 8x8x1"
+    examples: str = ""  # the file of what each test example got, named as pictures are; empty: nothing is known of them
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,16 +43,27 @@ class Results:
 
         return tidy_frame(list(self.cells), self.folder.path.name)
 
+    def examples(self, evaluation: str = "", score: str = "", method: str = "") -> DataFrame:
+        """What each test example got, one row per example, cell and score: which ones fail, and for whom.
+
+        evaluation, score, method: only of these, by their names as in `frame`. Columns: those that name the cell, then
+        `example` (its place in the target's test split), `label` (its class, NA without one) and `outcome` (right or
+        wrong as 1 or 0, an error, ...: the score is its mean).
+        """
+        from harness.report.examples import examples_frame
+
+        return examples_frame(self.frame, {self.folder.path.name: self.folder.path}, evaluation, score, method)
+
     def table(self) -> DataFrame:
         """Methods x primary scores, with intervals over seeds and the gain over random-init."""
         from harness.report import table
 
-        return table(list(self.cells))
+        return table(list(self.cells), self.folder.path)
 
     def _repr_html_(self) -> str:
         from harness.report import notebook_html
 
-        return notebook_html(list(self.cells))
+        return notebook_html(list(self.cells), self.folder.path)
 
     @property
     def failures(self) -> list[str]:
@@ -69,6 +80,13 @@ class Results:
     @property
     def ok(self) -> bool:
         return not self.failures and not self.missing
+
+
+def load_results(path: Path | str) -> Results:
+    """The finished cells of a run's last request; `missing` counts those that it does not have."""
+    folder = RunFolder(path)
+    cells = folder.load_cells()
+    return Results(folder, tuple(cells), missing=len(folder.keys()) - len(cells))
 
 
 def carry_out(request: Request, options: Options, registry: Registry, progress: object | None = None) -> Results:

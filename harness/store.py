@@ -101,9 +101,12 @@ class RunFolder:
         if not self.cells.is_dir():
             raise RequestError(f"{self.path} is no run: it has no folder 'cells' (runs are made by harness bench)")
         found = self.stored()
+        return [found[key] for key in self.keys() or sorted(found) if key in found]
+
+    def keys(self) -> list[str]:
+        """The cells of the last request, in its order; none where no request is known."""
         plan = self.path / "plan.json"
-        keys = json.loads(plan.read_text()) if plan.exists() else sorted(found)
-        return [found[key] for key in keys if key in found]
+        return json.loads(plan.read_text()) if plan.exists() else []
 
     def save(self, result: CellResult, staged: Path | None) -> CellResult:
         """Publish a finished cell: its staged artifacts first, then its file. Returns it as it was stored."""
@@ -130,13 +133,17 @@ class RunFolder:
 
 
 def _published(evaluation: EvaluationResult, staged: Path, prefix: str) -> EvaluationResult:
-    """Pictures that were staged get their place below the run folder; those of earlier runs have it already."""
+    """Files that were staged get their place below the run folder; those of earlier runs have it already."""
+
+    def placed(file: str) -> str:
+        staged_here = bool(file) and not Path(file).is_absolute() and (staged / file).is_file()
+        return f"{prefix}/{file}" if staged_here else file
 
     def moved(picture: Picture) -> Picture:
-        staged_here = not Path(picture.file).is_absolute() and (staged / picture.file).is_file()
-        return replace(picture, file=f"{prefix}/{picture.file}") if staged_here else picture
+        return replace(picture, file=placed(picture.file))
 
-    return replace(evaluation, pictures=tuple(moved(picture) for picture in evaluation.pictures))
+    pictures = tuple(moved(picture) for picture in evaluation.pictures)
+    return replace(evaluation, pictures=pictures, examples=placed(evaluation.examples))
 
 
 def _replace_tree(source: Path, target: Path) -> None:

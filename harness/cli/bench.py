@@ -202,7 +202,7 @@ def _print_results(results: Results) -> None:
     from harness.report import terminal_table
 
     console = Console()
-    console.print(terminal_table(list(results.cells)))
+    console.print(terminal_table(list(results.cells), results.folder.path))
     for failure in results.failures:
         console.print(f"FAILED  {failure}", style="bold", highlight=False, markup=False, soft_wrap=True)
     if results.missing:

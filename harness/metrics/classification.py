@@ -70,7 +70,7 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
 
 
 def negative_log_likelihood(probabilities: Tensor, labels: Tensor) -> float:
-    """Mean of -log p(label) in nats per example, from probabilities (N,K), none taken to be below 1e-7.
+    """Mean of -log p(label) in nats per example, from probabilities (N,K): see `surprises`.
 
     Own: torchmetrics' perplexity, of which this is the logarithm, takes logits and knows no least probability, so that
     one label that is called impossible makes it infinite.
@@ -78,8 +78,13 @@ def negative_log_likelihood(probabilities: Tensor, labels: Tensor) -> float:
     >>> round(negative_log_likelihood(torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([0, 1])), 4)
     8.4056
     """
-    likelihood = probabilities.double().gather(1, labels[:, None])
-    return float(-likelihood.clamp_min(LEAST_PROBABILITY).log().mean())
+    return float(surprises(probabilities, labels).mean())
+
+
+def surprises(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """-log p(label) in nats of each example (N,), from probabilities (N,K), none taken to be below 1e-7."""
+    likelihood = probabilities.double().gather(1, labels[:, None]).squeeze(1)
+    return -likelihood.clamp_min(LEAST_PROBABILITY).log()
 
 
 def majority_share(labels: Tensor) -> float:

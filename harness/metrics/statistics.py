@@ -29,6 +29,7 @@ class Estimate:
     low: float | None
     high: float | None
     n: int  # replicates behind the mean; behind a Wilson interval, examples
+    examples: int = 0  # test examples that the interval speaks of too, see harness.metrics.crossed; 0: of seeds alone
     note: str = ""
 
     @property
@@ -48,6 +49,8 @@ class Difference:
     n: int  # seeds in common
     unpaired: int  # seeds that only one of the two has, and that are left out
     detectable: float | None  # the smallest true difference found with 80 % power at 5 %
+    examples: int = 0  # test examples that it speaks of too, see harness.metrics.crossed; 0: of seeds alone
+    enough: int | None = None  # seeds that would find a difference of this size with 80 % power; None: none would
     note: str = ""
 
 

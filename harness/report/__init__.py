@@ -26,22 +26,22 @@ def build(runs: Sequence[Any], out: Path) -> list[Path]:
     return write_report(runs, out)
 
 
-def table(results: Iterable[CellResult]) -> DataFrame:
+def table(results: Iterable[CellResult], folder: Path | None = None) -> DataFrame:
     """The ranked comparison as a compact frame; see harness.report.summary.table."""
     from harness.report import summary
 
-    return summary.table(results)
+    return summary.table(results, folder)
 
 
-def notebook_html(results: Iterable[CellResult]) -> str:
+def notebook_html(results: Iterable[CellResult], folder: Path | None = None) -> str:
     """The ranked comparison as a fragment of HTML."""
     from harness.report import html
 
-    return html.notebook_html(results)
+    return html.notebook_html(results, folder)
 
 
-def terminal_table(results: Iterable[CellResult]) -> RenderableType:
+def terminal_table(results: Iterable[CellResult], folder: Path | None = None) -> RenderableType:
     """The ranked comparison for `rich`, as wide as the console and at most 100 columns."""
     from harness.report import terminal  # type: ignore[attr-defined]
 
-    return terminal.terminal_table(results)
+    return terminal.terminal_table(results, folder)

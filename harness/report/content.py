@@ -122,7 +122,8 @@ def gather(runs: Sequence[Run]) -> Content:
     numbered, series = with_series(frame)
     trained = worth_a_row(series)
     look = looks([*trained, *(one for one in series if one not in trained)])
-    compared = comparisons(numbered, series)
+    folders = {run.name: run.path for run in runs}
+    compared = comparisons(numbered, series, folders)
     cells = tuple(_cells(runs, numbered, series))
     looked_at = [(run.path, one, result) for run, one, result in cells if one in trained]
     pictures = shown_pictures(looked_at, labels)
@@ -143,7 +144,7 @@ def gather(runs: Sequence[Run]) -> Content:
         monitors=tuple(_monitors(cells, labels, look)),
         similarities=tuple(similarity_charts(looked_at, labels)),
         pictures=pictures,
-        scores=tuple(score_rows(numbered, series)),
+        scores=tuple(score_rows(numbered, series, folders)),
         troubles=tuple(troubles(numbered, series)),
         cells=cells,
     )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, isnan
 from typing import Any
 
 import pandas as pd
 
-from harness.metrics.statistics import Difference, Estimate, mean_interval, wilson, within
+from harness.examples import Outcomes
+from harness.metrics.statistics import Difference, Estimate
+from harness.report.differences import estimate
+from harness.report.examples import Examples
 
 _LEADS, _TOLD = "leads", "told"  # harness.records.ScoreSpec says what the roles mean
 _FIRST = (_LEADS, "follows")  # then as the evaluations come
 
 _KEPT = (
     "series", "target", "evaluation", "score", "seed", "value", "chance", "n", "status", "reason", "note", "beside",
-    "word",
+    "word", "run", "examples",
 )  # fmt: skip
 Record = Mapping[str, Any]  # a row of the tidy frame; None for nothing
 
@@ -60,6 +63,7 @@ class Entry:
 
     estimate: Estimate | None = None  # None: nothing was measured, see status and reason
     by_seed: dict[int, float] | None = None
+    kept: dict[int, Outcomes] = field(default_factory=dict)  # what each test example got, of the seeds that kept it
     planned: int = 0  # seeds that were tried
     chance: float | None = None
     beside: tuple[tuple[str, float], ...] = ()  # what to read it with: ("floor", 2.1), what real data gets
@@ -126,7 +130,7 @@ def _place(column: Column) -> tuple[int, bool]:
     return (_FIRST.index(column.role) if column.role in _FIRST else len(_FIRST), not column.ranked)
 
 
-def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column) -> Entry:
+def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column, examples: Examples) -> Entry:
     """The entry of one series: `rows` are of the column's evaluation, `training` says why there may be none."""
     scored = [row for row in rows if row["score"] == column.score and row["value"] is not None]
     missing = [row for row in rows or training if row["status"] != "ok"]
@@ -138,9 +142,13 @@ def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column)
     if not scored:
         return Entry(planned=planned, status=status or "not run", reason=reason)
     chances = [row["chance"] for row in scored if row["chance"] is not None]
+    by_seed = {row["seed"]: row["value"] for row in scored}
+    kept = outcomes_of(scored, examples)
+    limits: dict[str, Any] = {"proportion": column.proportion, "low": column.low, "high": column.high}
     return Entry(
-        estimate=_estimate([row["value"] for row in scored], scored[0]["n"], column),
-        by_seed={row["seed"]: row["value"] for row in scored},
+        estimate=estimate(by_seed, kept, examples=scored[0]["n"], **limits),
+        by_seed=by_seed,
+        kept=kept,
         planned=planned,
         chance=sum(chances) / len(chances) if chances else None,
         beside=_beside(rows, column.score),
@@ -154,15 +162,10 @@ def _distinct(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(text for text in texts if text))
 
 
-def _estimate(values: Sequence[float], examples: int | None, column: Column) -> Estimate:
-    if len(values) == 1 and column.proportion and examples:
-        return wilson(values[0], int(examples))
-    return over_seeds(values, column.low, column.high)
-
-
-def over_seeds(values: Sequence[float], low: float, high: float) -> Estimate:
-    """Mean and interval over seeds, which ends where such a score can go no further: a fraction at 0 and 1."""
-    return within(mean_interval(values), low, high)
+def outcomes_of(rows: Iterable[Record], examples: Examples) -> dict[int, Outcomes]:
+    """What the test examples got by the score of these rows, for the seeds that kept it."""
+    found = {row["seed"]: examples.of(row["run"], row["examples"], row["score"]) for row in rows}
+    return {seed: outcomes for seed, outcomes in found.items() if outcomes is not None}
 
 
 def _beside(rows: Sequence[Record], score: str) -> tuple[tuple[str, float], ...]:

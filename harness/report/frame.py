@@ -26,10 +26,10 @@ COLUMNS: dict[str, Any] = {
     "evaluation": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
     "role": str, "beside": str, "word": str, "low": "float64", "high": "float64", "proportion": "bool",
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
-    "finished": str,
+    "examples": str, "finished": str,
 }  # fmt: skip
 _KINDS = ("model", "pretext", "pretrained", "reference")
-_LATER = ("role", "beside", "word", "low", "high", "proportion")  # columns that an older frame lacks
+_LATER = ("role", "beside", "word", "low", "high", "proportion", "examples")  # columns that an older frame lacks
 
 
 def dataset_labels(results: Iterable[CellResult]) -> dict[str, str]:
@@ -199,6 +199,7 @@ def _evaluation_rows(evaluation: EvaluationResult, labels: Mapping[str, str]) ->
         "reason": evaluation.reason,
         "note": evaluation.note,
         "seconds": evaluation.seconds,
+        "examples": evaluation.examples,
     }
     if evaluation.status != "ok" or not evaluation.scores:
         return [{**common, **_NO_SCORE}]

@@ -21,7 +21,7 @@ from harness.report.palette import looks, on_page
 from harness.report.pictures import Shown, heading_of, shared_caption
 from harness.report.reading import reading
 from harness.report.series import BASELINE, ELSEWHERE, with_series
-from harness.report.summary import comparisons
+from harness.report.summary import NOWHERE, comparisons
 from harness.report.tables import heat_maps
 
 _HERE = Path(__file__).parent
@@ -47,10 +47,10 @@ def page(content: Content) -> str:
     )
 
 
-def notebook_html(results: Iterable[CellResult]) -> str:
-    """The ranked comparison as a fragment that brings no style or script of its own."""
+def notebook_html(results: Iterable[CellResult], folder: Path | None = None) -> str:
+    """The ranked comparison as a fragment that brings no style or script of its own. folder: of the run."""
     frame, series = with_series(tidy_frame(results))
-    compared = comparisons(frame, series)
+    compared = comparisons(frame, series, {"": folder} if folder else NOWHERE)
     readings = [reading(comparison) for comparison in compared]
     template = _templates().get_template("notebook.html.j2")
     return template.render(compared=list(zip(compared, readings, strict=True)), looks=looks(series))

@@ -57,7 +57,8 @@ def _name(one: Series) -> str:
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
     alone = f"{comparison.counted} alone"
-    yield f"Mean over seeds with its 95 % interval; **best** and ≈ best are marked among all that see {alone}."
+    over = comparison.interval_over
+    yield f"Mean over seeds, 95 % interval over {over}; **best** and ≈ best are marked among all that see {alone}."
     if any(row.series.is_pretrained for row in comparison.rows):
         yield ELSEWHERE
     for panel in comparison.panels():
@@ -69,7 +70,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     yield from _learned(comparison)
     gained = comparison.gained()
     if gained:
-        yield f"Gain over {BASELINE}, paired by seed (positive is better; p of a paired t test, Holm-corrected):"
+        yield f"Gain over {BASELINE}, paired by seed (positive is better; p corrected by Holm):"
         yield table(
             ["method", *(escaped(comparison.columns[i].name) for i in gained)],
             [

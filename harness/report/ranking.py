@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.metrics.statistics import Difference, holm, overlaps, paired_difference
+from harness.metrics.statistics import Difference, holm, overlaps
+from harness.report.differences import difference
 from harness.report.entries import Column, Entry
 from harness.report.numbers import ALPHA
 from harness.report.series import Series, baseline_of, untrained_self, worth_a_row
@@ -29,7 +30,7 @@ def _with_untrained(entries: list[Entry], column: Column, series: Sequence[Serie
         if before is None or not entry.by_seed or not before.by_seed:
             found.append(entry)
             continue
-        gain = improvement(entry.by_seed, before.by_seed, column)
+        gain = improvement(entry, before, column)
         found.append(replace(entry, untrained=before.estimate, learned=gain))
     return found
 
@@ -40,21 +41,21 @@ def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) 
     gains = []
     for one, entry in of.items():
         baseline = baseline_of(one, series)
-        base = of[baseline].by_seed if baseline else None
-        gains.append(improvement(entry.by_seed, base, column) if entry.by_seed and base else None)
+        gains.append(improvement(entry, of[baseline], column) if baseline else None)
     tested = [one for one in worth_a_row(series) if one.competes]
     ps = holm([gain.p if gain and one in tested else None for one, gain in zip(series, gains, strict=True)])
     return [replace(entry, gain=gain, p=p) for entry, gain, p in zip(entries, gains, ps, strict=True)]
 
 
-def improvement(a: dict[int, float], b: dict[int, float], column: Column) -> Difference | None:
-    """By how much a is better than b, whichever direction is better."""
-    return paired_difference(a, b) if column.better == "higher" else paired_difference(b, a)
+def improvement(a: Entry, b: Entry, column: Column) -> Difference | None:
+    """By how much a is better than b, whichever direction is better; None where they share no seed."""
+    first, second = (a, b) if column.better == "higher" else (b, a)
+    return difference(first, second, proportion=column.proportion)
 
 
 def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
-    """Mark the best of those that saw inputs alone, and those that cannot be told from it (paired t, Holm; or, with one
-    seed, intervals that overlap)."""
+    """Mark the best of those that saw inputs alone, and those that cannot be told from it (Holm; or, with one seed, by
+    the interval of their difference over test examples, or by intervals that overlap)."""
     shown = worth_a_row(series)
     alone = [i for i, one in enumerate(series) if not one.uses and not one.is_pretrained and one in shown]
     running = [i for i in alone if entries[i].estimate]
@@ -63,7 +64,7 @@ def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) 
     sign = 1 if column.better == "higher" else -1
     best = max(running, key=lambda i: sign * entries[i].estimate.mean)  # type: ignore[union-attr]
     others = [i for i in running if i != best]
-    gaps = [improvement(entries[best].by_seed, entries[i].by_seed, column) for i in others]  # type: ignore[arg-type]
+    gaps = [improvement(entries[best], entries[i], column) for i in others]
     ps = holm([gap.p if gap else None for gap in gaps])
     marked = list(entries)
     marked[best] = replace(entries[best], mark="best")
@@ -80,4 +81,6 @@ def within_noise(best: Entry, other: Entry, gap: Difference | None, p: float | N
         return p >= ALPHA
     if gap is not None and gap.effect == 0:
         return True
+    if gap is not None and gap.low is not None:
+        return gap.low <= 0
     return bool(overlaps(best.estimate, other.estimate))

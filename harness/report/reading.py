@@ -39,9 +39,7 @@ def reading(comparison: Comparison) -> str:
 def _indistinct(first: Entry, other: Entry, column: Column) -> bool:
     if first.mark and other.mark:
         return True
-    assert first.by_seed is not None
-    assert other.by_seed is not None
-    gap = improvement(first.by_seed, other.by_seed, column)
+    gap = improvement(first, other, column)
     return within_noise(first, other, gap, gap.p if gap else None)
 
 

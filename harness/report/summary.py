@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
 from harness.records import CellResult
 from harness.report.entries import Column, Entry, Rows, columns_of, entry_of
+from harness.report.examples import Examples
 from harness.report.frame import TRAINING, counted, tidy_frame
 from harness.report.ranking import compared
 from harness.report.series import Series, latest, with_series, worth_a_row
 
 PANEL = 7  # columns of one table
+NOWHERE: Mapping[str, Path] = MappingProxyType({})  # no run's folder is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,16 @@ class Comparison:
     def title(self) -> str:
         return f"{self.source} → {self.target}" if self.source != self.target else self.source
 
+    @property
+    def interval_over(self) -> str:
+        """What intervals speak of: new seeds, and new test examples too where most of those that there are do."""
+        found = [entry.estimate for row in self.rows for entry in row.entries if entry.estimate and entry.by_seed]
+        with_interval = [one for one in found if one.low is not None]
+        over = [(one.n > 1 and not one.note.startswith("one seed"), bool(one.examples)) for one in with_interval]
+        if not any(seeds for seeds, _ in over):
+            return f"test {self.counted}"
+        return f"seeds and test {self.counted}" if 2 * sum(both for _, both in over) >= len(over) else "seeds"
+
     def panels(self) -> list[Panel]:
         """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page."""
         counts = [sum(row.entries[i].estimate is not None for row in self.rows) for i in range(len(self.columns))]
@@ -68,19 +82,25 @@ class Comparison:
         return Entry() if self.leading is None else row.entries[self.leading]
 
 
-def comparisons(frame: pd.DataFrame, series: Sequence[Series]) -> list[Comparison]:
-    """One for each source and target, in the order of the frame. The frame comes from `with_series`."""
+def comparisons(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str, Path] = NOWHERE) -> list[Comparison]:
+    """One for each source and target, in the order of the frame. The frame comes from `with_series`.
+
+    runs: the folders of the frame's runs by their names, where what each test example got is read.
+    """
+    examples = Examples(runs)
     measured = frame[frame["target"] != ""]
     pairs = measured[["source", "target"]].drop_duplicates().itertuples(index=False, name=None)
     frame = latest(frame)
-    return [_comparison(frame[frame["source"] == source], source, target, series) for source, target in pairs]
+    return [_comparison(frame[frame["source"] == source], source, target, series, examples) for source, target in pairs]
 
 
-def _comparison(frame: pd.DataFrame, source: str, target: str, series: Sequence[Series]) -> Comparison:
+def _comparison(
+    frame: pd.DataFrame, source: str, target: str, series: Sequence[Series], examples: Examples
+) -> Comparison:
     columns = columns_of(frame[frame["target"] == target])
     rows = Rows(frame)
     present = [one for one in series if one.index in rows.series]
-    by_column = [compared(_entries(rows, target, column, present), column, present) for column in columns]
+    by_column = [compared(_entries(rows, target, column, present, examples), column, present) for column in columns]
     by_series = [tuple(entries[i] for entries in by_column) for i in range(len(present))]
     shown = worth_a_row(present)
     pairs = zip(present, by_series, strict=True)
@@ -91,9 +111,10 @@ def _comparison(frame: pd.DataFrame, source: str, target: str, series: Sequence[
     return replace(result, rows=tuple(sorted(finished, key=lambda row: _rank_key(result, row))))
 
 
-def _entries(rows: Rows, target: str, column: Column, series: Sequence[Series]) -> list[Entry]:
+def _entries(rows: Rows, target: str, column: Column, series: Sequence[Series], examples: Examples) -> list[Entry]:
     def entry(one: Series) -> Entry:
-        return entry_of(rows.of(one.index, target, column.evaluation), rows.of(one.index, "", TRAINING), column)
+        told = rows.of(one.index, target, column.evaluation)
+        return entry_of(told, rows.of(one.index, "", TRAINING), column, examples)
 
     return [entry(one) for one in series]
 
@@ -111,15 +132,17 @@ def _rank_key(comparison: Comparison, row: Row) -> tuple[bool, float, int]:
     return (False, estimate.mean if column.better == "lower" else -estimate.mean, row.series.index)
 
 
-def table(results: Iterable[CellResult]) -> pd.DataFrame:
+def table(results: Iterable[CellResult], folder: Path | None = None) -> pd.DataFrame:
     """The ranked comparison as a compact frame: a row per source, target and method, numbers only.
 
     For each primary score its mean and, as `... ±`, half its interval; for the leading one also the gain over
     the baseline (positive is better) and the gain's corrected p.
+
+    folder: of the run, where what each test example got is read; without it, intervals are over seeds alone.
     """
     frame, series = with_series(tidy_frame(results))
     rows = []
-    for comparison in comparisons(frame, series):
+    for comparison in comparisons(frame, series, {"": folder} if folder else NOWHERE):
         for row in comparison.rows:
             leading = comparison.leading_entry(row)
             record: dict[str, object] = {"source": comparison.source, "target": comparison.target}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from harness.metrics.statistics import Estimate
-from harness.report.entries import limits, over_seeds
+from harness.report.differences import estimate
+from harness.report.entries import limits, outcomes_of
+from harness.report.examples import Examples
 from harness.report.frame import TRAINING
 from harness.report.numbers import number
 from harness.report.series import Series, latest
-from harness.report.summary import Comparison
+from harness.report.summary import NOWHERE, Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +59,14 @@ def _where(source: str, targets: Iterable[str]) -> str:
     return source if there in ("", source) else f"{source} → {there}"
 
 
-def score_rows(frame: pd.DataFrame, series: Sequence[Series]) -> list[ScoreRow]:
-    """Every score over seeds, in the order of the frame (which comes from `with_series`)."""
+def score_rows(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str, Path] = NOWHERE) -> list[ScoreRow]:
+    """Every score over seeds, in the order of the frame (from `with_series`). runs: their folders by name."""
+    found = Examples(runs)
     measured = latest(frame[frame["value"].notna()])
     keys = ["source", "target", "evaluation", "score", "series"]
-    return [_score_row(dict(zip(keys, key, strict=True)), group, series) for key, group in _groups(measured, keys)]
+    return [
+        _score_row(dict(zip(keys, key, strict=True)), group, series, found) for key, group in _groups(measured, keys)
+    ]
 
 
 def _groups(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
@@ -69,15 +75,24 @@ def _groups(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, .
         yield tuple(key), group  # type: ignore[arg-type]
 
 
-def _score_row(key: dict[str, Any], group: pd.DataFrame, series: Sequence[Series]) -> ScoreRow:
+def _score_row(key: dict[str, Any], group: pd.DataFrame, series: Sequence[Series], found: Examples) -> ScoreRow:
     chance, examples = group["chance"].dropna(), group["n"].dropna()
+    low, high = limits(group)
+    records: Any = group.to_dict("records")
     notes = dict.fromkeys(note for note in group["note"] if note)
     return ScoreRow(
         series=series[key.pop("series")],
         **key,
         unit=group["unit"].iloc[0],
         better=group["better"].iloc[0],
-        estimate=over_seeds(group["value"].tolist(), *limits(group)),
+        estimate=estimate(
+            dict(zip(group["seed"], group["value"], strict=True)),
+            outcomes_of(records, found),
+            examples=None,
+            proportion=bool(group["proportion"].iloc[0]),
+            low=low,
+            high=high,
+        ),
         seeds=len(group),
         chance=None if chance.empty else float(chance.mean()),
         examples=None if examples.empty else int(examples.iloc[0]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -16,20 +17,20 @@ from harness.report.frame import tidy_frame
 from harness.report.numbers import ALPHA, number, plus_minus, probability, signed
 from harness.report.reading import reading
 from harness.report.series import BASELINE, with_series
-from harness.report.summary import Comparison, Row, comparisons
+from harness.report.summary import NOWHERE, Comparison, Row, comparisons
 
 WIDEST = 100
 LEGEND = (
-    "mean ± half its 95 % interval over seeds; * best of {counted} alone, ~ not told apart from it; "
+    "mean ± half its 95 % interval over {interval_over}; * best of {counted} alone, ~ not told apart from it; "
     "noise < x: no difference found, and x is the least that would have been"
 )
 _GAP = 2  # between columns
 
 
-def terminal_table(results: Iterable[CellResult]) -> TerminalTable:
-    """Something for `rich.print`: a table and a sentence for every source and target."""
+def terminal_table(results: Iterable[CellResult], folder: Path | None = None) -> TerminalTable:
+    """Something for `rich.print`: a table and a sentence for every source and target. folder: of the run."""
     frame, series = with_series(tidy_frame(results))
-    return TerminalTable(comparisons(frame, series))
+    return TerminalTable(comparisons(frame, series, {"": folder} if folder else NOWHERE))
 
 
 class TerminalTable:
@@ -46,7 +47,8 @@ class TerminalTable:
             yield drawn
             if left_out:
                 yield Constrain(Text(f"also in the report: {', '.join(left_out)}", style="dim"), width)
-            yield Constrain(Text(LEGEND.format(counted=comparison.counted), style="dim"), width)
+            legend = LEGEND.format(counted=comparison.counted, interval_over=comparison.interval_over)
+            yield Constrain(Text(legend, style="dim"), width)
             yield Constrain(Text(reading(comparison)), width)
 
 

@@ -13,7 +13,7 @@ floor        the ece that a perfectly calibrated classifier of the same confiden
 
 Differs from the paper: the penalty of the probe is chosen on validation by likelihood too, so that T is near 1 for most
 methods, and with few validation images may do harm; bins of the diagram without examples are left out. Being calibrated
-is not being right: a classifier that always says the class shares has an ece of 0, hence no method is called best by it.
+is not being right: one that always says the class shares has an ece of 0, hence no method is called best by it.
 
 N examples, K classes.
 """
@@ -37,7 +37,7 @@ from harness.metrics.calibration import (
     squared_errors,
     temperature_of,
 )
-from harness.metrics.classification import negative_log_likelihood
+from harness.metrics.classification import surprises
 from harness.metrics.statistics import wilson
 from harness.plugin import ANY, EvaluationSpec, ScoreSpec, ScoreValue, Subject, hookimpl
 
@@ -71,15 +71,15 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
         "adaptive_ece_before": binned(before, labels, config.bins, equal_mass).error,
         "brier": _mean(squared_errors(after, labels)),
         "brier_before": _mean(squared_errors(before, labels)),
-        "nll": negative_log_likelihood(after, labels),
-        "nll_before": negative_log_likelihood(before, labels),
+        "nll": _mean(surprises(after, labels)),
+        "nll_before": _mean(surprises(before, labels)),
         "temperature": temperature,
     }
 
 
 def _mean(each: Tensor) -> ScoreValue:
     """The score of test examples (N,), one each."""
-    return ScoreValue(value=float(each.mean()))
+    return ScoreValue(value=float(each.mean()), outcomes=each)
 
 
 def _show(subject: Subject, bins: Mapping[str, Bins], temperature: float) -> None:

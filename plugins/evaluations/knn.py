@@ -65,12 +65,14 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
 
     k, temperature = choose(*neighbours("validation", _bounded(len(bank))[-1]), truth["validation"], classes)
     (shares,) = votes(*neighbours("test", k), classes, [k], temperature)
+    predicted = shares.argmax(1)
     weighting = "equal votes" if math.isinf(temperature) else f"T={temperature:g}"
     things = PLURALS[subject.target.spec.kind]
     limited = f", bank of {len(rows)} of {len(train)} training {things}" if len(rows) < len(train) else ""
     return {
         "accuracy": ScoreValue(
-            value=accuracy(shares.argmax(1), truth["test"]),
+            value=accuracy(predicted, truth["test"]),
+            outcomes=predicted == truth["test"],
             chance=majority_share(truth["test"]),
             note=f"k={k}, {weighting}{limited}",
         )

@@ -25,7 +25,7 @@ from harness.metrics.classification import (
     balanced_accuracy,
     calibration_error,
     majority_share,
-    negative_log_likelihood,
+    surprises,
 )
 from harness.plugin import ANY, EvaluationSpec, ScoreSpec, ScoreValue, Subject, hookimpl
 
@@ -59,11 +59,14 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     truth = subject.labels("test")
     shares = probe.probabilities(subject.features("test"))
     predicted, occurring = shares.argmax(1), len(truth.unique())
+    surprise = surprises(shares, truth)  # (N,)
     return {
-        "accuracy": ScoreValue(value=accuracy(predicted, truth), chance=majority_share(truth), note=probe.note),
+        "accuracy": ScoreValue(
+            value=accuracy(predicted, truth), chance=majority_share(truth), note=probe.note, outcomes=predicted == truth
+        ),
         "balanced_accuracy": ScoreValue(value=balanced_accuracy(predicted, truth), chance=1 / occurring),
         "calibration_error": calibration_error(shares, truth),
-        "nll": ScoreValue(value=negative_log_likelihood(shares, truth), chance=math.log(probe.classes)),
+        "nll": ScoreValue(value=float(surprise.mean()), chance=math.log(probe.classes), outcomes=surprise),
     }
 
 

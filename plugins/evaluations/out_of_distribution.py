@@ -70,7 +70,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     scores: dict[str, ScoreValue] = {}
     for score, (ours, theirs) in novelties(subject, outside, config):
         each = told_apart(ours, theirs)  # (N,) of the target's test images
-        scores[f"auroc{BY_NAME[score]}"] = ScoreValue(value=float(each.mean()), chance=0.5, note=note)
+        scores[f"auroc{BY_NAME[score]}"] = ScoreValue(value=float(each.mean()), chance=0.5, note=note, outcomes=each)
         scores[f"fpr95{BY_NAME[score]}"] = ScoreValue(value=false_alarms_at(ours, theirs), chance=0.95, n=len(rows))
     return scores
 

@@ -42,14 +42,15 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     images = subject.inputs("test")
     parts = list(_measured(subject, images))
     error, similarity = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])  # (N,) each
+    noise = peak_signal_to_noise(error)  # (N,)
     chosen = spread(images, config.shown)  # uint8 (N,C,H,W)
     show_reconstructions(subject, chosen)
     if subject.has("interpolate"):
         show_interpolations(subject, chosen, config)
     return {
-        "mse": ScoreValue(value=float(error.mean())),
-        "psnr": ScoreValue(value=float(peak_signal_to_noise(error).mean()), note="mean over images, 100 dB at most"),
-        "ssim": ScoreValue(value=float(similarity.mean()), note=window_note(chosen)),
+        "mse": ScoreValue(value=float(error.mean()), outcomes=error),
+        "psnr": ScoreValue(value=float(noise.mean()), note="mean over images, 100 dB at most", outcomes=noise),
+        "ssim": ScoreValue(value=float(similarity.mean()), note=window_note(chosen), outcomes=similarity),
         "compression_ratio": compression_ratio(chosen, bits=float(subject.method.code_bits())),
     }
 

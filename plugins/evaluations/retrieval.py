@@ -63,7 +63,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
 
 def _mean(each: Tensor, chance: float | None, note: str) -> ScoreValue:
     """The score of all queries (Q,), one each."""
-    return ScoreValue(value=float(each.mean()), chance=chance, note=note)
+    return ScoreValue(value=float(each.mean()), chance=chance, note=note, outcomes=each)
 
 
 SCORES = (

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.judging.probing import LinearProbe, ProbeConfig, probe_of
-from harness.metrics.classification import accuracy, majority_share
+from harness.metrics.classification import majority_share
 from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, full_precision, hookimpl
 
 SHOWN = 2  # test images in the picture
@@ -106,17 +106,23 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     """Accuracy on test images that are changed, and how much of the clean one it loses."""
     probe = probe_of(subject, config, "robustness rows")
     labels = subject.labels("test")
-    clean = accuracy(probe.probabilities(subject.features("test")).argmax(1), labels)
+    right_clean = (probe.probabilities(subject.features("test")).argmax(1) == labels).double()  # (N,)
+    clean = float(right_clean.mean())
     right = {kind: torch.stack([_right(subject, probe, kind, strength) for strength in STRENGTHS]) for kind in KINDS}
     chance = majority_share(labels)
     _show(subject, {kind: each.mean(1).tolist() for kind, each in right.items()}, clean, chance)
     overall = torch.stack(list(right.values())).mean((0, 1))  # (N,) share of the 25 that are right
     scores: dict[str, float | ScoreValue] = {}
-    scores |= {"accuracy": ScoreValue(value=float(overall.mean()), chance=chance, note=probe.note), "clean": clean}
-    scores |= {kind: ScoreValue(value=float(each.mean()), chance=chance) for kind, each in right.items()}
+    scores |= {"accuracy": _mean(overall, chance, probe.note), "clean": _mean(right_clean, chance)}
+    scores |= {kind: _mean(each.mean(0), chance) for kind, each in right.items()}
     if clean > 0:
         scores["relative_loss"] = (clean - float(overall.mean())) / clean
     return scores
+
+
+def _mean(each: Tensor, chance: float, note: str = "") -> ScoreValue:
+    """The score of test images (N,), one each."""
+    return ScoreValue(value=float(each.mean()), chance=chance, note=note, outcomes=each)
 
 
 def _right(subject: Subject, probe: LinearProbe, kind: str, strength: int) -> Tensor:
