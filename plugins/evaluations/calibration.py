@@ -38,7 +38,6 @@ from harness.metrics.calibration import (
     temperature_of,
 )
 from harness.metrics.classification import surprises
-from harness.metrics.statistics import wilson
 from harness.plugin import ANY, EvaluationSpec, ScoreSpec, ScoreValue, Subject, hookimpl
 
 
@@ -84,6 +83,8 @@ def _mean(each: Tensor) -> ScoreValue:
 
 def _show(subject: Subject, bins: Mapping[str, Bins], temperature: float) -> None:
     """The reliability diagram: accuracy by confidence."""
+    from harness.metrics.statistics import wilson  # brings scipy, which a plan does not need
+
     after = bins["after"]
     count = len(after.count)
     ends = [
