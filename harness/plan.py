@@ -111,8 +111,9 @@ class _Fits:
         keys = self.keys
         key = (str(source), str(target), str(ref))
         if key not in self.judgements:
+            others = [(keys.dataset(other), keys.data(other)) for other in keys.others(target, ref)]
             self.judgements[key] = reason_against_judging(
-                keys.evaluation(ref), keys.data(source), keys.dataset(target), keys.data(target)
+                keys.evaluation(ref), keys.data(source), keys.dataset(target), keys.data(target), others
             )
         return self.judgements[key]
 
@@ -162,6 +163,7 @@ def _task(cell: Cell, keys: Keys, fits: _Fits, shared: CellTask) -> tuple[CellTa
             evaluation=ref,
             key=keys.evaluation_key(key, target, ref),
             unfit=fits.judgement(cell.source, target, ref),
+            others=keys.others(target, ref),
         )
         for target in cell.targets
         for ref in cell.evaluations

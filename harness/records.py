@@ -263,11 +263,13 @@ class Picture:
     A report shows pictures of one name together, under one heading.
 
     `image` is a PNG: a grid of square images with gaps of one pixel, which may have words to it. `scatter` is JSON:
-    {"x": [...], "y": [...], "label": [...], "classes": [...]}.
+    {"x": [...], "y": [...], "label": [...], "classes": [...]}. `curve` and `matrix` are JSON too, see
+    harness.judging.drawn. `features` is no picture of its own: of those of all methods a report draws how alike they
+    are, see harness.judging.compared.
     """
 
     name: str  # "reconstructions", "samples", "interpolation", "map"
-    kind: Literal["image", "scatter"]
+    kind: Literal["image", "scatter", "curve", "matrix", "features"]
     file: str  # relative to the workplace of its cell, and once it is published, to the run folder
     caption: str
     columns: int = 0  # of the grid
@@ -365,6 +367,7 @@ class EvaluationTask:
     evaluation: PluginRef
     key: str
     unfit: str = ""  # why the plan knows that it makes no sense: its row is skipped with that; empty: it is run
+    others: tuple[PluginRef, ...] = ()  # datasets that it reads beside the target, see harness.plugin.specs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,8 +87,10 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
 
 - Whatever is chosen is chosen on "validation"; "test" is for the number. `subject.generator(purpose)` is for draws.
 - `needs` names capabilities, and "labels"; a method without them is skipped. NotApplicable skips, TrainingFailed fails,
-  both with their one line. `subject.batched(function, inputs)` maps over many images; `subject.show_images` and
-  `show_points` keep pictures for the report.
+  both with their one line. `subject.batched(function, inputs)` maps over many images; `subject.show_images`,
+  `show_points`, `show_curves` and `show_matrix` keep pictures for the report.
+- `on_request=True` in the spec leaves it out of the `default` evaluations; `others(config, target)` names datasets that
+  it reads beside the target, as `subject.others`; `subject.untrained()` is the method as it was built.
 
 What a plugin may import beside this face is the public list: `harness.nn` (views, projectors, contrastive losses,
 decoders, discriminators, likelihoods, moving averages, quantisers, U-Net ...), `harness.metrics` (pure functions of

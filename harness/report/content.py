@@ -18,6 +18,7 @@ from harness.report.palette import Look, looks
 from harness.report.pictures import Shown, shown_pictures, slug
 from harness.report.reading import answers, reading
 from harness.report.series import Series, differing_provenance, usual_value, with_series, worth_a_row
+from harness.report.similarity import similarity_charts
 from harness.report.summary import Comparison, comparisons
 from harness.report.sweeps import sweeps
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
@@ -56,6 +57,7 @@ class Content:
     costs: tuple[Drawing, ...]
     curves: tuple[Drawing, ...]
     monitors: tuple[Drawing, ...]
+    similarities: tuple[Drawing, ...]  # of the methods' representations
     pictures: dict[str, list[Shown]]
     scores: tuple[ScoreRow, ...]
     troubles: tuple[Trouble, ...]
@@ -114,7 +116,8 @@ class Content:
     @property
     def drawings(self) -> list[Drawing]:
         maps = [shown.drawing for group in self.pictures.values() for shown in group if shown.drawing]
-        return [*self.rankings, *self.sweeps, *self.costs, *self.monitors, *self.curves, *maps]
+        told = [*self.rankings, *self.sweeps, *self.costs, *self.monitors, *self.curves, *self.similarities]
+        return [*told, *maps]
 
 
 def gather(runs: Sequence[Run]) -> Content:
@@ -127,7 +130,8 @@ def gather(runs: Sequence[Run]) -> Content:
     folders = {run.name: run.path for run in runs}
     compared = comparisons(numbered, series, folders)
     cells = tuple(_cells(runs, numbered, series))
-    pictures = shown_pictures([(run.path, one, result) for run, one, result in cells if one in trained], labels)
+    looked_at = [(run.path, one, result) for run, one, result in cells if one in trained]
+    pictures = shown_pictures(looked_at, labels)
     rankings = [ranking_chart(c, look, slug(f"ranking-{c.source}-{c.target}")) for c in compared]
     spent = training_costs(numbered, series)
     return Content(
@@ -143,6 +147,7 @@ def gather(runs: Sequence[Run]) -> Content:
         costs=tuple(_cost_charts(compared, {costs.source: costs for costs in spent}, look)),
         curves=tuple(_curves(cells, labels, look)),
         monitors=tuple(_monitors(cells, labels, look)),
+        similarities=tuple(similarity_charts(looked_at, labels)),
         pictures=pictures,
         scores=tuple(score_rows(numbered, series, folders)),
         troubles=tuple(troubles(numbered, series)),

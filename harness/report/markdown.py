@@ -159,6 +159,7 @@ def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
         ("Score against training cost", content.costs, ""),
         ("Along training", content.monitors, MONITORED),
         ("Training curves", content.curves, ""),
+        ("Similarity of methods", content.similarities, " ".join(d.caption for d in content.similarities[:1])),
     ):
         if drawings:
             yield f"## {title}"

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.records import CellResult, EvaluationResult, Picture
 from harness.report.figures import Drawing, feature_map
+from harness.report.plots import curves_chart, matrix_chart
 from harness.report.series import Series
 
 PNG = b"\x89PNG\r\n\x1a\n"
 WIDE = 560  # CSS pixels that small pictures are scaled up to, by whole factors
 BESIDE = 116  # of them for the names of rows
+DRAWN: Mapping[str, Callable[..., Drawing]] = {
+    "scatter": feature_map,
+    "curve": curves_chart,
+    "matrix": matrix_chart,
+}
 CELL = 100  # CSS pixels that one image with a text under it is scaled up to
 
 
@@ -30,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A picture in the report: a PNG, or a scatter that became a drawing."""
+    """A picture in the report: a PNG, or a scatter, a curve or a matrix that became a drawing."""
 
     series: Series
     seed: int
@@ -104,6 +110,8 @@ def first_seeds(
         for evaluation in result.evaluations:
             target = labels.get(evaluation.target, evaluation.target)
             for picture in evaluation.pictures:
+                if picture.kind == "features":
+                    continue  # drawn for all methods together: harness.report.similarity
                 key = (series.index, source, target, picture.name)
                 if key not in found or result.cell.seed < found[key][2].cell.seed:
                     found[key] = (folder, series, result, evaluation, picture)
@@ -137,8 +145,8 @@ def _with_content(shown: Shown) -> Shown:
         return shown
     if shown.picture.kind == "image":
         return replace(shown, content=shown.file.read_bytes())
-    points = json.loads(shown.file.read_text())
+    content = json.loads(shown.file.read_text())
     where = f"{shown.series.label} on {shown.where}"
     name = slug(f"{shown.picture.name}-{shown.series.index}-{where}")
-    drawing = feature_map(points, name, title=where, series=shown.series.index)
-    return replace(shown, drawing=drawing, classes=tuple(map(str, points.get("classes", []))))
+    drawing = DRAWN[shown.picture.kind](content, name, title=where, series=shown.series.index)
+    return replace(shown, drawing=drawing, classes=tuple(map(str, content.get("classes", []))))
