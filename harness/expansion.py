@@ -168,14 +168,21 @@ def _has_no_default(config_class: type, key: str) -> bool:
 
 
 def _evaluations(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:
-    """`default` stands for all evaluations that come with Harness, `all` for all installed ones, `none` for none."""
+    """`default` stands for the evaluations that come with Harness, but for those that take long; `all` for all
+    installed ones, `none` for none.
+    """
     installed = registry.infos("evaluation")
+
+    def quick(name: str) -> bool:
+        return registry.load(name, ("evaluation",)).spec.by_default
+
+    named = [ref for text in request.evaluations for ref in parse_plugins(text)]
+    own = [info.name for info in installed if info.distribution == "harness"]
     groups = {
-        "default": [info.name for info in installed if info.distribution == "harness"],
+        "default": [name for name in own if quick(name)] if any(ref.name == "default" for ref in named) else [],
         "all": [info.name for info in installed],
         "none": [],
     }
-    named = [ref for text in request.evaluations for ref in parse_plugins(text)]
     texts = [name for ref in named for name in groups.get(ref.name, [str(ref)])]
     return _refs(texts, registry, ("evaluation",), settings)
 

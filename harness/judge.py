@@ -7,13 +7,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from harness.building import information, load_dataset
+from harness.building import build_backbone, information, load_dataset
 from harness.data.rows import Dataset, read_as
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.subject import Subject
@@ -80,6 +81,7 @@ def _subject(
             artifacts=workplace.staging,
             cache=workplace.cache,
             fingerprint=task.fingerprints.get(str(target), ""),
+            new_backbone=partial(build_backbone, registry, task.cell, source.spec),
         )
     except NotApplicable as reason:
         return reason

@@ -259,11 +259,13 @@ class Picture:
     A report shows pictures of one name together, under one heading.
 
     `image` is a PNG: a grid of square images with gaps of one pixel, which may have words to it. `scatter` is JSON:
-    {"x": [...], "y": [...], "label": [...], "classes": [...]}.
+    {"x": [...], "y": [...], "label": [...], "classes": [...]}. `curve` is JSON: {"x": [...], "x_name", "y_name",
+    "series": {name: [y, ...]}, "intervals": {name: [[low, high], ...]}, "levels": {name: y}}, of which a report draws
+    the mean over seeds.
     """
 
     name: str  # "reconstructions", "samples", "interpolation", "map"
-    kind: Literal["image", "scatter"]
+    kind: Literal["image", "scatter", "curve"]
     file: str  # relative to the workplace of its cell, and once it is published, to the run folder
     caption: str
     columns: int = 0  # of the grid

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from harness.data.images import to_uint8
 from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.readouts import Readout, choose_readout
+from harness.nn.backbone import Backbone
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.precision import autocast
@@ -58,6 +59,7 @@ class Subject:
         cache: Path,
         fingerprint: str,
         uses: tuple[Information, ...] = (),
+        new_backbone: Callable[[str], Backbone] | None = None,
     ) -> None:
         self.method: Any = method.eval().requires_grad_(False)  # a module with methods of harness.plugin.capabilities
         self.cell = cell
@@ -69,6 +71,7 @@ class Subject:
         self.device = torch.device(cell.device)
         self.cache = cache  # a folder for what may be kept between runs, e.g. feature extractors
         self.target_fingerprint = fingerprint
+        self.new_backbone = new_backbone  # purpose -> the backbone of the cell, as it is before training
         self.pictures: list[Picture] = []
         self._artifacts = artifacts
         self._features: dict[SplitName, Tensor] = {}
@@ -214,6 +217,28 @@ class Subject:
         """A CPU generator of this seed for one purpose of one evaluation."""
         return derived_generator(self.cell.seed, "evaluation", self.target.name, purpose)
 
+    @property
+    def backbone(self) -> Backbone:
+        """The trained backbone. Raises NotApplicable where the method has none, as pixels and PCA."""
+        found = getattr(self.method, "backbone", None)
+        if not isinstance(found, Backbone):
+            raise NotApplicable(f"{self.cell.method.name} has no backbone")
+        return found
+
+    def trunk_inputs(self, inputs: Tensor) -> Tensor:
+        """What the method's `encode` gives to its backbone's trunk, for inputs as networks see them."""
+        return self.method.trunk_inputs(inputs) if self.has("trunk_inputs") else self.backbone.standardise(inputs)
+
+    def fresh_backbone(self, purpose: str) -> Backbone:
+        """A backbone like the method's, on the device, as it is before training, with weights of its own.
+
+        They are drawn by the cell's seed for this purpose, and are not those that the method started from; torch's
+        global generators are seeded for it. Raises NotApplicable where the method has no backbone.
+        """
+        if self.new_backbone is None:
+            raise NotApplicable(f"{self.cell.method.name} has no backbone to initialise anew")
+        return self.new_backbone(purpose)
+
     def training_batch(self) -> Batch:
         """A batch as the trainer makes them: the first rows that the method learned from, on the device."""
         rows = torch.arange(min(self.cell.train.batch_size, len(self.learned_from)))
@@ -283,6 +308,38 @@ class Subject:
         file = self._new_file(f"{name}.json")
         file.write_text(json.dumps(content))
         picture = Picture(name=name, kind="scatter", file=str(file), caption=caption, heading=heading, place=place)
+        self.pictures.append(picture)
+
+    def show_curve(
+        self,
+        name: str,
+        x: Sequence[float],
+        series: Mapping[str, Sequence[float]],
+        *,
+        x_name: str,
+        y_name: str,
+        caption: str,
+        intervals: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+        levels: Mapping[str, float] | None = None,
+        heading: str = "",
+        place: int = LAST,
+    ) -> None:
+        """Keep named curves over the same `x`, for the report, which draws their mean over seeds; see `show_images`.
+
+        Where there is one seed it draws the `intervals`, (low, high) at each point of a curve. A level, such as
+        chance, is a line across.
+        """
+        content = {
+            "x": list(x),
+            "x_name": x_name,
+            "y_name": y_name,
+            "series": {key: [round(value, 6) for value in values] for key, values in series.items()},
+            "intervals": {key: [list(ends) for ends in values] for key, values in (intervals or {}).items()},
+            "levels": dict(levels or {}),
+        }
+        file = self._new_file(f"{name}.json")
+        file.write_text(json.dumps(content))
+        picture = Picture(name=name, kind="curve", file=str(file), caption=caption, heading=heading, place=place)
         self.pictures.append(picture)
 
     def _new_file(self, name: str) -> Path:

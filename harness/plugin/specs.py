@@ -111,6 +111,7 @@ class EvaluationSpec:
     config: type = NoConfig
     takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can judge on; ANY where features are enough
     exclusive: bool = False
+    by_default: bool = True  # is a built-in one of `--evaluations default`? Those that take long are asked for by name
     source: str = ""
     files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts, such as weights
 
