@@ -260,8 +260,8 @@ class Picture:
 
     `image` is a PNG: a grid of square images with gaps of one pixel, which may have words to it. `scatter` is JSON:
     {"x": [...], "y": [...], "label": [...], "classes": [...]}. `curve` is JSON: {"x": [...], "x_name", "y_name",
-    "series": {name: [y, ...]}, "intervals": {name: [[low, high], ...]}, "levels": {name: y}}, of which a report draws
-    the mean over seeds.
+    "series": {name: [y, ...]}, "intervals": {name: [[low, high], ...]}, "levels": {name: y},
+    "bounds": [low, high] or []}, of which a report draws the mean over seeds.
     """
 
     name: str  # "reconstructions", "samples", "interpolation", "map"

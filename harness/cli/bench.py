@@ -45,7 +45,8 @@ def bench(
     ] = None,
     targets: Annotated[str | None, typer.Option(help="What they are judged on. [default: each source itself]")] = None,
     evaluations: Annotated[
-        str | None, typer.Option(help="Judges; `default` is all built-in ones, `all` all installed. [default: default]")
+        str | None,
+        typer.Option(help="Judges; `default`: built-in ones that are quick; `all`: all installed. [default: default]"),
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help=f"Encoders that methods share. [default: {_DEFAULTS['backbone']}]")

@@ -60,6 +60,7 @@ class Transferred(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> Transferred:
+        """Train mode of all but the frozen stages."""
         super().train(mode)
         freeze_stages(self.frozen, self.backbone.trunk)
         return self
@@ -72,6 +73,8 @@ class Transferred(nn.Module):
         return self.head(self.scale(features))
 
     def loss(self, batch: Batch) -> Tensor:
+        """Cross-entropy of the labels, which are there."""
+        assert batch.labels is not None
         return F.cross_entropy(self(batch.inputs).float(), batch.labels)  # nats per example
 
 

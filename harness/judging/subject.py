@@ -321,13 +321,14 @@ class Subject:
         caption: str,
         intervals: Mapping[str, Sequence[tuple[float, float]]] | None = None,
         levels: Mapping[str, float] | None = None,
+        bounds: tuple[float, float] | None = None,
         heading: str = "",
         place: int = LAST,
     ) -> None:
         """Keep named curves over the same `x`, for the report, which draws their mean over seeds; see `show_images`.
 
         Where there is one seed it draws the `intervals`, (low, high) at each point of a curve. A level, such as
-        chance, is a line across.
+        chance, is a line across; no interval goes beyond the bounds.
         """
         content = {
             "x": list(x),
@@ -336,6 +337,7 @@ class Subject:
             "series": {key: [round(value, 6) for value in values] for key, values in series.items()},
             "intervals": {key: [list(ends) for ends in values] for key, values in (intervals or {}).items()},
             "levels": dict(levels or {}),
+            "bounds": list(bounds or ()),
         }
         file = self._new_file(f"{name}.json")
         file.write_text(json.dumps(content))

@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from harness.metrics.statistics import mean_interval
+from harness.metrics.statistics import mean_interval, within
 from harness.report.figures import Drawing, canvas, svg_of
 from harness.report.palette import COLOURS, DASHES, INK, MARKERS, MUTED
 
@@ -38,9 +38,12 @@ def merged(seeds: Sequence[Content]) -> dict[str, Any]:
     intervals: dict[str, list[list[float]]] = {}
     for name in first["series"]:
         points = [mean_interval(values) for values in zip(*(each["series"][name] for each in seeds), strict=True)]
+        points = [within(point, *first["bounds"]) for point in points] if first["bounds"] else points
         series[name] = [point.mean for point in points]
-        ends = [[point.low, point.high] for point in points if point.low is not None and point.high is not None]
-        intervals[name] = ends if len(ends) == len(points) else []
+        intervals[name] = [  # where all seeds gave the same number, it is that number
+            [point.mean if point.low is None else point.low, point.mean if point.high is None else point.high]
+            for point in points
+        ]
     levels = {
         name: sum(each["levels"][name] for each in seeds) / len(seeds)
         for name in first["levels"]
@@ -73,7 +76,9 @@ def panel(content: Content, limits: Limits, name: str, **about: Any) -> Drawing:
             style = {"color": COLOURS[order % len(COLOURS)], "linestyle": DASHES[order % len(DASHES)]}
             ends = content["intervals"].get(label, [])
             for place, (low, high) in zip(x, ends, strict=False):
-                axes.plot([place, place], [low, high], color=style["color"], linewidth=1)
+                axes.plot(
+                    [place, place], [low, high], color=style["color"], linewidth=max(1.0, 3.0 - order), alpha=0.55
+                )
             axes.plot(x, values, MARKERS[order % len(MARKERS)], markersize=4.5, linewidth=1.3, label=label, **style)
         for order, (label, value) in enumerate(content["levels"].items()):
             dash = DASHES[(2 + order) % len(DASHES)]

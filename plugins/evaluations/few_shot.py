@@ -137,6 +137,7 @@ def _show(subject: Subject, right: Mapping[int, Tensor]) -> None:
         levels={"chance": majority_share(subject.labels("test"))},
         x_name="labels per class",
         y_name="test accuracy",
+        bounds=(0.0, 1.0),
         caption=f"Accuracy with few labelled {PLURALS[subject.target.spec.kind]}, mean over draws of the labels",
         heading="Few labels",
         place=165,
