@@ -7,13 +7,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from harness.building import build_method, information, load_dataset
+from harness.building import build_backbone, build_method, information, load_dataset
 from harness.data.rows import Dataset, read_as
 from harness.errors import NotApplicable, TrainingFailed
 from harness.examples import checked, write_examples
@@ -87,6 +88,7 @@ def _subject(
             fingerprint=task.fingerprints.get(str(target), ""),
             read=read,
             untrained=lambda: build_method(registry, task.cell, source.spec),
+            new_backbone=partial(build_backbone, registry, task.cell, source.spec),
         )
     except NotApplicable as reason:
         return reason

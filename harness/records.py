@@ -228,8 +228,10 @@ class ScoreValue:
     n: int | None = None  # how many examples it was measured on; None: the whole test split
     chance: float | None = None  # what guessing would give
     note: str = ""  # what a reader must know to read the number: extractor, floor, chosen k ...
-    outcomes: Any = None  # tensor (N,): what each example got, right or wrong (1 or 0), its error, ...; mean: the value
-    rows: Any = None  # int64 (N,): which examples of the test split these are; None: all, in their order
+    # Tensors (N,), of N examples: what each got (right or wrong as 1 or 0, its error, ...), whose mean is the value,
+    # and which rows of the test split they are, int64; None: all, in their order.
+    outcomes: Any = field(default=None, compare=False)
+    rows: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Figures that evaluations keep as plain JSON, for the report to draw: curves and matrices.
 
     curve   {"x", "lines": {name: y}, "low": {name: y}, "high": {name: y}, "levels": {name: y},
-             "x_label", "y_label", "x_names", "log_x", "y_range"}
+             "x_label", "y_label", "x_names", "log_x", "y_range", "bounds"}
     matrix  {"values", "rows", "columns", "low", "high"}
 A value that is not finite is null: a gap.
 """
@@ -29,6 +29,7 @@ def curves(
     x_names: Sequence[str],
     log_x: bool,
     y_range: tuple[float, float] | None,
+    bounds: tuple[float, float] | None,
 ) -> dict[str, Any]:
     """See harness.judging.subject.Subject.show_curves."""
     quiet = {name: [value] * len(x) if isinstance(value, int | float) else value for name, value in levels.items()}
@@ -48,6 +49,7 @@ def curves(
         "x_names": list(x_names),
         "log_x": log_x,
         "y_range": None if y_range is None else list(y_range),
+        "bounds": None if bounds is None else list(bounds),
     }
 
 

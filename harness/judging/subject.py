@@ -26,6 +26,7 @@ from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging import compared, drawn
 from harness.judging.readouts import Readout, choose_readout
+from harness.nn.backbone import Backbone
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.precision import autocast
@@ -63,6 +64,7 @@ class Subject:
         uses: tuple[Information, ...] = (),
         read: Callable[[PluginRef], Dataset] | None = None,
         untrained: Callable[[], nn.Module] | None = None,
+        new_backbone: Callable[[str], Backbone] | None = None,
     ) -> None:
         self.method: Any = method.eval().requires_grad_(False)  # a module with methods of harness.plugin.capabilities
         self.cell = cell
@@ -74,6 +76,7 @@ class Subject:
         self.device = torch.device(cell.device)
         self.cache = cache  # a folder for what may be kept between runs, e.g. feature extractors
         self.target_fingerprint = fingerprint
+        self.new_backbone = new_backbone  # purpose -> the backbone of the cell, as it is before training
         self.pictures: list[Picture] = []
         self._artifacts = artifacts
         self._read = read  # a dataset as the source's inputs are
@@ -241,6 +244,28 @@ class Subject:
         """A CPU generator of this seed for one purpose of one evaluation."""
         return derived_generator(self.cell.seed, "evaluation", self.target.name, purpose)
 
+    @property
+    def backbone(self) -> Backbone:
+        """The trained backbone. Raises NotApplicable where the method has none, as pixels and PCA."""
+        found = getattr(self.method, "backbone", None)
+        if not isinstance(found, Backbone):
+            raise NotApplicable(f"{self.cell.method.name} has no backbone")
+        return found
+
+    def trunk_inputs(self, inputs: Tensor) -> Tensor:
+        """What the method's `encode` gives to its backbone's trunk, for inputs as networks see them."""
+        return self.method.trunk_inputs(inputs) if self.has("trunk_inputs") else self.backbone.standardise(inputs)
+
+    def fresh_backbone(self, purpose: str) -> Backbone:
+        """A backbone like the method's, on the device, as it is before training, with weights of its own.
+
+        They are drawn by the cell's seed for this purpose, and are not those that the method started from; torch's
+        global generators are seeded for it. Raises NotApplicable where the method has no backbone.
+        """
+        if self.new_backbone is None:
+            raise NotApplicable(f"{self.cell.method.name} has no backbone to initialise anew")
+        return self.new_backbone(purpose)
+
     def training_batch(self) -> Batch:
         """A batch as the trainer makes them: the first rows that the method learned from, on the device."""
         rows = torch.arange(min(self.cell.train.batch_size, len(self.learned_from)))
@@ -326,6 +351,7 @@ class Subject:
         x_names: Sequence[str] = (),
         log_x: bool = False,
         y_range: tuple[float, float] | None = None,
+        bounds: tuple[float, float] | None = None,
         heading: str = "",
         place: int = LAST,
     ) -> None:
@@ -334,11 +360,13 @@ class Subject:
         Each of the named `lines` has a value for each place; one that is not finite is a gap. `low` and `high` are the
         ends of the intervals of those lines that have any. `levels` are what to read them by, quiet lines of one height
         or of a value for each place. `x_names` stand in the place of the numbers along the axis, which is logarithmic
-        if `log_x`. With `y_range` all methods' pictures have one scale.
+        if `log_x`. All methods' pictures have one scale, `y_range` or what they need. A report draws the mean over
+        seeds, with its interval, which ends at the `bounds` of what is possible.
         """
         content = drawn.curves(
             x, lines, low=low, high=high, levels=levels,
             x_label=x_label, y_label=y_label, x_names=x_names, log_x=log_x, y_range=y_range,
+            bounds=bounds,
         )  # fmt: skip
         self._keep_json(
             content, Picture(name=name, kind="curve", file="", caption=caption, heading=heading, place=place)

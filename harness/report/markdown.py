@@ -172,7 +172,7 @@ def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
         yield f"## {escaped(heading_of(group))}"
         for shown in group:
             link = f"figures/{quote(shown.drawing.name)}.svg" if shown.drawing else quote(links.get(shown.file, ""))
-            caption = escaped(f"{shown.series.label} on {shown.where}, seed {shown.seed}: {shown.picture.caption}")
+            caption = escaped(f"{shown.series.label} on {shown.where}, {shown.of_seeds}: {shown.picture.caption}")
             yield f"{caption}\n\n![{caption}]({link})" if link else f"{caption} (the picture is missing)"
             yield from _words(shown.picture)
 

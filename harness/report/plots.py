@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan, nan
 from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
+from harness.report.curves import Limits
 from harness.report.figures import Drawing, canvas, svg_of
 from harness.report.palette import COLOURS, DASHES, INK, MARKERS, MUTED
 
@@ -20,8 +21,8 @@ COLOUR_MAP = "cividis"  # even to the eye, in all common kinds of colour blindne
 CELL, NAMES = 0.36, 1.5  # inches of a cell of a matrix, and of the names beside it
 
 
-def curves_chart(content: dict[str, Any], name: str, **about: Any) -> Drawing:
-    """Lines over places, each with its interval if it has one, and horizontal levels."""
+def curves_chart(content: Mapping[str, Any], limits: Limits | None, name: str, **about: Any) -> Drawing:
+    """Lines over places, each with its interval if it has one, and horizontal levels; between limits, or its range."""
     with canvas(4.2, 3.1) as (figure, axes):
         for order, (label, values) in enumerate(content["lines"].items()):
             ends = [content[side].get(label, ()) for side in ("low", "high")]
@@ -36,6 +37,8 @@ def curves_chart(content: dict[str, Any], name: str, **about: Any) -> Drawing:
         if content["y_range"]:
             low, high = content["y_range"]
             axes.set_ylim(low - ROOM * (high - low), high + ROOM * (high - low))
+        elif limits:
+            axes.set_ylim(*limits)
         axes.set_xlabel(content["x_label"])
         axes.set_ylabel(content["y_label"])
         if len(content["lines"]) > 1:

@@ -74,6 +74,7 @@ SCORES = (
         low=0.0,
         high=1.0,
         primary=True,
+        asks="Finds its like",
         help="mean average precision of the whole ranking; chance: a random ranking",
     ),
     ScoreSpec(

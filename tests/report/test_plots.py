@@ -18,7 +18,7 @@ from harness.report.plots import curves_chart, matrix_chart
 from harness.report.similarity import by_likeness, mean_similarity
 from harness.store import RunFolder
 
-NO_INTERVALS = {"low": {}, "high": {}, "x_label": "labels", "y_label": "accuracy", "y_range": None}
+NO_INTERVALS = {"low": {}, "high": {}, "x_label": "labels", "y_label": "accuracy", "y_range": None, "bounds": None}
 NAN = float("nan")
 
 
@@ -34,7 +34,7 @@ def curve(**more):
 def test_a_curve_has_its_names_its_levels_and_its_places():
     content = curve(levels={"chance": 0.1, "line": [NAN, 0.2, 0.3]}, log_x=True,
                     low={"few": [0.0, NAN, 0.2]}, high={"few": [0.2, NAN, 0.4]})  # fmt: skip
-    drawing = curves_chart(content, "c", title="vae on digits", series=3)
+    drawing = curves_chart(content, None, "c", title="vae on digits", series=3)
     assert (drawing.name, drawing.series, drawing.title) == ("c", 3, "vae on digits")
     assert {"few", "many", "chance", "line", "labels", "accuracy", "1", "10", "100"} <= set(texts(drawing.svg))
     assert "accuracy of" not in drawing.svg
@@ -43,14 +43,14 @@ def test_a_curve_has_its_names_its_levels_and_its_places():
 
 def test_names_stand_along_the_axis_and_one_line_needs_no_legend():
     content = curve(x_names=("none", "some", "all"), y_range=(0.0, 1.0))
-    assert {"none", "some", "all"} <= set(texts(curves_chart(content, "c", title="t").svg))
+    assert {"none", "some", "all"} <= set(texts(curves_chart(content, None, "c", title="t").svg))
     alone = drawn.curves([0, 1], {"few": [1, 2]}, **NO_INTERVALS, levels={}, x_names=(), log_x=False)
-    assert "few" not in texts(curves_chart(alone, "c", title="t").svg)
+    assert "few" not in texts(curves_chart(alone, None, "c", title="t").svg)
 
 
 def test_a_curve_of_gaps_alone_is_drawn_empty():
     content = drawn.curves([0, 1], {"a": [NAN, NAN]}, **NO_INTERVALS, levels={"b": NAN}, x_names=(), log_x=False)
-    assert "<svg" in curves_chart(content, "c", title="t").svg
+    assert "<svg" in curves_chart(content, None, "c", title="t").svg
 
 
 @pytest.mark.parametrize("n", [2, 30])
