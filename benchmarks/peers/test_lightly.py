@@ -232,7 +232,9 @@ def _trained(threads: int, side: str, name: str, images: Tensor, epochs: int, wa
     if side == "ours":
         keep_freed_memory()
         torch.set_flush_denormal(True)
-    train_once = {"ours": ours, "theirs": theirs, "transforms": transforms}[side]
+    train_once: Callable[..., tuple[float, nn.Module]] = {"ours": ours, "theirs": theirs, "transforms": transforms}[
+        side
+    ]
     train_once(name, images[: 8 * BATCH], 1, way)  # warm-up
     seconds, encoder = train_once(name, images, epochs, way)
     return seconds, encoder.state_dict()
