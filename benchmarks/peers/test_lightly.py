@@ -10,9 +10,9 @@ lightly's is the loop of its own examples: its transforms on PIL images in a Dat
 loading. Afterwards both encoders are judged by the same nearest neighbours (cosine, k = 20, T = 0.1) on the official
 test images, with the training images of the comparison as the bank.
 
-The step is the same on both sides, so what can be gained in fp32 on one thread is the time of lightly's transforms: at
-most step and transforms / step. That limit is measured beside, with lightly's loader alone. 2.2 is asked for, or where
-the limit is lower than 2.2 / NEAR, NEAR of it: BYOL's step has two more forward passes.
+The forward and backward passes are the same on both sides, so what can be gained in fp32 is bounded: were lightly's
+transforms free, it would have 1.6 to 1.9 times its speed on one thread, which is measured beside with its loader alone.
+2.2 is asked for, or ABOVE times that where it is less: BYOL's step has two more forward passes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from harness_plugins.backbones import convnet
 from harness_plugins.pretext import barlow_twins, byol, simclr, vicreg
 
 LEAST_RATIO, LEAST_RATIO_AT_THE_FASTEST = 2.2, 3.0  # of examples/s
-NEAR = 0.95  # of the limit
+ABOVE = 1.1  # times lightly without its transforms
 LEAST_ACCURACY_GAP = -0.01  # of kNN
 IMAGES, EPOCHS, BATCH = 20_480, 2, 256
 SHORT = 5_120  # images of one epoch, where speed alone is measured
@@ -248,11 +248,11 @@ def test_as_accurate_at_several_times_the_speed(benchmark: BenchmarkFixture, nam
     runs = {way: apart(1, "ours", name, images, EPOCHS, way) for way in ("fp32", "bf16")}
     runs["lightly"] = apart(1, "theirs", name, images, EPOCHS, 0)
     alone, _ = apart(1, "transforms", name, images, EPOCHS, 0)
-    limit = runs["lightly"][0] / (runs["lightly"][0] - alone)
+    free = runs["lightly"][0] / (runs["lightly"][0] - alone)
     accuracy = {way: nearest_neighbours(encoder, images, labels) for way, (_, encoder) in runs.items()}
     print(f"\n{name}, kNN:", ", ".join(f"{way} {value:.3f}" for way, value in accuracy.items()))
     speed = {way: EPOCHS * IMAGES / took for way, (took, _) in runs.items()}
-    judge_speed(benchmark, f"{name}, one thread", speed, limit)
+    judge_speed(benchmark, f"{name}, one thread", speed, free)
     assert accuracy["fp32"] - accuracy["lightly"] >= LEAST_ACCURACY_GAP
     assert accuracy["bf16"] - accuracy["lightly"] >= LEAST_ACCURACY_GAP
 
@@ -267,13 +267,13 @@ def test_two_threads(benchmark: BenchmarkFixture, name: str) -> None:
     judge_speed(benchmark, f"{name}, two threads", speed)
 
 
-def judge_speed(benchmark: BenchmarkFixture, title: str, speed: dict[str, float], limit: float | None = None) -> None:
-    """limit: of the ratio in fp32, where the same step is all that is left."""
+def judge_speed(benchmark: BenchmarkFixture, title: str, speed: dict[str, float], free: float | None = None) -> None:
+    """free: how many times its speed lightly would have if its transforms took no time."""
     ratios = {way: speed[way] / speed["lightly"] for way in ("fp32", "bf16")}
     benchmark.extra_info |= {"speed": speed, "ratios": ratios}
     benchmark.pedantic(lambda: None, rounds=1)  # what is kept are the numbers above
     rates = ", ".join(f"{way} {value:,.0f}" for way, value in speed.items())
-    of_limit = f" of at most {limit:.2f}" if limit else ""
-    print(f"{title}: images/s {rates}; ratio {ratios['fp32']:.2f}{of_limit}, at the fastest {max(ratios.values()):.2f}")
-    assert ratios["fp32"] >= (min(LEAST_RATIO, NEAR * limit) if limit else LEAST_RATIO)
+    apart = f" (lightly without transforms: {free:.2f})" if free else ""
+    print(f"{title}: images/s {rates}; ratio {ratios['fp32']:.2f}{apart}, at the fastest {max(ratios.values()):.2f}")
+    assert ratios["fp32"] >= (min(LEAST_RATIO, ABOVE * free) if free else LEAST_RATIO)
     assert max(ratios.values()) >= LEAST_RATIO_AT_THE_FASTEST

@@ -51,7 +51,8 @@ class Difference:
     unpaired: int  # seeds that only one of the two has, and that are left out
     detectable: float | None  # the smallest true difference found with 80 % power at 5 %
     examples: int = 0  # test examples that it speaks of too, see harness.metrics.crossed; 0: of seeds alone
-    enough: int | None = None  # seeds that would find a difference of this size with 80 % power; None: none would
+    of_seeds: float = 0.0  # the parts of its variance, see harness.metrics.crossed: by seeds, for n of them
+    of_examples: float = 0.0  # and by examples
     note: str = ""
 
 
@@ -117,12 +118,11 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     deltas = _finite([a[seed] - b[seed] for seed in common])
     over_seeds = mean_interval(deltas.tolist(), level)
     sd = _deviation(deltas) if len(deltas) > 1 else 0.0
-    p, detectable, enough = None, None, None
+    p, detectable = None, None
     if sd > 0:
         statistic = over_seeds.mean / (sd / sqrt(len(deltas)))
         p = float(2 * distributions.t.sf(abs(statistic), len(deltas) - 1))
         detectable = detectable_difference(sd, len(deltas))
-        enough = seeds_needed(lambda seeds: power_of_paired_t(over_seeds.mean, sd, seeds) >= POWER)
     return Difference(
         effect=over_seeds.mean,
         low=over_seeds.low,
@@ -131,7 +131,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
         n=len(common),
         unpaired=len(a.keys() ^ b.keys()),
         detectable=detectable,
-        enough=enough,
+        of_seeds=sd**2 / len(deltas),
         note="all seeds gave the same difference: no test" if over_seeds.note == SAME_NUMBER else over_seeds.note,
     )
 
