@@ -13,11 +13,13 @@ from harness.metrics.across_datasets import Scores, arranged
 from harness.metrics.bayesian_signed_rank import Posterior, bayesian_signed_rank
 from harness.metrics.critical_difference import Diagram, critical_difference
 from harness.metrics.performance_profiles import performance_profiles
+from harness.metrics.signed_rank import smallest_p
 from harness.metrics.statistics import Estimate
 from harness.metrics.stratified_bootstrap import interquartile_mean
 from harness.report.across_figures import critical_difference_chart, intervals_chart, profiles_chart
 from harness.report.entries import Column, Entry
 from harness.report.figures import Drawing
+from harness.report.numbers import ALPHA
 from harness.report.palette import Look
 from harness.report.pictures import slug
 from harness.report.series import BASELINE, Series
@@ -60,9 +62,21 @@ class Across:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the numbers cannot say, and what is not in them; each once."""
-        said = [self.diagram.note, *(one.middle.note for one in self.standings)]
+        said = [self.diagram.note, self._overconfident, *(one.middle.note for one in self.standings)]
         sentences = [f"{note[0].upper()}{note[1:]}." for note in said if note]
         return tuple(dict.fromkeys([*sentences, *self.left_out]))
+
+    @property
+    def _overconfident(self) -> str:
+        """What to say where so few datasets bring the Bayesian probability near 1 by chance."""
+        count = len(self.scores.datasets)
+        chance = smallest_p(count)
+        if not self.has_posterior or chance < ALPHA:
+            return ""
+        return (
+            f"of two methods that are alike, one is above the other on all {count} datasets with probability "
+            f"{chance:.2g}, and the Bayesian probability is then near 1: with so few it is no evidence by itself"
+        )
 
     @property
     def has_posterior(self) -> bool:

@@ -22,7 +22,7 @@ from harness.report.verdicts import verdict
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
     """The whole report; `links` says where, relative to it, each picture file is."""
     parts = [f"# {escaped(content.title)}", *(escaped(sentence) for sentence in content.readings)]
-    parts += (escaped(transfer.sentence) for transfer in content.transfers)
+    parts += (escaped(transfer.by_method) for transfer in content.transfers)
     for comparison, lines in content.answered:
         about = f"{comparison.title}: " if len(content.answered) > 1 else ""
         parts += ["\n".join(f"- {escaped(about + line)}" for line in lines)] if lines else []

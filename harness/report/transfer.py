@@ -91,6 +91,23 @@ class Transfer:
         return [(word, sorted(gains, key=_largest_first)) for word, gains in found.items() if gains]
 
     @property
+    def by_method(self) -> str:
+        """What training on another dataset gave each method, in one sentence."""
+        counts: dict[Series, dict[Word, int]] = {}
+        for source, target in self._pairs():
+            for word, gains in self.helped(source, target):
+                for series, _ in gains:
+                    of = counts.setdefault(series, dict.fromkeys(WORDS, 0))
+                    of[word] += 1
+        ordered = sorted(counts.items(), key=lambda one: (-one[1]["helps"], one[1]["harms"], one[0].index))
+        parts = [f"{series.label} {_counted(of)}" for series, of in ordered]
+        return f"{self._about}: {'; '.join(parts)}." if parts else self.sentence
+
+    @property
+    def _about(self) -> str:
+        return f"Training on another dataset, against {BASELINE} of the same source and target by {self.column.name}"
+
+    @property
     def sentence(self) -> str:
         """Which sources help which targets, of those that are another dataset."""
         places: dict[Word, list[str]] = {word: [] for word in WORDS}
@@ -104,11 +121,25 @@ class Transfer:
         parts = [f"it {word} on {where}" for word, where in said.items() if word in ("helps", "harms")]
         parts += [f"no difference found on {said['no difference found']}"] if "no difference found" in said else []
         parts += [f"one cannot tell on {said['cannot tell']}"] if "cannot tell" in said else []
-        about = f"Training on another dataset, against {BASELINE} of the same source and target by {self.column.name}"
-        return f"{about}: {'; '.join(parts)}."
+        return f"{self._about}: {'; '.join(parts)}."
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
         return ((s, t) for s in self.sources for t in self.targets if s != t)
+
+
+def _counted(of: Mapping[Word, int]) -> str:
+    """What was said of one method's pairs.
+
+    >>> _counted({"helps": 5, "harms": 0, "no difference found": 0, "cannot tell": 1})
+    'helps on 5 of 6 pairs (cannot tell on 1)'
+    >>> _counted({"helps": 0, "harms": 2, "no difference found": 0, "cannot tell": 0})
+    'helps on none of 2 pairs (harms on 2)'
+    """
+    total, helps = sum(of.values()), of["helps"]
+    rest = [f"{word} on {count}" for word, count in of.items() if count and word != "helps"]
+    said = "none" if not helps else "all" if helps == total else str(helps)
+    pairs = f"{total} pairs" if said == "all" else f"of {total} pairs"
+    return f"helps on {said} {pairs}" + (f" ({', '.join(rest)})" if rest else "")
 
 
 def _largest_first(one: tuple[Series, Gain]) -> float:

@@ -138,6 +138,14 @@ def test_each_pair_has_its_verdicts_and_the_sentence_says_them(table):
     )
 
 
+def test_above_all_methods_stand_by_how_often_they_are_helped(table):
+    assert table.by_method == (
+        "Training on another dataset, against random-init of the same source and target by linear-probe accuracy: "
+        "rotation helps on 1 of 2 pairs (harms on 1); vae helps on none of 2 pairs (no difference found on 1, cannot "
+        "tell on 1)."
+    )
+
+
 def test_methods_of_one_verdict_stand_by_the_size_of_their_gain():
     values = grid()
     values["jigsaw", "digits", "shapes"] = [value + 0.1 for value in values["rotation", "digits", "shapes"]]
@@ -198,6 +206,7 @@ def test_what_is_missing_leaves_its_cell_and_its_gains_empty():
 def test_without_a_baseline_nothing_is_said_of_sources():
     table = table_of({key: of for key, of in grid().items() if key[0] != BASELINE})
     assert table.helped("digits", "shapes") == []
+    assert table.by_method == table.sentence
     assert table.sentence.endswith("no gain of training on another dataset could be tested against random-init.")
 
 
@@ -218,14 +227,16 @@ def test_the_page_and_the_markdown_have_table_matrix_and_sentence(tmp_path):
     build([(grid_results(grid()), tmp_path)], tmp_path / "out")
     page, markdown = ((tmp_path / "out" / name).read_text() for name in ("index.html", "report.md"))
     sentence = table_of(grid()).sentence
-    assert page.count(f'<p class="reading">{sentence}</p>') == 1
-    assert markdown.count(sentence) == 2  # above all, and above the table
+    above = table_of(grid()).by_method
+    assert f'<p class="reading">{above}</p>' in page
     for text in (page, markdown):
+        assert (text.count(above), text.count(sentence)) == (1, 1)
+        assert text.index(above) < text.index(sentence)
         assert "Transfer: source × target" in text
         assert "+0.210 over random-init (p &lt; 0.001)" in text
         assert "over supervised on shapes" in text
     section = page.split('<section id="transfer">')[1].split("</section>")[0]
     assert section.count("<tbody>") == 2
-    assert '<span class="said marked">helps</span> <span class="one" data-series="1">rotation +0.210</span>' in section
+    assert '<span class="said marked">helps:</span> <span class="one" data-series="1">rotation +0.210</span>' in section
     assert "| digits | **helps**: rotation +0.310, vae +0.210 | **helps**: rotation +0.210<br>" in markdown
     assert "| **rotation** | digits | 0.809 " in markdown
