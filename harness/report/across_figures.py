@@ -5,7 +5,7 @@ A method is a series with its look, as in all figures; `series` are in the order
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -103,6 +103,7 @@ def profiles_chart(
         caption += " Too many methods to draw bands."
     elif any(profile.low is not None for profile in profiles):
         caption += " Bands: 95 % for each τ on its own, over new seeds."
+    caption = " ".join([caption, *_sentences(profile.note for profile in profiles)])
     return Drawing(name=name, title=title, caption=caption, svg=svg)
 
 
@@ -144,8 +145,12 @@ def _intervals_caption(estimates: Sequence[Estimate]) -> str:
     if not known:
         return "One seed each, or all seeds alike: no interval."
     said = "95 % interval by stratified bootstrap: over new seeds on these datasets, not over other datasets."
-    notes = dict.fromkeys(estimate.note for estimate in known if estimate.note)
-    return " ".join([said, *(f"{note[0].upper()}{note[1:]}." for note in notes)])
+    return " ".join([said, *_sentences(estimate.note for estimate in known)])
+
+
+def _sentences(notes: Iterable[str]) -> list[str]:
+    """Each note once, as a sentence."""
+    return [f"{note[0].upper()}{note[1:]}." for note in dict.fromkeys(notes) if note]
 
 
 def _levels(diagram: Diagram) -> list[int]:

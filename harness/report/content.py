@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from harness.records import CellResult, TrainingResult
+from harness.report.across import Across, across_datasets
 from harness.report.cost_charts import compute_chart, cost_chart, worth_drawing
 from harness.report.costs import Costs, training_costs
 from harness.report.figures import Drawing, curve_panel, monitor_chart, ranking_chart, sweep_chart
@@ -22,6 +23,7 @@ from harness.report.similarity import similarity_charts
 from harness.report.summary import Comparison, comparisons
 from harness.report.sweeps import sweeps
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
+from harness.report.transfer import Transfer, transfers
 
 MONITORED = (
     "kNN accuracy on a slice of the validation split while methods train (k = 20, cosine; at most 5,000 training "
@@ -52,6 +54,8 @@ class Content:
     comparisons: tuple[Comparison, ...]
     differing: tuple[str, ...]  # provenance columns in which the runs differ
     rankings: tuple[Drawing, ...]
+    transfers: tuple[Transfer, ...]  # sources against targets, where something was transferred
+    across: tuple[Across, ...]  # scores over three datasets or more
     sweeps: tuple[Drawing, ...]
     spent: tuple[Costs, ...]  # of training, one for each source
     costs: tuple[Drawing, ...]
@@ -109,14 +113,10 @@ class Content:
         return [(comparison, answers(comparison)) for comparison in self.comparisons]
 
     @property
-    def transfers(self) -> bool:
-        """Is there more than one source or target, so that a heat map says something?"""
-        return len(self.comparisons) > 1
-
-    @property
     def drawings(self) -> list[Drawing]:
         maps = [shown.drawing for group in self.pictures.values() for shown in group if shown.drawing]
-        told = [*self.rankings, *self.sweeps, *self.costs, *self.monitors, *self.curves, *self.similarities]
+        across = [drawing for one in self.across for drawing in one.drawings]
+        told = [*self.rankings, *across, *self.sweeps, *self.costs, *self.monitors, *self.curves, *self.similarities]
         return [*told, *maps]
 
 
@@ -142,6 +142,8 @@ def gather(runs: Sequence[Run]) -> Content:
         comparisons=tuple(compared),
         differing=tuple(differing_provenance(frame)),
         rankings=tuple(drawing for drawing in rankings if drawing),
+        transfers=tuple(transfers(compared)),
+        across=tuple(across_datasets(compared, look)),
         sweeps=tuple(_sweeps(cells, compared)),
         spent=tuple(spent),
         costs=tuple(_cost_charts(compared, {costs.source: costs for costs in spent}, look)),

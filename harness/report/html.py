@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from harness.metrics.statistics import Difference
 from harness.records import CellResult
-from harness.report import numbers
+from harness.report import across, numbers, transfer
 from harness.report.content import MONITORED, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
@@ -23,7 +23,6 @@ from harness.report.pictures import Shown, heading_of, shared_caption
 from harness.report.reading import reading
 from harness.report.series import BASELINE, ELSEWHERE, with_series
 from harness.report.summary import NOWHERE, comparisons
-from harness.report.tables import heat_maps
 from harness.report.verdicts import verdict
 
 _HERE = Path(__file__).parent
@@ -40,7 +39,6 @@ def page(content: Content) -> str:
             shared=shared,
             own=own,
             environments=[(r, dict(flattened(r.environment)), dict(_request_lines(r.request))) for r in content.runs],
-            heat=heat_maps(content.comparisons, content.series) if content.transfers else [],
             evaluations=list(dict.fromkeys(row.evaluation for row in content.scores)),
             targets=list(dict.fromkeys(row.target for row in content.scores if row.target)),
             style=Markup((_HERE / "style.css").read_text()),
@@ -78,6 +76,7 @@ def _templates() -> Environment:
         "signed": numbers.signed,
         "interval": numbers.interval,
         "duration": numbers.duration,
+        "probability": numbers.probability,
         "drawn": _drawn,
         "png": _png,
         "heading": heading_of,
@@ -94,6 +93,8 @@ def _templates() -> Environment:
         "BASELINE": BASELINE,
         "ELSEWHERE": ELSEWHERE,
         "MONITORED": MONITORED,
+        "TRANSFER": transfer.MEANING,
+        "ACROSS": across.MEANING,
     }
     return templates
 

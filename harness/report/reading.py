@@ -77,7 +77,7 @@ def _against_others(rows: Sequence[Row], index: int, column: Column) -> str:
         return f"{name} is best with {value}: it differs from {all_of}"
     if not close:
         return f"{name} leads with {value} at one seed, which says nothing of others"
-    rivals = _listed([label for label, _, _ in close])
+    rivals = listed([label for label, _, _ in close])
     return f"{name} leads with {value}, not told apart from {rivals}{_why(close, column)}"
 
 
@@ -139,15 +139,15 @@ def _reference_texts(comparison: Comparison, index: int, first: Estimate) -> lis
             labelled.append(text)
         elif row.series.is_reference and not row.series.is_baseline and sign * (estimate.mean - first.mean) > 0:
             above.append(text)
-    texts = [f"above it {'stands' if len(above) == 1 else 'stand'} {_listed(above)}"] if above else []
-    texts += [f"with labels, for scale: {_listed(labelled)}"] if labelled else []
-    return [*texts, *([f"trained elsewhere, for scale: {_listed(elsewhere)}"] if elsewhere else [])]
+    texts = [f"above it {'stands' if len(above) == 1 else 'stand'} {listed(above)}"] if above else []
+    texts += [f"with labels, for scale: {listed(labelled)}"] if labelled else []
+    return [*texts, *([f"trained elsewhere, for scale: {listed(elsewhere)}"] if elsewhere else [])]
 
 
-def _listed(words: Sequence[str], most: int = 5) -> str:
+def listed(words: Sequence[str], most: int = 5) -> str:
     """Words in a sentence; of more than `most`, the first ones and how many there are besides.
 
-    >>> _listed(["a", "b", "c"]), _listed(list("abcdefg"), most=3)
+    >>> listed(["a", "b", "c"]), listed(list("abcdefg"), most=3)
     ('a, b and c', 'a, b and 5 more')
     """
     if len(words) > most:
