@@ -229,8 +229,8 @@ def crossed_difference(
         low=found.mean - half,
         high=found.mean + half,
         p=p_value(found.mean / found.error, found.share, found.seeds) if several else None,
-        detectable=detectable(found) if several else None,
-        enough=enough_seeds(found) if several else None,
+        detectable=detectable(found, level=level) if several else None,
+        enough=enough_seeds(found, level=level) if several else None,
         note="" if several else ONE_SEED,
     )
 

@@ -121,8 +121,8 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     if sd > 0:
         statistic = over_seeds.mean / (sd / sqrt(len(deltas)))
         p = float(2 * distributions.t.sf(abs(statistic), len(deltas) - 1))
-        detectable = detectable_difference(sd, len(deltas))
-        enough = seeds_needed(lambda seeds: power_of_paired_t(over_seeds.mean, sd, seeds) >= POWER)
+        detectable = detectable_difference(sd, len(deltas), 1 - level)
+        enough = seeds_needed(lambda seeds: power_of_paired_t(over_seeds.mean, sd, seeds, 1 - level) >= POWER)
     return Difference(
         effect=over_seeds.mean,
         low=over_seeds.low,
