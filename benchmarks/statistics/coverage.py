@@ -22,8 +22,8 @@ from scipy import optimize, stats
 from harness.metrics.crossed import critical, crossed_difference
 
 SEEDS, EXAMPLES = (2, 3, 5, 10), (100, 360, 1_000, 10_000)
-VALUES = 2e8  # random numbers for one design at most
-DRAWS = 5_000  # experiments of one design at most
+VALUES = 1e8  # random numbers for one design at most
+DRAWS = 4_000  # experiments of one design at most
 
 
 @dataclass(frozen=True)

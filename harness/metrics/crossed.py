@@ -145,10 +145,8 @@ def critical(share: ArrayLike, seeds: int, level: float = LEVEL) -> NDArray[np.f
     exact = np.flatnonzero(np.isclose(levels, level))
     if len(exact):
         return np.asarray(np.exp(logs[exact[0]]))
-    at = np.log1p(-levels)  # of the error rate: falls as the critical value rises
-    flat = logs.reshape(len(levels), -1)
-    values = [PchipInterpolator(-at, column, extrapolate=True)(-log(1 - level)) for column in flat.T]
-    return np.asarray(np.exp(np.array(values)).reshape(shares.shape))
+    at = -np.log1p(-levels)  # of the error rate: rises with the critical value
+    return np.asarray(np.exp(PchipInterpolator(at, logs, axis=0, extrapolate=True)(-log(1 - level))))
 
 
 def p_value(statistic: float, share: float, seeds: int) -> float:
@@ -230,7 +228,8 @@ def crossed_difference(
         high=found.mean + half,
         p=p_value(found.mean / found.error, found.share, found.seeds) if several else None,
         detectable=detectable(found, level=level) if several else None,
-        enough=enough_seeds(found, level=level) if several else None,
+        of_seeds=found.of_seeds,
+        of_examples=found.of_examples,
         note="" if several else ONE_SEED,
     )
 
@@ -260,24 +259,30 @@ def _chi_square(freedom: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return distributions.chi2.ppf((nodes + 1) / 2, freedom) / freedom, weights / 2
 
 
-def detectable(found: Crossed, *, chance: float = POWER, level: float = LEVEL) -> float:
+def detectable(found: Crossed | Difference, *, chance: float = POWER, level: float = LEVEL) -> float:
     """The smallest true difference that this design finds with that chance, in the unit of the outcomes.
 
     Raises ValueError for one seed, or where outcomes do not vary.
     """
-    if found.seeds < 2 or found.error == 0:
+    seeds, error = _seeds(found), sqrt(found.of_seeds + found.of_examples)
+    if seeds < 2 or error == 0:
         raise ValueError("a detectable difference needs 2 seeds and outcomes that vary")
 
     def missing(size: float) -> float:
-        return power(size * found.error, found.of_seeds, found.of_examples, found.seeds, level) - chance
+        return power(size * error, found.of_seeds, found.of_examples, seeds, level) - chance
 
-    return float(optimize.brentq(missing, 0.0, 60.0)) * found.error
+    return float(optimize.brentq(missing, 0.0, 1000.0)) * error
 
 
-def enough_seeds(found: Crossed, *, chance: float = POWER, level: float = LEVEL) -> int | None:
+def _seeds(found: Crossed | Difference) -> int:
+    return found.seeds if isinstance(found, Crossed) else found.n
+
+
+def enough_seeds(found: Crossed | Difference, *, chance: float = POWER, level: float = LEVEL) -> int | None:
     """How many seeds would find a true difference as large as this one with that chance, on as many examples.
 
     None where no sensible number would: then more test examples are needed, or there is no difference.
     """
-    each = found.of_seeds * found.seeds  # A with one seed
-    return seeds_needed(lambda n: power(abs(found.mean), each / n, found.of_examples, n, level) >= chance)
+    each = found.of_seeds * _seeds(found)  # A with one seed
+    size = abs(found.mean if isinstance(found, Crossed) else found.effect)
+    return seeds_needed(lambda n: power(size, each / n, found.of_examples, n, level) >= chance)

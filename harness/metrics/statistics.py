@@ -18,6 +18,7 @@ from scipy import stats as distributions
 SAME_NUMBER = "all seeds gave the same number: no interval"
 ONE_SEED = "one seed: no interval"
 LEVEL = 0.95
+ALPHA = 0.05
 POWER = 0.80
 MOST_SEEDS = 100  # to run more is no advice
 
@@ -51,7 +52,9 @@ class Difference:
     unpaired: int  # seeds that only one of the two has, and that are left out
     detectable: float | None  # the smallest true difference found with 80 % power at 5 %
     examples: int = 0  # test examples that it speaks of too, see harness.metrics.crossed; 0: of seeds alone
-    enough: int | None = None  # seeds that would find a difference of this size with 80 % power; None: none would
+    of_seeds: float = 0.0  # the parts of its variance, see harness.metrics.crossed: by seeds, for n of them
+    of_examples: float = 0.0  # and by examples
+    alpha: float = ALPHA  # the level that it is tested at; where there were several looks, of the last
     note: str = ""
 
 
@@ -117,12 +120,11 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     deltas = _finite([a[seed] - b[seed] for seed in common])
     over_seeds = mean_interval(deltas.tolist(), level)
     sd = _deviation(deltas) if len(deltas) > 1 else 0.0
-    p, detectable, enough = None, None, None
+    p, detectable = None, None
     if sd > 0:
         statistic = over_seeds.mean / (sd / sqrt(len(deltas)))
         p = float(2 * distributions.t.sf(abs(statistic), len(deltas) - 1))
         detectable = detectable_difference(sd, len(deltas), 1 - level)
-        enough = seeds_needed(lambda seeds: power_of_paired_t(over_seeds.mean, sd, seeds, 1 - level) >= POWER)
     return Difference(
         effect=over_seeds.mean,
         low=over_seeds.low,
@@ -131,7 +133,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
         n=len(common),
         unpaired=len(a.keys() ^ b.keys()),
         detectable=detectable,
-        enough=enough,
+        of_seeds=sd**2 / len(deltas),
         note="all seeds gave the same difference: no test" if over_seeds.note == SAME_NUMBER else over_seeds.note,
     )
 

@@ -56,7 +56,7 @@ def improvement(a: Entry, b: Entry, column: Column) -> Difference | None:
     found = difference(first, second, proportion=column.proportion, level=1 - column.alpha)
     if found is None or found.p is None or column.alpha == ALPHA:
         return found
-    return replace(found, p=min(1.0, found.p * ALPHA / column.alpha))
+    return replace(found, p=min(1.0, found.p * ALPHA / column.alpha), alpha=column.alpha)
 
 
 def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:

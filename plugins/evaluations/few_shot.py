@@ -29,7 +29,6 @@ from harness.data.fields import PLURALS
 from harness.metrics.classification import LEAST_PROBABILITY, majority_share
 from harness.metrics.features import standardised
 from harness.metrics.softmax_regression import SoftmaxRegression, fit_softmax_regression
-from harness.metrics.statistics import mean_interval
 from harness.plugin import ANY, EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
 
 SHOTS = (1, 5, 10, 100)  # S
@@ -116,6 +115,8 @@ def _fit(features: Tensor, labels: Tensor, penalties: Sequence[float]) -> Softma
 
 def _score(right: Tensor, truth: Tensor, available: int) -> ScoreValue:
     """right: bool (R,N)."""
+    from harness.metrics.statistics import mean_interval  # scipy, which planning does not need
+
     estimate = mean_interval(right.double().mean(1).tolist())
     note = f"mean of {len(right)} draws from {available} labels"
     if estimate.low is not None and estimate.high is not None:
@@ -127,6 +128,8 @@ def _score(right: Tensor, truth: Tensor, available: int) -> ScoreValue:
 
 def _show(subject: Subject, right: Mapping[int, Tensor]) -> None:
     """Accuracy against the number of labels, with the 95 % interval of the mean over draws."""
+    from harness.metrics.statistics import mean_interval
+
     name = "accuracy of a linear classifier"
     estimates = [mean_interval(each.double().mean(1).tolist()) for each in right.values()]
     ends = [(each.low, each.high) for each in estimates if each.low is not None and each.high is not None]

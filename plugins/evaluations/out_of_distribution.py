@@ -106,6 +106,7 @@ def _specs() -> Iterator[ScoreSpec]:
         by = f"by {score.replace('_', ' ')} distance"
         main = not suffix
         yield ScoreSpec(name=f"auroc{suffix}", unit="fraction", better="higher", low=0.0, high=1.0, primary=main,
+                        asks="Notices what is foreign" if main else "",
                         beside="" if main else "auroc", word="" if main else score.split("_")[0],
                         help=f"area under the ROC curve of telling the other dataset {by}")  # fmt: skip
         yield ScoreSpec(name=f"fpr95{suffix}", unit="fraction", better="lower", low=0.0, high=1.0,

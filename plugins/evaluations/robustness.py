@@ -171,7 +171,12 @@ def _spec(name: str, text: str, **about: object) -> ScoreSpec:
 
 
 SCORES = (
-    _spec("accuracy", "test images classified right, mean over all kinds and strengths of change", primary=True),
+    _spec(
+        "accuracy",
+        "test images classified right, mean over all kinds and strengths of change",
+        primary=True,
+        asks="Withstands corruption",
+    ),
     _spec("clean", "the same of test images as they are", beside="accuracy", word="clean"),
     *(_spec(kind, f"the same, mean over the strengths of {kind}") for kind in KINDS),
     ScoreSpec(

@@ -33,6 +33,7 @@ def test_curves_and_matrices_are_files_with_gaps(tmp_path: Path) -> None:
         "x_names": ["none", "one", "all"],
         "log_x": False,
         "y_range": [0, 1],
+        "bounds": None,
     }
     assert json.loads(Path(matrix.file).read_text())["values"] == [[1.0, None]]
 

@@ -35,6 +35,9 @@ def test_a_corrected_p_asks_for_more_seeds_than_there_are():
     difference = found(0.10, 0.11, 0.12)
     says = verdict(difference, 0.06, "fraction")
     assert says.why == "about 4 seeds would settle it"
+    of_many = paired_difference(dict(enumerate((0.02, 0.05, -0.01))), dict.fromkeys(range(3), 0.0))
+    alone, many = (verdict(of_many, p, "fraction").why for p in (of_many.p, min(1.0, 4 * of_many.p)))
+    assert int(many.split()[1]) > int(alone.split()[1])  # of four that are tested, each has to reach further
 
 
 def test_what_was_not_tested_has_no_verdict():
