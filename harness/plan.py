@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -67,15 +67,23 @@ class Plan:
 
 
 def make_plan(
-    request: Request, registry: Registry, folder: RunFolder, *, data_dir: str | Path | None = None, fresh: bool = False
+    request: Request,
+    registry: Registry,
+    folder: RunFolder,
+    *,
+    data_dir: str | Path | None = None,
+    fresh: bool = False,
+    ran: Container[str] = (),
 ) -> Plan:
-    """Resolve a request against what the folder holds already. `fresh` takes nothing from it."""
+    """Resolve a request against what the folder holds already. `fresh` takes from it only the cells (by key) that
+    `ran` by now.
+    """
     cells = expand(request, registry)
     keys = Keys(registry, loading.data_root(data_dir))
     for ref in {str(ref): ref for cell in cells for ref in (cell.source, *cell.targets)}.values():
         keys.fingerprint(ref)  # all of them, before any work: a dataset that is missing is an error of the request
     shared = CellTask(key="", cell=cells[0], identity={}, provenance={}, todo=(), fingerprints=keys.fingerprints)
-    stored = {} if fresh else folder.stored()
+    stored = {key: result for key, result in folder.stored().items() if not fresh or key in ran}
     by_identity = {as_text(result.identity): result for result in stored.values()}
     fits = _Fits(keys)
     planned = []

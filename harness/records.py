@@ -157,6 +157,7 @@ class Request:
     devices: tuple[str, ...] = ("auto",)
     precision: tuple[str, ...] = ("fp32",)
     seeds: tuple[int, ...] = (0, 1, 2)
+    most_seeds: int = 0  # seeds are added until differences are decided, up to so many; 0: none are
     evaluations: tuple[str, ...] = ("default",)
     budget: str = "30 epochs"
     settings: tuple[str, ...] = ()  # `NAME.KEY=VALUE`, as given to --set

@@ -227,7 +227,7 @@ def crossed_difference(
         low=found.mean - half,
         high=found.mean + half,
         p=p_value(found.mean / found.error, found.share, found.seeds) if several else None,
-        detectable=detectable(found) if several else None,
+        detectable=detectable(found, level=level) if several else None,
         of_seeds=found.of_seeds,
         of_examples=found.of_examples,
         note="" if several else ONE_SEED,

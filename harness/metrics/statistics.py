@@ -18,6 +18,7 @@ from scipy import stats as distributions
 SAME_NUMBER = "all seeds gave the same number: no interval"
 ONE_SEED = "one seed: no interval"
 LEVEL = 0.95
+ALPHA = 0.05
 POWER = 0.80
 MOST_SEEDS = 100  # to run more is no advice
 
@@ -53,6 +54,7 @@ class Difference:
     examples: int = 0  # test examples that it speaks of too, see harness.metrics.crossed; 0: of seeds alone
     of_seeds: float = 0.0  # the parts of its variance, see harness.metrics.crossed: by seeds, for n of them
     of_examples: float = 0.0  # and by examples
+    alpha: float = ALPHA  # the level that it is tested at; where there were several looks, of the last
     note: str = ""
 
 
@@ -122,7 +124,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     if sd > 0:
         statistic = over_seeds.mean / (sd / sqrt(len(deltas)))
         p = float(2 * distributions.t.sf(abs(statistic), len(deltas) - 1))
-        detectable = detectable_difference(sd, len(deltas))
+        detectable = detectable_difference(sd, len(deltas), 1 - level)
     return Difference(
         effect=over_seeds.mean,
         low=over_seeds.low,

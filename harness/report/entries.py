@@ -13,6 +13,7 @@ from harness.examples import Outcomes
 from harness.metrics.statistics import Difference, Estimate
 from harness.report.differences import estimate
 from harness.report.examples import Examples
+from harness.report.numbers import ALPHA
 
 _LEADS, _TOLD = "leads", "told"  # harness.records.ScoreSpec says what the roles mean
 _FIRST = (_LEADS, "follows")  # then as the evaluations come
@@ -38,6 +39,7 @@ class Column:
     proportion: bool  # a share of independent examples
     asks: str  # the question that it answers, see harness.records.ScoreSpec; empty: none
     one_task: bool  # guessing gets the same for all methods of a seed
+    alpha: float = ALPHA  # the level that differences are tested at: less where there was more than one look
 
     @property
     def leads(self) -> bool:

@@ -44,6 +44,8 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     alone = f"{comparison.counted} alone"
     over = comparison.interval_over
     yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {alone}."
+    if comparison.looks:
+        yield escaped(comparison.looks.text)
     if any(row.series.is_pretrained for row in comparison.rows):
         yield ELSEWHERE
     for panel in comparison.panels():

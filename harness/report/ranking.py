@@ -48,9 +48,15 @@ def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) 
 
 
 def improvement(a: Entry, b: Entry, column: Column) -> Difference | None:
-    """By how much a is better than b, whichever direction is better; None where they share no seed."""
+    """By how much a is better than b, whichever direction is better; None where they share no seed.
+
+    Where it was looked at several times, its interval and its p are those of this look: below 0.05 is below the level.
+    """
     first, second = (a, b) if column.better == "higher" else (b, a)
-    return difference(first, second, proportion=column.proportion)
+    found = difference(first, second, proportion=column.proportion, level=1 - column.alpha)
+    if found is None or found.p is None or column.alpha == ALPHA:
+        return found
+    return replace(found, p=min(1.0, found.p * ALPHA / column.alpha), alpha=column.alpha)
 
 
 def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:

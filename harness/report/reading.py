@@ -17,7 +17,7 @@ def reading(comparison: Comparison) -> str:
     """The comparison in one sentence, as a careful reader would put it."""
     column = comparison.leading_column()
     learned = [row for row in comparison.rows if row.series.competes and not row.series.uses]
-    if column is None or comparison.leading is None or not _ordered(comparison, comparison.leading):
+    if column is None or comparison.leading is None or not ordered(comparison, comparison.leading):
         elsewhere = any(row.series.is_pretrained for row in comparison.rows)
         apart = "references and what was trained elsewhere" if elsewhere else "references"
         alone = f"apart from {apart}, none sees {comparison.counted} alone"
@@ -30,12 +30,12 @@ def answers(comparison: Comparison) -> list[str]:
     """A line for each question beside the leading score's that some method has an answer to."""
     lines = []
     for index, column in enumerate(comparison.columns):
-        if index != comparison.leading and column.asks and column.ranked and _ordered(comparison, index):
+        if index != comparison.leading and column.asks and column.ranked and ordered(comparison, index):
             lines.append(f"{column.asks} ({column.name}): {_said(comparison, index)}.")
     return lines
 
 
-def _ordered(comparison: Comparison, index: int) -> list[Row]:
+def ordered(comparison: Comparison, index: int) -> list[Row]:
     """The rows that learned from examples alone and have a number in this column, best first."""
     sign = 1 if comparison.columns[index].better == "higher" else -1
     learned = [row for row in comparison.rows if row.series.competes and not row.series.uses]
@@ -46,7 +46,7 @@ def _ordered(comparison: Comparison, index: int) -> list[Row]:
 def _said(comparison: Comparison, index: int) -> str:
     """What a column says of its first row: against the others, the untrained backbone, itself untrained, references."""
     column = comparison.columns[index]
-    rows = _ordered(comparison, index)
+    rows = ordered(comparison, index)
     first = rows[0].entries[index]
     assert first.estimate is not None
     parts = [

@@ -51,6 +51,8 @@ class TerminalTable:
                 yield Constrain(Text(f"also in the report: {', '.join(left_out)}", style="dim"), width)
             legend = LEGEND.format(counted=comparison.counted, interval_over=comparison.interval_over)
             yield Constrain(Text(legend, style="dim"), width)
+            if comparison.looks:
+                yield Constrain(Text(comparison.looks.text, style="dim"), width)
             for sentence in (reading(comparison), *answers(comparison)):
                 yield Constrain(Text(sentence), width)
 

@@ -36,7 +36,7 @@ def verdict(found: Difference, p: float | None, unit: str = "") -> Verdict | Non
         return None
     if p < ALPHA:
         return Verdict("differs", probability(p), probability(p))
-    level = 1 - ALPHA * found.p / p  # what a p that is corrected like this one has to reach
+    level = 1 - found.alpha * found.p / p  # what a p that is corrected like this one has to reach
     enough = enough_seeds(found, level=level)
     if enough is None:
         size = number(detectable(found, level=level), unit)
