@@ -22,6 +22,7 @@ from harness.report.figures import Drawing
 from harness.report.numbers import ALPHA
 from harness.report.palette import Look
 from harness.report.pictures import slug
+from harness.report.reading import listed
 from harness.report.series import BASELINE, Series
 from harness.report.summary import Comparison
 
@@ -105,7 +106,7 @@ def across_datasets(compared: Sequence[Comparison], looks: Mapping[int, Look]) -
 
 
 def _across(places: Sequence[tuple[Comparison, int]]) -> Across | None:
-    """None where no two methods have three datasets in common."""
+    """None where no two methods that learned have three datasets in common."""
     column = places[0][0].columns[places[0][1]]
     entries: dict[Series, dict[str, Entry]] = {}
     for comparison, i in places:
@@ -113,7 +114,7 @@ def _across(places: Sequence[tuple[Comparison, int]]) -> Across | None:
             if (row.series.competes and not row.series.uses) or row.series.is_baseline:
                 entries.setdefault(row.series, {})[comparison.source] = row.entries[i]
     kept, dropped = _with_enough(entries)
-    if len(kept) < 2:
+    if sum(one.competes for one in kept) < 2:
         return None
     named = _named(kept)
     runs = [
@@ -135,19 +136,23 @@ def _across(places: Sequence[tuple[Comparison, int]]) -> Across | None:
 
 
 def _with_enough(entries: Mapping[Series, Mapping[str, Entry]]) -> tuple[list[Series], list[str]]:
-    """The methods that have three datasets in common, and a sentence for each that was left out so that they have.
+    """The methods that have three datasets in common, and a sentence of those that were left out so that they have.
 
     The method with the fewest datasets goes first.
     """
     has = {one: {where for where, entry in of.items() if entry.by_seed} for one, of in entries.items()}
-    kept, said = list(has), []
+    kept, dropped = list(has), []
     while kept and len(set.intersection(*(has[one] for one in kept))) < FEWEST:
         gone = min(kept, key=lambda one: len(has[one]))
         kept.remove(gone)
-        count = len(has[gone])
-        datasets = f"{count} dataset{'' if count == 1 else 's'}"
-        said.append(f"{gone.label} is left out: it has scores on {datasets}, and at least {FEWEST} must be common.")
-    return kept, said
+        dropped.append(gone)
+    if not dropped:
+        return kept, []
+    counts = sorted({len(has[one]) for one in dropped})
+    some = f"{' to '.join(map(str, dict.fromkeys([counts[0], counts[-1]])))} dataset{'' if counts == [1] else 's'}"
+    names = listed([one.label for one in dropped])
+    have = "is left out: it has" if len(dropped) == 1 else "are left out: they have"
+    return kept, [f"{names} {have} scores on {some}, and at least {FEWEST} must be common."]
 
 
 def _named(series: Sequence[Series]) -> dict[str, Series]:

@@ -126,6 +126,19 @@ def test_a_method_with_fewer_than_three_datasets_does_not_cost_the_others_theirs
     assert "jigsaw is left out: it has scores on 1 dataset, and at least 3 must be common." in found.notes
 
 
+def test_many_that_are_left_out_are_one_sentence():
+    values = grid(DATASETS[:4], methods=(*METHODS, "jigsaw"))
+    few = {"jigsaw": ("set-a",), BASELINE: ("set-a", "set-b")}
+    values = {key: of for key, of in values.items() if key[1] in few.get(key[0], DATASETS)}
+    (found,) = across(values)
+    said = f"jigsaw and {BASELINE} are left out: they have scores on 1 to 2 datasets, and at least 3 must be common."
+    assert said in found.notes
+
+
+def test_one_method_beside_the_baseline_is_no_comparison_across_datasets():
+    assert not across(grid(DATASETS[:4], methods=("rotation", "random-init")))
+
+
 def test_other_scores_have_a_table_and_no_figure():
     values = grid(DATASETS[:4])
     other = {key: [1 - value for value in of] for key, of in values.items()}
