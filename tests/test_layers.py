@@ -30,7 +30,7 @@ LAYERS = [
     {"trainer", "trial"},
     {"optimisation", "curve", "costs", "compilation"},
     {"optimisers"},
-    {"clock", "lars"},
+    {"clock", "lars", "looks"},
     {"plugin"},
     {"nn"},
     {"data"},
