@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.nn.stages import Stage
-from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, NotApplicable, hookimpl
+from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, NotApplicable, Stage, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from harness.data.images import to_float
+from harness.judging.probing import ProbeConfig, fitted_probe
 from harness.metrics.features import standardised
-from harness_plugins.evaluations.linear_probe import Config, fit_and_choose
 
 LEAST_RATIO = 10.0
 NOISE = 0.002  # fraction of the 10,000 test images; one standard error of an accuracy of 0.8 is 0.004
@@ -74,7 +74,7 @@ def test_probe_is_ten_times_as_fast(
     ratio = their_seconds / our_seconds
     benchmark.extra_info |= {"ratio": ratio, "accuracy": ours, "scikit-learn accuracy": theirs}
     print(
-        f"\n{rows} x {features.shape[1]}, 10 classes, {Config().penalties} penalties, {threads} thread(s): "
+        f"\n{rows} x {features.shape[1]}, 10 classes, {ProbeConfig().penalties} penalties, {threads} thread(s): "
         f"harness {our_seconds:.2f} s accuracy {ours:.4f}; scikit-learn {their_seconds:.2f} s accuracy {theirs:.4f}; "
         f"{ratio:.1f} times as fast"
     )
@@ -85,10 +85,11 @@ def test_probe_is_ten_times_as_fast(
 def harness_probe(train: Part, validation: Part, test: Part) -> tuple[float, float]:
     """(test accuracy, seconds)."""
     start = time.perf_counter()
-    probe = fit_and_choose(train, validation, test[0], 10, Config())
+    probe = fitted_probe(train, validation, 10, ProbeConfig())
+    shares = probe.probabilities(test[0])
     seconds = time.perf_counter() - start
     assert probe.converged
-    return float((probe.probabilities.argmax(1) == test[1]).double().mean()), seconds
+    return float((shares.argmax(1) == test[1]).double().mean()), seconds
 
 
 def scikit_learn_probe(train: Part, validation: Part, test: Part) -> tuple[float, float]:
@@ -100,7 +101,7 @@ def scikit_learn_probe(train: Part, validation: Part, test: Part) -> tuple[float
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", FutureWarning)
-        model = LogisticRegressionCV(Cs=Config().grid, cv=PredefinedSplit(fold), refit=False)
+        model = LogisticRegressionCV(Cs=ProbeConfig().grid, cv=PredefinedSplit(fold), refit=False)
         model.fit(features, labels)
         predicted = model.predict(test[0].double().numpy())
     return float((predicted == test[1].numpy()).mean()), time.perf_counter() - start

@@ -1,6 +1,6 @@
 """Makes harness/metrics/crossed_critical.json: critical values for a mean whose variance is estimated in part.
 
-    python benchmarks/statistics/critical_values.py          # 5 to 10 minutes on one core
+    python benchmarks/statistics/critical_values.py          # about 4 minutes on one core
 
 A mean has the variance A + B. B is known; of A there is an estimate a with f degrees of freedom, f a / A ~ chi2(f).
 An interval is mean +- c(a / (a + B)) sqrt(a + B). With B = 0 that is Student's, with A = 0 the normal one, and

@@ -119,6 +119,7 @@ if TYPE_CHECKING:  # for type checkers, and for digests, which follow a name to 
     from harness.errors import DatasetMissing, NotApplicable, RequestError, TrainingFailed
     from harness.judging.subject import Subject
     from harness.nn.backbone import Backbone
+    from harness.nn.stages import Stage
     from harness.plugin.hookspecs import hookimpl
     from harness.plugin.launching import Assignment, Conditions, Launcher
     from harness.plugin.specs import (
@@ -163,6 +164,7 @@ _HOMES = {
     "ScoreSpec": "harness.records",
     "ScoreValue": "harness.records",
     "SplitName": "harness.records",
+    "Stage": "harness.nn.stages",
     "Subject": "harness.judging.subject",
     "TextField": "harness.data.fields",
     "Texts": "harness.data.columns",
@@ -203,6 +205,7 @@ __all__ = [
     "ScoreSpec",
     "ScoreValue",
     "SplitName",
+    "Stage",
     "Subject",
     "TextField",
     "Texts",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.metrics.statistics import Difference, holm
+from harness.metrics.statistics import Difference
 from harness.report.entries import Column
-from harness.report.ranking import improvement
-from harness.report.reading import ordered
+from harness.report.reading import gaps_to_first, ordered
 from harness.report.series import BASELINE
 from harness.report.summary import Comparison
 from harness.report.verdicts import verdict
@@ -28,9 +27,8 @@ def open_differences(comparison: Comparison) -> Iterator[str]:
         if row.series.competes and _is_open(entry.gain, entry.p, column):
             yield f"{row.series.label} against {BASELINE}{about}"
     rows = ordered(comparison, index)
-    gaps = [improvement(rows[0].entries[index], row.entries[index], column) for row in rows[1:]]
-    ps = holm([gap.p if gap else None for gap in gaps])
-    if gaps and _is_open(gaps[0], ps[0], column):
+    gaps = gaps_to_first(rows, index, column) if rows else []
+    if gaps and _is_open(*gaps[0], column):
         yield f"{rows[0].series.label} against {rows[1].series.label}{about}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -40,9 +41,13 @@ class Examples:
 
 
 def _read(file: Path) -> tuple[dict[str, Outcomes], NDArray[np.int64] | None]:
+    """Nothing where the file is gone, as in a report from a run without its artifacts; a damaged one is named."""
     try:
         return read_examples(file)
-    except (OSError, ValueError):  # a report from a run without its artifacts has intervals over seeds alone
+    except FileNotFoundError:
+        return {}, None
+    except (OSError, ValueError) as error:
+        print(f"harness: {error}; intervals are over seeds alone where it was asked for", file=sys.stderr)
         return {}, None
 
 

@@ -43,6 +43,12 @@ def ordered(comparison: Comparison, index: int) -> list[Row]:
     return sorted(scored, key=lambda row: -sign * row.entries[index].estimate.mean)  # type: ignore[union-attr]
 
 
+def gaps_to_first(rows: Sequence[Row], index: int, column: Column) -> list[tuple[Difference | None, float | None]]:
+    """By how much the first of `ordered` rows is better than each of the others, with p corrected over them."""
+    gaps = [improvement(rows[0].entries[index], row.entries[index], column) for row in rows[1:]]
+    return list(zip(gaps, holm([gap.p if gap else None for gap in gaps]), strict=True))
+
+
 def _said(comparison: Comparison, index: int) -> str:
     """What a column says of its first row: against the others, the untrained backbone, itself untrained, references."""
     column = comparison.columns[index]
@@ -65,12 +71,10 @@ def _against_others(rows: Sequence[Row], index: int, column: Column) -> str:
     others = [row.entries[index] for row in rows[1:]]
     if not others:
         return f"{name} has {value}"
-    gaps = [improvement(first, other, column) for other in others]
-    ps = holm([gap.p if gap else None for gap in gaps])
     close = [
         (row.series.label, gap, p)
-        for row, other, gap, p in zip(rows[1:], others, gaps, ps, strict=True)
-        if within_noise(first, other, gap, p)
+        for row, (gap, p) in zip(rows[1:], gaps_to_first(rows, index, column), strict=True)
+        if within_noise(first, row.entries[index], gap, p)
     ]
     if not close and len(first.by_seed or {}) > 1:
         all_of = "the other" if len(others) == 1 else f"all {len(others)} others"

@@ -55,13 +55,19 @@ class Comparison:
 
     @property
     def interval_over(self) -> str:
-        """What intervals speak of: new seeds, and new test examples too where most of those that there are do."""
-        found = [entry.estimate for row in self.rows for entry in row.entries if entry.estimate and entry.by_seed]
-        with_interval = [one for one in found if one.low is not None]
-        over = [(one.n > 1 and not one.note.startswith("one seed"), bool(one.examples)) for one in with_interval]
+        """What intervals speak of: new seeds, and new test examples too where it was kept what each got."""
+        over = [
+            (len(entry.by_seed) > 1, bool(entry.estimate.examples))
+            for row in self.rows
+            for entry in row.entries
+            if entry.by_seed and entry.estimate and entry.estimate.low is not None
+        ]
         if not any(seeds for seeds, _ in over):
             return f"test {self.counted}"
-        return f"seeds and test {self.counted}" if 2 * sum(both for _, both in over) >= len(over) else "seeds"
+        if not any(examples for _, examples in over):
+            return "seeds"
+        some = "" if all(examples for _, examples in over) else " where it was kept what each got"
+        return f"seeds, and over test {self.counted}{some}"
 
     def panels(self) -> list[Panel]:
         """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page."""

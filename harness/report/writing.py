@@ -19,6 +19,7 @@ from harness.report.markdown import markdown
 from harness.report.palette import on_paper
 from harness.report.pictures import Shown, slug
 
+PLACES = re.compile(r" --(?:out|data-dir)(?: |=)(?:'[^']*'|\S+)")  # of a command as shlex.join writes it
 EARLIER = re.compile(r"\]\((figures|pictures)/([^)/]+)\)")  # what the Markdown links to of its own files
 
 
@@ -52,9 +53,16 @@ def _loaded(run: Any) -> Run:
         name=name,
         path=folder.path,
         results=tuple(results),
-        environment=folder.environment(),
+        environment=_told(folder.environment()),
         request=folder.request(),
     )
+
+
+def _told(environment: dict[str, Any]) -> dict[str, Any]:
+    """The environment, its command without where it read and wrote on that machine: no number depends on it."""
+    if "command" not in environment:
+        return environment
+    return {**environment, "command": PLACES.sub("", environment["command"])}
 
 
 def _named(runs: Sequence[Run]) -> list[Run]:

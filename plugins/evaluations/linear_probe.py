@@ -17,9 +17,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from harness.judging.probing import ProbeConfig, fitted_probe, probe_of
+from harness.judging.probing import ProbeConfig, probe_of
 from harness.metrics.classification import (
     accuracy,
     balanced_accuracy,
@@ -33,24 +31,6 @@ from harness.plugin import ANY, EvaluationSpec, ScoreSpec, ScoreValue, Subject, 
 @dataclass(frozen=True, kw_only=True)
 class Config(ProbeConfig):
     """The parameters of harness.judging.probing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """The classifier that validation chose, judged on test."""
-
-    probabilities: Tensor  # (N,K) of the test images, on the CPU; 0 for a class that training did not show
-    c: float
-    at_edge: bool  # is C an end of the grid?
-    converged: bool
-
-
-def fit_and_choose(
-    train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], test: Tensor, classes: int, config: Config
-) -> Probe:
-    """Fit on `train` (features (N,D), labels (N,)), choose C on `validation`, predict for the `test` features."""
-    probe = fitted_probe(train, validation, classes, config)
-    return Probe(probabilities=probe.probabilities(test), c=probe.c, at_edge=probe.at_edge, converged=probe.converged)
 
 
 def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:

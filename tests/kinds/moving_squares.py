@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.nn.augment import random_shift
-from harness.nn.stages import Stage
 from harness.plugin import (
     Backbone,
     BackboneSpec,
@@ -23,6 +22,7 @@ from harness.plugin import (
     MethodSpec,
     NoConfig,
     RawData,
+    Stage,
     VideoField,
     hookimpl,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -392,3 +393,20 @@ def test_points_of_the_monitor_are_means_over_the_seeds_that_have_them():
 
     means = list(_mean_points([points(0.5, 0.75), points(0.25, 0.25, 1.0)]))
     assert means == [(0, 0.375), (10, 0.5), (20, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("harness bench --plugins vae --out /home/me/runs/a --seeds 2", "harness bench --plugins vae --seeds 2"),
+        ("harness bench --data-dir='/my data' --out '/my runs/b'", "harness bench"),
+        ("harness bench --plugins ./out.py", "harness bench --plugins ./out.py"),
+    ],
+)
+def test_a_command_is_told_without_the_places_of_one_machine(results, tmp_path, command, told):
+    folder = write_run(tmp_path / "run", results)
+    (folder / "environment.json").write_text(json.dumps({"command": command, "torch": "2"}))
+    build([RunFolder(folder)], tmp_path / "out")
+    assert f"    {told}\n" in (tmp_path / "out" / "report.md").read_text()
+    assert "/my " not in page_of(tmp_path / "out")
+    assert "/home/me" not in page_of(tmp_path / "out")

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from harness.data.columns import InMemory
 from harness.data.rows import Rows
 from harness.errors import NotApplicable
-from harness_plugins.evaluations.linear_probe import SCORES, Config, fit_and_choose, harness_evaluation, run
+from harness.judging.probing import fitted_probe
+from harness_plugins.evaluations.linear_probe import SCORES, Config, harness_evaluation, run
 
 
 class Flat(nn.Module):
@@ -52,10 +53,8 @@ def test_the_same_subject_twice_gives_the_same_bits(tmp_path: Path) -> None:
 def test_noise_is_at_chance(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     features, labels = torch.randn(600, 4, generator=generator), torch.arange(600) % 3
-    probe = fit_and_choose(
-        (features[:300], labels[:300]), (features[300:400], labels[300:400]), features[400:], 3, Config()
-    )
-    right = float((probe.probabilities.argmax(1) == labels[400:]).double().mean())
+    probe = fitted_probe((features[:300], labels[:300]), (features[300:400], labels[300:400]), 3, Config())
+    right = float((probe.probabilities(features[400:]).argmax(1) == labels[400:]).double().mean())
     assert abs(right - 1 / 3) < 0.12
 
 
@@ -63,11 +62,12 @@ def test_a_class_that_training_does_not_show_gets_no_probability(tmp_path: Path)
     features, labels = torch.randn(90, 3, generator=torch.Generator().manual_seed(0)), torch.arange(90) % 3
     features[:, 0] += 4.0 * labels
     seen = labels != 1
-    probe = fit_and_choose((features[seen], labels[seen]), (features[:20], labels[:20]), features, 3, Config())
-    assert probe.probabilities.shape == (90, 3)
-    assert probe.probabilities[:, 1].eq(0).all()
-    torch.testing.assert_close(probe.probabilities.sum(1), torch.ones(90))
-    assert (probe.probabilities.argmax(1) == labels)[seen].double().mean() > 0.9
+    probe = fitted_probe((features[seen], labels[seen]), (features[:20], labels[:20]), 3, Config())
+    shares = probe.probabilities(features)
+    assert shares.shape == (90, 3)
+    assert shares[:, 1].eq(0).all()
+    torch.testing.assert_close(shares.sum(1), torch.ones(90))
+    assert (shares.argmax(1) == labels)[seen].double().mean() > 0.9
 
 
 @pytest.mark.parametrize("dim", [1, 300])
@@ -75,9 +75,9 @@ def test_one_feature_and_more_features_than_images(dim: int) -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(40) % 2
     features = torch.randn(40, dim, generator=generator) + 6.0 * labels[:, None]
-    probe = fit_and_choose((features[:30], labels[:30]), (features[30:33], labels[30:33]), features[33:], 2, Config())
+    probe = fitted_probe((features[:30], labels[:30]), (features[30:33], labels[30:33]), 2, Config())
     assert probe.converged
-    assert torch.equal(probe.probabilities.argmax(1), labels[33:])
+    assert torch.equal(probe.probabilities(features[33:]).argmax(1), labels[33:])
 
 
 def test_flat_features_and_a_tiny_validation_split_do_no_harm(tmp_path: Path) -> None:
