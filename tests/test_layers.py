@@ -35,7 +35,7 @@ LAYERS = [
     {"nn"},
     {"data"},
     {"metrics"},
-    {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation"},
+    {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "labels"},
     {"records"},
     {"errors"},
 ]

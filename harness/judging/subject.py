@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from harness.answers import AMONG, company_fault, features_fault
 from harness.data.batches import Batch, batch_of
 from harness.data.columns import Column, blocks, column_of
+from harness.data.fewer import with_fewer_labels
 from harness.data.fields import PLURALS, DataKind
 from harness.data.images import to_uint8
 from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.readouts import Readout, choose_readout
+from harness.labels import Labels
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.precision import autocast
@@ -72,6 +74,7 @@ class Subject:
         self.pictures: list[Picture] = []
         self._artifacts = artifacts
         self._features: dict[SplitName, Tensor] = {}
+        self._tested: dict[str, Tensor] = {}  # features of the test split by readout, shared with `with_labels`
         self._samples: list[Sampled] = []
         self._sampling = derived_generator(cell.seed, "evaluation", source.name, "samples")
 
@@ -79,6 +82,20 @@ class Subject:
         """Start an evaluation: its pictures go to a folder of its own."""
         self.pictures = []
         self._artifacts = artifacts
+
+    def with_labels(self, labels: Labels) -> Subject:
+        """The same method on the same target with a part of the labels, of training and of validation alike.
+
+        Rows without a label are not there: a readout is chosen, and features are encoded, from those that are left.
+        Raises NotApplicable where there is no such part.
+        """
+        if labels.all:
+            return self
+        fewer = copy.copy(self)
+        fewer.__dict__.pop("readout", None)
+        fewer.target = with_fewer_labels(self.target, labels, self.cell.seed)
+        fewer._features = {}
+        return fewer
 
     def has(self, capability: str) -> bool:
         """Can the method do this? See harness.plugin.capabilities."""
@@ -110,12 +127,19 @@ class Subject:
 
     def features(self, split: SplitName) -> Tensor:
         """The frozen representation of a split: float32 (N,D) on the CPU. Raises TrainingFailed when it is unusable."""
+        if split == "test":  # the same whatever part of the labels is fitted to
+            if self.readout.name not in self._tested:
+                self._tested[self.readout.name] = self._encoded(split)
+            return self._tested[self.readout.name]
         if split not in self._features:
-            self._check_company(split)
-            features = self.batched(self.encode, self.inputs(split))
-            _check_features(features, len(self.inputs(split)), self.spec.kind)
-            self._features[split] = features
+            self._features[split] = self._encoded(split)
         return self._features[split]
+
+    def _encoded(self, split: SplitName) -> Tensor:
+        self._check_company(split)
+        features = self.batched(self.encode, self.inputs(split))
+        _check_features(features, len(self.inputs(split)), self.spec.kind)
+        return features
 
     def _check_company(self, split: SplitName) -> None:
         """Raise TrainingFailed if the representation of an example depends on the others of its batch.

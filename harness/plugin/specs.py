@@ -111,6 +111,7 @@ class EvaluationSpec:
     config: type = NoConfig
     takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can judge on; ANY where features are enough
     exclusive: bool = False
+    fits_labels: bool = False  # does it fit to the known answers of training examples? `--labels` then gives it fewer
     source: str = ""
     files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts, such as weights
 

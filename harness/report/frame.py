@@ -23,13 +23,13 @@ _COUNT = "examples"  # the score of training that says how many were drawn; its 
 COLUMNS: dict[str, Any] = {
     "run": str, "cell": str, "method": str, "kind": str, "uses": str, "params": str, "backbone": str,
     "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str, "train": str,
-    "evaluation": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
+    "evaluation": str, "labels": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
     "role": str, "beside": str, "word": str, "low": "float64", "high": "float64", "proportion": "bool",
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
     "examples": str, "finished": str,
 }  # fmt: skip
 _KINDS = ("model", "pretext", "pretrained", "reference")
-_LATER = ("role", "beside", "word", "low", "high", "proportion", "examples")  # columns that an older frame lacks
+_LATER = ("role", "beside", "word", "low", "high", "proportion", "examples", "labels")  # an older frame lacks them
 
 
 def dataset_labels(results: Iterable[CellResult]) -> dict[str, str]:
@@ -195,6 +195,7 @@ def _evaluation_rows(evaluation: EvaluationResult, labels: Mapping[str, str]) ->
     common = {
         "target": labels.get(evaluation.target, evaluation.target),
         "evaluation": evaluation.evaluation,
+        "labels": evaluation.labels,
         "status": evaluation.status,
         "reason": evaluation.reason,
         "note": evaluation.note,

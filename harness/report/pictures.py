@@ -96,15 +96,15 @@ def slug(text: str) -> str:
 
 def first_seeds(
     results: Iterable[tuple[Path, Series, CellResult]], labels: Mapping[str, str]
-) -> dict[tuple[int, str, str, str], tuple[Path, Series, CellResult, EvaluationResult, Picture]]:
-    """The picture of the lowest seed for each (series, source, target, picture name)."""
-    found: dict[tuple[int, str, str, str], tuple[Path, Series, CellResult, EvaluationResult, Picture]] = {}
+) -> dict[tuple[int, str, str, str, str], tuple[Path, Series, CellResult, EvaluationResult, Picture]]:
+    """The picture of the lowest seed for each (series, source, target, part of the labels, picture name)."""
+    found: dict[tuple[int, str, str, str, str], tuple[Path, Series, CellResult, EvaluationResult, Picture]] = {}
     for folder, series, result in results:
         source = labels.get(str(result.cell.source), str(result.cell.source))
         for evaluation in result.evaluations:
             target = labels.get(evaluation.target, evaluation.target)
             for picture in evaluation.pictures:
-                key = (series.index, source, target, picture.name)
+                key = (series.index, source, target, evaluation.labels, picture.name)
                 if key not in found or result.cell.seed < found[key][2].cell.seed:
                     found[key] = (folder, series, result, evaluation, picture)
     return found
@@ -115,7 +115,7 @@ def shown_pictures(
 ) -> dict[str, list[Shown]]:
     """Pictures by name, at the places that they ask for; those of one name are in the order of the series."""
     by_name: dict[str, list[Shown]] = {}
-    for (_, source, target, name), (folder, series, result, _, picture) in first_seeds(results, labels).items():
+    for (_, source, target, _, name), (folder, series, result, _, picture) in first_seeds(results, labels).items():
         shown = Shown(
             series=series, seed=result.cell.seed, source=source, target=target, picture=picture,
             file=folder / picture.file,

@@ -175,6 +175,7 @@ def harness_evaluation() -> EvaluationSpec:
         name="regression-probe",
         run=run,
         takes=ANY,
+        fits_labels=True,
         config=Config,
         source="ridge regression: Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634",
         scores=tuple(
