@@ -28,6 +28,8 @@ def reason_against_judging(evaluation: Chosen, source: DataSpec, target: Chosen,
         return f"{name} holds {holds}, the method has learned from {PLURALS[source.kind]}"
     if data.kind not in evaluation.spec.takes:
         return f"{evaluation.info.name} judges {_words(evaluation.spec.takes)}, {name} holds {holds}"
+    if "masks" in evaluation.spec.needs and not data.regions:
+        return f"{name} does not tell what each pixel shows"
     return ""
 
 

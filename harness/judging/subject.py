@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.answers import AMONG, company_fault, features_fault
@@ -124,6 +125,20 @@ class Subject:
         if labels is None:
             raise NotApplicable(f"{self.target.name} has no labels")
         return labels
+
+    def masks(self, split: SplitName, index: Tensor) -> Tensor:
+        """What each pixel of the rows (n,) shows, as an index of the target's regions: uint8 (n,H,W) on the CPU.
+
+        Of the size that networks see: by the nearest pixel where the target was resized. Raises NotApplicable where
+        the target does not tell.
+        """
+        if self.target.read_masks is None:
+            raise NotApplicable(f"{self.target.name} does not tell what each pixel shows")
+        masks = self.target.read_masks(self.target.split(split).rows(index))
+        size = self.spec.inputs.shape[-2:]
+        if masks.shape[1:] == size:
+            return masks
+        return F.interpolate(masks[:, None].float(), size, mode="nearest-exact").squeeze(1).to(masks.dtype)
 
     def features(self, split: SplitName) -> Tensor:
         """The frozen representation of a split: float32 (N,D) on the CPU. Raises TrainingFailed when it is unusable."""

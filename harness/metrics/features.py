@@ -5,6 +5,8 @@ N examples, D features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,12 +26,18 @@ def standardised(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     (tensor([[-1.],
             [ 1.]]), tensor([[3.]]))
     """
+    scale = standardiser(train)
+    return tuple(scale(each) for each in (train, *others))
+
+
+def standardiser(train: Tensor) -> Callable[[Tensor], Tensor]:
+    """What `standardised` does to features (n,D), by the training features (N,D): for those that come in blocks."""
     mean, deviation = train.mean(0), train.std(0, correction=0)
     varies = deviation > FLAT * train.abs().amax(0)
     if not varies.any():
-        return tuple(each.new_zeros(len(each), 1) for each in (train, *others))
+        return lambda each: each.new_zeros(len(each), 1)
     mean, deviation = mean[varies], deviation[varies]
-    return tuple((each[:, varies] - mean) / deviation for each in (train, *others))
+    return lambda each: (each[:, varies] - mean) / deviation
 
 
 def normalised(features: Tensor) -> Tensor:
