@@ -30,6 +30,8 @@ def reason_against_judging(evaluation: Chosen, source: DataSpec, target: Chosen,
         return f"{evaluation.info.name} judges {_words(evaluation.spec.takes)}, {name} holds {holds}"
     if "masks" in evaluation.spec.needs and not data.regions:
         return f"{name} does not tell what each pixel shows"
+    if "targets" in evaluation.spec.needs and not data.targets:
+        return f"{name} has no regression targets"
     return ""
 
 

@@ -154,8 +154,8 @@ def missing_need(spec: EvaluationSpec, subject: Subject) -> str:
         if need == "labels":
             if not subject.target.spec.classes:
                 return f"{subject.target.name} has no labels"
-        elif need == "masks":
-            continue  # the plan has asked the target's description
+        elif need in ("masks", "targets"):
+            continue  # the plan has asked the description of the target
         elif need not in able:
             return f"{subject.cell.method.name} cannot {CAPABILITIES.get(need, need)}"
     return ""

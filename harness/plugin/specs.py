@@ -110,7 +110,7 @@ class EvaluationSpec:
     name: str
     run: Callable[[Subject, Any], Mapping[str, float | ScoreValue]]
     scores: tuple[ScoreSpec, ...]
-    needs: tuple[str, ...] = ("encode",)  # names of capabilities; of the target "labels", "masks"
+    needs: tuple[str, ...] = ("encode",)  # capabilities; of the target "labels", "masks", "targets"
     config: type = NoConfig
     takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can judge on; ANY where features are enough
     exclusive: bool = False
