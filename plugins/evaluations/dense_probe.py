@@ -38,7 +38,7 @@ from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue,
 
 BLOCK = 256  # images whose maps are held at a time
 SHOWN = 8  # images of the picture
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1e0)  # C, as in the linear probe; ten thousands of pixels need little of it
+PENALTIES = (1e-3, 1e-2, 1e-1, 1e0, 1e1)  # C, as in the linear probe; ten thousands of pixels need little of it
 INKS = (  # of regions in a picture, in [0,1]; further ones begin again after the background
     (0.10, 0.10, 0.10), (0.90, 0.62, 0.00), (0.34, 0.71, 0.91), (0.00, 0.62, 0.45), (0.94, 0.89, 0.26),
     (0.00, 0.45, 0.70), (0.84, 0.37, 0.00), (0.80, 0.47, 0.65),

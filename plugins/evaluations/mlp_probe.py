@@ -32,7 +32,7 @@ from harness.plugin import ANY, EvaluationSpec, NotApplicable, ScoreSpec, ScoreV
 
 WIDTHS = (64, 256)  # H
 RATES = (1e-3, 4e-3, 1.6e-2)
-DECAYS = (1e-2, 1.0)  # decoupled, times the rate
+DECAYS = (1e-2, 1.0, 10.0)  # decoupled, times the rate: few labels need a strong one
 NETWORKS = tuple(product(RATES, DECAYS))
 STRENGTHS = [
     1e-4 * math.exp(math.log(1e7) * i / 9) for i in range(10)
