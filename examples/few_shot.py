@@ -51,7 +51,7 @@ def nearest(features: Tensor, centres: Tensor) -> Tensor:
 @hookimpl
 def harness_evaluation() -> EvaluationSpec:
     return EvaluationSpec(
-        name="few-shot",
+        name="few-shot-means",
         run=run,
         needs=("encode", "labels"),
         config=Config,

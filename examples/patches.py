@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from harness.nn.stages import Stage
 from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, NotApplicable, hookimpl
 
 
@@ -47,7 +48,10 @@ class Patches(nn.Module):
 def build(data: DataSpec[ImageField], config: Config) -> Backbone:
     if data.inputs.size % config.patch:
         raise NotApplicable(f"{data.inputs.title} images are not made of patches of {config.patch} pixels")
-    return Backbone(Patches(data, config), config.width, data, any_size=False)
+    blocks = [f"blocks.{place}" for place in range(config.depth)]
+    stages = [Stage("patches", ("embed", "place")), *(Stage(name, (name,)) for name in blocks[:-1])]
+    stages.append(Stage(blocks[-1], (blocks[-1], "norm")))  # earliest first: what fine-tuning may freeze
+    return Backbone(Patches(data, config), config.width, data, any_size=False, stages=stages)
 
 
 @hookimpl

@@ -21,8 +21,17 @@ def reason_against(method: Chosen, backbone: Chosen | None, source: Chosen, data
     return _lacking(method, source, data) or _declared(method, data)
 
 
-def reason_against_judging(evaluation: Chosen, source: DataSpec, target: Chosen, data: DataSpec) -> str:
-    """Why an evaluation cannot judge, on a target that looks like `data`, what was learned from a source."""
+def reason_against_judging(
+    evaluation: Chosen,
+    source: DataSpec,
+    target: Chosen,
+    data: DataSpec,
+    others: Sequence[tuple[Chosen, DataSpec]] = (),
+) -> str:
+    """Why an evaluation cannot judge, on a target that looks like `data`, what was learned from a source.
+
+    others: the datasets that it reads beside the target, and what they look like.
+    """
     name, holds = target.info.name, PLURALS[data.kind]
     if data.kind != source.kind:
         return f"{name} holds {holds}, the method has learned from {PLURALS[source.kind]}"
@@ -32,6 +41,12 @@ def reason_against_judging(evaluation: Chosen, source: DataSpec, target: Chosen,
         return f"{name} does not tell what each pixel shows"
     if "targets" in evaluation.spec.needs and not data.targets:
         return f"{name} has no regression targets"
+    for other, looks in others:
+        if looks.kind != source.kind:
+            holds = f"{other.ref} holds {PLURALS[looks.kind]}"
+            return f"{evaluation.ref} reads {other.ref} beside the target: {holds}, {name} {PLURALS[data.kind]}"
+        if other.full == target.full:
+            return f"{evaluation.ref} compares the target with {other.ref}, which is the target: name another dataset"
     return ""
 
 

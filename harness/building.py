@@ -13,6 +13,7 @@ from harness.applicability import declared_reason
 from harness.data.fields import DataSpec
 from harness.data.rows import Dataset
 from harness.errors import NotApplicable, TrainingFailed
+from harness.nn.backbone import Backbone
 from harness.plugin.specs import BackboneSpec, MethodSpec
 from harness.records import Cell, Information, PluginRef
 from harness.registry import METHOD_KINDS, Registry
@@ -28,9 +29,25 @@ def build_method(registry: Registry, cell: Cell, spec: DataSpec) -> nn.Module:
     reason = declared_reason(method, spec)
     if reason:
         raise NotApplicable(reason)
-    backbone = None if cell.backbone is None else registry.chosen(cell.backbone, ("backbone",))
-    encoder = None if backbone is None else (backbone.spec, backbone.config)
+    encoder = _encoder(registry, cell)
     return assembled((method.spec, method.config), spec, encoder, seed=cell.seed, name=cell.method.name)
+
+
+def build_backbone(registry: Registry, cell: Cell, spec: DataSpec, purpose: str) -> Backbone:
+    """The backbone of a cell as it is before training, with weights of its own: drawn for this purpose.
+
+    Raises NotApplicable where the method uses none.
+    """
+    encoder = _encoder(registry, cell)
+    if encoder is None:
+        raise NotApplicable(f"{cell.method.name} uses no backbone")
+    seed_everything(cell.seed, "initialisation", "backbone", purpose)
+    return in_channels_last(encoder[0].build(spec, encoder[1])).to(cell.device)  # type: ignore[return-value]
+
+
+def _encoder(registry: Registry, cell: Cell) -> tuple[BackboneSpec, Any] | None:
+    chosen = None if cell.backbone is None else registry.chosen(cell.backbone, ("backbone",))
+    return None if chosen is None else (chosen.spec, chosen.config)
 
 
 def assembled(

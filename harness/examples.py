@@ -87,7 +87,7 @@ def read_examples(file: Path) -> tuple[dict[str, Outcomes], NDArray[np.int64] | 
     from zipfile import BadZipFile
 
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             found = {name: np.asarray(arrays[name]) for name in arrays.files}
     except (BadZipFile, EOFError, KeyError) as error:
         raise ValueError(f"{file} is damaged: {error}") from None

@@ -174,16 +174,29 @@ def _has_no_default(config_class: type, key: str) -> bool:
 
 
 def _evaluations(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:
-    """`default` stands for all evaluations that come with Harness, `all` for all installed ones, `none` for none."""
-    installed = registry.infos("evaluation")
-    groups = {
-        "default": [info.name for info in installed if info.distribution == "harness"],
-        "all": [info.name for info in installed],
-        "none": [],
-    }
+    """`default` stands for the evaluations that come with Harness, but for those on request; `all` for all installed
+    ones, `none` for none.
+    """
     named = [ref for text in request.evaluations for ref in parse_plugins(text)]
-    texts = [name for ref in named for name in groups.get(ref.name, [str(ref)])]
+    texts = [name for ref in named for name in _group(ref, registry)]
     return _refs(texts, registry, ("evaluation",), settings)
+
+
+def _group(ref: PluginRef, registry: Registry) -> list[str]:
+    """The evaluations that a group's name stands for; of any other name, itself."""
+    installed = registry.infos("evaluation")
+    if ref.name == "default":
+        own = [info.name for info in installed if info.distribution == "harness"]
+        return [name for name in own if not registry.load(name, ("evaluation",)).spec.on_request]
+    return {"all": [info.name for info in installed], "none": []}.get(ref.name, [str(ref)])
+
+
+def datasets_beside(evaluation: Chosen, target: PluginRef, registry: Registry) -> tuple[PluginRef, ...]:
+    """The datasets that an evaluation reads beside this target, as it declares them."""
+    if evaluation.spec.others is None:
+        return ()
+    texts = evaluation.declared("others", evaluation.config, str(target))
+    return tuple(_refs(texts, registry, ("dataset",), Settings({})))
 
 
 def checked_device(name: str) -> str:

@@ -7,13 +7,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from harness.building import information, load_dataset
+from harness.building import build_backbone, build_method, information, load_dataset
 from harness.data.rows import Dataset, read_as
 from harness.errors import NotApplicable, TrainingFailed
 from harness.examples import checked, write_examples
@@ -71,9 +72,13 @@ def _subject(
     """What evaluations of this target get, or why they make no sense, or why there is nothing to judge."""
     stage = "target not loaded"
     try:
-        same = str(target) == str(task.cell.source)
-        data = source if same else load_dataset(registry, target, workplace.data_root, task.cell.seed)
-        data = data if same else read_as(data, source.spec)
+
+        def read(ref: PluginRef) -> Dataset:
+            if str(ref) == str(task.cell.source):
+                return source
+            return read_as(load_dataset(registry, ref, workplace.data_root, task.cell.seed), source.spec)
+
+        data = read(target)
         stage = "method not frozen"
         uses = information(registry, task.cell)
         return Subject(
@@ -86,6 +91,9 @@ def _subject(
             artifacts=workplace.staging,
             cache=workplace.cache,
             fingerprint=task.fingerprints.get(str(target), ""),
+            read=read,
+            untrained=lambda: build_method(registry, task.cell, source.spec),
+            new_backbone=partial(build_backbone, registry, task.cell, source.spec),
         )
     except NotApplicable as reason:
         return reason
@@ -107,7 +115,7 @@ def _with_labels(subject: Subject | NotApplicable | str, labels: str) -> Subject
 def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging: Path) -> EvaluationResult:
     """One evaluation of one subject: ok with its scores, skipped with the reason, or failed with the error."""
     started = time.perf_counter()
-    subject.begin(staging / _folder_name(todo))
+    subject.begin(staging / _folder_name(todo), todo.others)
     try:
         chosen = registry.chosen(todo.evaluation, ("evaluation",))
         spec: EvaluationSpec = chosen.spec
@@ -193,6 +201,7 @@ def _scores(spec: EvaluationSpec, values: dict[str, ScoreValue], n: int) -> tupl
                 role=score.role,
                 beside=score.beside,
                 word=score.word,
+                asks=score.asks,
                 low=score.low,
                 high=score.high,
                 proportion=score.proportion,

@@ -17,6 +17,7 @@ from typing import Any
 from harness import loading
 from harness.data.content import content_fingerprint
 from harness.data.fields import DataSpec
+from harness.expansion import datasets_beside
 from harness.machine import device_class, machine, torch_version
 from harness.records import ALL_LABELS, Cell, PluginRef, TrainConfig
 from harness.registry import FILE, METHOD_KINDS, Chosen, Registry
@@ -34,6 +35,7 @@ class Keys:
         self._data: dict[str, DataSpec] = {}
         self._shared: dict[tuple[str, ...], dict[str, Any]] = {}
         self._judged: dict[tuple[str, str], str] = {}
+        self._others: dict[tuple[str, str], tuple[PluginRef, ...]] = {}
         self._train = cache(asdict)
 
     def method(self, cell: Cell) -> Chosen:
@@ -53,7 +55,17 @@ class Keys:
         backbone = self.backbone(cell)
         used = [self.method(cell), self.dataset(cell.source), *([backbone] if backbone else [])]
         used += [*map(self.dataset, cell.targets), *map(self.evaluation, cell.evaluations)]
+        used += [
+            self.dataset(o) for target in cell.targets for ref in cell.evaluations for o in self.others(target, ref)
+        ]
         return tuple(dict.fromkeys(chosen.loaded.file for chosen in used if chosen.info.distribution == FILE))
+
+    def others(self, target: PluginRef, ref: PluginRef) -> tuple[PluginRef, ...]:
+        """The datasets that an evaluation reads beside a target."""
+        pair = (str(target), str(ref))
+        if pair not in self._others:
+            self._others[pair] = datasets_beside(self.evaluation(ref), target, self.registry)
+        return self._others[pair]
 
     def data(self, ref: PluginRef) -> DataSpec:
         """What a dataset says that it looks like. Raises BrokenPlugin where its plugin cannot say so."""
@@ -142,19 +154,26 @@ class Keys:
         return hashed(f"{cell_key} {self._judged[pair]}{fewer}")
 
     def _judgement(self, target: PluginRef, ref: PluginRef) -> str:
-        data, judge = self.dataset(target), self.evaluation(ref)
-        parts = {
-            "target": data.full,
-            "dataset": self.fingerprint(target),
-            "dataset description": self._description(target),
-            "dataset source": data.digest,
+        judge, beside = self.evaluation(ref), self.others(target, ref)
+        parts = self._content(target) | {
             "evaluation": judge.full,
             "evaluation source": judge.digest,
             "evaluation files": files_fingerprint(judge),
-            "libraries": written_versions({**data.loaded.libraries, **judge.loaded.libraries}),
+            "libraries": written_versions({**self.dataset(target).loaded.libraries, **judge.loaded.libraries}),
             "timed on": machine("cpu")["device name"] if judge.spec.exclusive else "",
         }
-        return hashed(json.dumps(parts, sort_keys=True))
+        known = [parts, *(self._content(other) for other in beside)] if beside else parts
+        return hashed(json.dumps(known, sort_keys=True))
+
+    def _content(self, ref: PluginRef) -> dict[str, str]:
+        """All of a dataset that a judgement on it depends on."""
+        data = self.dataset(ref)
+        return {
+            "target": data.full,
+            "dataset": self.fingerprint(ref),
+            "dataset description": self._description(ref),
+            "dataset source": data.digest,
+        }
 
 
 def files_fingerprint(chosen: Chosen) -> str:

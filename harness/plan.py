@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -69,15 +69,23 @@ class Plan:
 
 
 def make_plan(
-    request: Request, registry: Registry, folder: RunFolder, *, data_dir: str | Path | None = None, fresh: bool = False
+    request: Request,
+    registry: Registry,
+    folder: RunFolder,
+    *,
+    data_dir: str | Path | None = None,
+    fresh: bool = False,
+    ran: Container[str] = (),
 ) -> Plan:
-    """Resolve a request against what the folder holds already. `fresh` takes nothing from it."""
+    """Resolve a request against what the folder holds already. `fresh` takes from it only the cells (by key) that
+    `ran` by now.
+    """
     cells = expand(request, registry)
     keys = Keys(registry, loading.data_root(data_dir))
     for ref in {str(ref): ref for cell in cells for ref in (cell.source, *cell.targets)}.values():
         keys.fingerprint(ref)  # all of them, before any work: a dataset that is missing is an error of the request
     shared = CellTask(key="", cell=cells[0], identity={}, provenance={}, todo=(), fingerprints=keys.fingerprints)
-    stored = {} if fresh else folder.stored()
+    stored = {key: result for key, result in folder.stored().items() if not fresh or key in ran}
     by_identity = {as_text(result.identity): result for result in stored.values()}
     fits = _Fits(keys)
     planned = []
@@ -113,8 +121,9 @@ class _Fits:
         keys = self.keys
         key = (str(source), str(target), str(ref))
         if key not in self.judgements:
+            others = [(keys.dataset(other), keys.data(other)) for other in keys.others(target, ref)]
             self.judgements[key] = reason_against_judging(
-                keys.evaluation(ref), keys.data(source), keys.dataset(target), keys.data(target)
+                keys.evaluation(ref), keys.data(source), keys.dataset(target), keys.data(target), others
             )
         return self.judgements[key]
 
@@ -170,6 +179,7 @@ def _task(cell: Cell, keys: Keys, fits: _Fits, shared: CellTask) -> tuple[CellTa
             key=keys.evaluation_key(key, target, ref, labels),
             unfit=fits.judgement(cell.source, target, ref),
             labels=labels,
+            others=keys.others(target, ref),
         )
         for target in cell.targets
         for ref in cell.evaluations

@@ -158,6 +158,7 @@ class Request:
     devices: tuple[str, ...] = ("auto",)
     precision: tuple[str, ...] = ("fp32",)
     seeds: tuple[int, ...] = (0, 1, 2)
+    most_seeds: int = 0  # seeds are added until differences are decided, up to so many; 0: none are
     evaluations: tuple[str, ...] = ("default",)
     labels: tuple[str, ...] = (ALL_LABELS,)  # what evaluations that fit to labels get: `1%`, `10%`, `5/class`
     budget: str = "30 epochs"
@@ -218,6 +219,7 @@ class ScoreSpec:
     role: Role = "ranks"  # of a primary score
     beside: str = ""  # the score of the same evaluation that this one helps to read
     word: str = ""  # what it is called there
+    asks: str = ""  # of a primary score: the question that it answers in a report's first lines, "Reconstructs"
     proportion: bool = False  # a share of n independent examples: with one seed, its interval is Wilson's
     help: str = ""  # one sentence with the formula or the source
 
@@ -230,8 +232,10 @@ class ScoreValue:
     n: int | None = None  # how many examples it was measured on; None: the whole test split
     chance: float | None = None  # what guessing would give
     note: str = ""  # what a reader must know to read the number: extractor, floor, chosen k ...
-    outcomes: Any = None  # tensor (N,): what each example got, right or wrong (1 or 0), its error, ...; mean: the value
-    rows: Any = None  # int64 (N,): which examples of the test split these are; None: all, in their order
+    # Tensors (N,), of N examples: what each got (right or wrong as 1 or 0, its error, ...), whose mean is the value,
+    # and which rows of the test split they are, int64; None: all, in their order.
+    outcomes: Any = field(default=None, compare=False)
+    rows: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +253,7 @@ class Score:
     role: Role = "ranks"
     beside: str = ""
     word: str = ""
+    asks: str = ""
     low: float | None = None
     high: float | None = None
     proportion: bool = False
@@ -264,11 +269,13 @@ class Picture:
     A report shows pictures of one name together, under one heading.
 
     `image` is a PNG: a grid of square images with gaps of one pixel, which may have words to it. `scatter` is JSON:
-    {"x": [...], "y": [...], "label": [...], "classes": [...]}.
+    {"x": [...], "y": [...], "label": [...], "classes": [...]}. `curve` and `matrix` are JSON too, see
+    harness.judging.drawn. `features` is no picture of its own: of those of all methods a report draws how alike they
+    are, see harness.judging.compared.
     """
 
     name: str  # "reconstructions", "samples", "interpolation", "map"
-    kind: Literal["image", "scatter"]
+    kind: Literal["image", "scatter", "curve", "matrix", "features"]
     file: str  # relative to the workplace of its cell, and once it is published, to the run folder
     caption: str
     columns: int = 0  # of the grid
@@ -384,6 +391,7 @@ class EvaluationTask:
     key: str
     unfit: str = ""  # why the plan knows that it makes no sense: its row is skipped with that; empty: it is run
     labels: str = ""  # the part of the labels that it fits to, "1%"; empty: it fits to none
+    others: tuple[PluginRef, ...] = ()  # datasets that it reads beside the target, see harness.plugin.specs
 
 
 @dataclass(frozen=True, kw_only=True)

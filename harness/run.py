@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from harness import loading
 from harness.execution import Execution
 from harness.listening import listening
+from harness.looks import Look, Looks, at, limit_of, planned_looks
 from harness.options import Options, launcher_of, trackers_of
-from harness.plan import make_plan
-from harness.plugin.launching import Conditions
+from harness.plan import Plan, make_plan
+from harness.plugin.launching import Conditions, Launcher
 from harness.records import CellResult, Request, Workplace
 from harness.registry import Registry
 from harness.store import RunFolder
@@ -95,21 +96,67 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
     `progress` is one more listener to the run's events, beside its trackers.
     """
     make_launcher, make_trackers = launcher_of(options, registry), trackers_of(options, registry)
+    limit = limit_of(request)
+    looks = list(planned_looks(limit)) if limit else []
     folder = RunFolder(options.out or Path("runs") / slug(request))
-    plan = make_plan(request, registry, folder, data_dir=options.data_dir, fresh=options.fresh)
+    plan = make_plan(_first(request, looks), registry, folder, data_dir=options.data_dir, fresh=options.fresh)
     folder.create()
     with folder.locked():
-        folder.write_request(request, environment(options), [planned.task.key for planned in plan.cells])
+        folder.write_looks(None)
         launcher = make_launcher(conditions(options, folder, registry))
         listeners = {name: make(folder.path) for name, make in make_trackers.items()}
         with listening(registry, listeners | ({"the progress": progress} if progress else {})):
-            here = workplace(options, folder)
-            execution = Execution(
-                plan, folder, here, launcher, registry, fail_fast=options.fail_fast, monitor=options.monitor
-            )
-            results = execution.run()
+            run = _Run(folder, launcher, registry, options)
+            results = run.carry_out(plan)
+            for number, look in enumerate(looks, 1):
+                taken = run.looked(look, limit, results)
+                if not taken.open or len(results) < len(plan.cells) or number == len(looks):
+                    break
+                plan = run.plan(at(request, looks[number].seeds))
+                results = run.carry_out(plan)
         reports = write_reports(folder)
     return Results(folder, tuple(results), missing=len(plan.cells) - len(results), reports=tuple(reports))
+
+
+def _first(request: Request, looks: Sequence[Look]) -> Request:
+    """What is run before anything is looked at."""
+    return at(request, looks[0].seeds) if looks else request
+
+
+class _Run:
+    """Plans carried out one after the other in one folder, by one launcher."""
+
+    def __init__(self, folder: RunFolder, launcher: Launcher, registry: Registry, options: Options) -> None:
+        self.folder = folder
+        self.launcher = launcher
+        self.registry = registry
+        self.options = options
+        self.ran: set[str] = set()  # keys of the cells of these plans
+        self.taken: list[Look] = []
+
+    def plan(self, request: Request) -> Plan:
+        """What is left to do; `fresh` runs nothing twice."""
+        data, fresh = self.options.data_dir, self.options.fresh
+        return make_plan(request, self.registry, self.folder, data_dir=data, fresh=fresh, ran=self.ran)
+
+    def carry_out(self, plan: Plan) -> list[CellResult]:
+        keys = [planned.task.key for planned in plan.cells]
+        self.folder.write_request(plan.request, environment(self.options), keys)
+        here, how = workplace(self.options, self.folder), self.options
+        execution = Execution(
+            plan, self.folder, here, self.launcher, self.registry, fail_fast=how.fail_fast, monitor=how.monitor
+        )
+        self.ran |= set(keys)
+        return execution.run()
+
+    def looked(self, look: Look, limit: int, results: Sequence[CellResult]) -> Look:
+        """The look with what it left open. It is kept first, since its level is that of the tests."""
+        from harness.report import open_differences
+
+        self.folder.write_looks(Looks(limit=limit, taken=(*self.taken, look)))
+        self.taken.append(replace(look, open=tuple(open_differences(results, self.folder.path))))
+        self.folder.write_looks(Looks(limit=limit, taken=tuple(self.taken)))
+        return self.taken[-1]
 
 
 def conditions(options: Options, folder: RunFolder, registry: Registry) -> Conditions:

@@ -1,6 +1,6 @@
 """A run's folder: what was asked, one atomic file per finished cell, artifacts, logs and the reports made from them.
 
-    request.toml  environment.json  plan.json  cells/<key>.json  artifacts/<key>/  logs/<key>.log
+    request.toml  environment.json  plan.json  looks.json  cells/<key>.json  artifacts/<key>/  logs/<key>.log
     results.parquet  results.csv  report.md  index.html
 Only the process of `harness bench` writes here. A file appears whole or not at all: it is written under another name,
 flushed to the disk, and renamed.
@@ -20,6 +20,7 @@ from typing import Any
 
 from harness.data.cache import write_atomically
 from harness.errors import RequestError
+from harness.looks import Looks
 from harness.records import CellResult, CellTask, EvaluationResult, Picture, Request, TrainingResult
 
 
@@ -32,6 +33,7 @@ class RunFolder:
         self.artifacts = self.path / "artifacts"
         self.logs = self.path / "logs"
         self.staging = self.path / "staging"
+        self._looks = self.path / "looks.json"
 
     def create(self) -> RunFolder:
         """Make the folders; one clear line where that is not possible."""
@@ -82,6 +84,17 @@ class RunFolder:
     def environment(self) -> dict[str, Any]:
         file = self.path / "environment.json"
         return json.loads(file.read_text()) if file.exists() else {}
+
+    def write_looks(self, looks: Looks | None) -> None:
+        """Keep at how many seeds the differences were looked at; None: as many as were asked for, at once."""
+        if looks is None:
+            self._looks.unlink(missing_ok=True)
+        else:
+            write_whole(self._looks, json.dumps(asdict(looks), indent=1))
+
+    def looks(self) -> Looks | None:
+        """What `write_looks` kept; None for a folder that has none, or is none."""
+        return _adapter(Looks).validate_json(self._looks.read_bytes()) if self._looks.exists() else None
 
     # Cells. ------------------------------------------------------------------------------------------------------
 

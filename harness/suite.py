@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import RequestError, UnknownName, did_you_mean
+from harness.looks import limited
 from harness.records import Request
-from harness.registry.grammar import parse_seeds
+from harness.registry.grammar import parse_limit, parse_seeds
 
 PLUGIN_LISTS = ("plugins", "references", "datasets", "targets", "backbone", "evaluations")
 WORD_LISTS = ("devices", "precision", "labels")
 WORDS = {"set": "settings"}  # words of the user that are called otherwise inside
 WAYS = ("launcher", "trackers", "monitor")  # how the whole of a suite is carried out: no part of a request
+DERIVED = ("parts", "most_seeds")  # of a Request, and no words of the user
 PARTS = "part"  # [[part]]: a request that takes its other words from the top of the suite
 
 
@@ -37,7 +39,7 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
     >>> make_request({"plugins": "vae,jigsaw[grid=2]", "seeds": 2}).plugins
     ('vae,jigsaw[grid=2]',)
     """
-    known = {field.name for field in fields(Request)} - {"parts", *WORDS.values()} | set(WORDS)
+    known = {field.name for field in fields(Request)} - {*DERIVED, *WORDS.values()} | set(WORDS)
     shared = {word: value for word, value in values.items() if word != PARTS}
     if PARTS in values:
         tables = _tables(values[PARTS], where)
@@ -50,7 +52,8 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
         if word not in known:
             raise UnknownName(f"{where} has no key '{word}': {did_you_mean(word, known)}")
         try:
-            arguments[WORDS.get(word, word)] = _converted(word, value)
+            limit = parse_limit(value) if word == "seeds" and isinstance(value, str) else 0
+            arguments |= limited(limit) if limit else {WORDS.get(word, word): _converted(word, value)}
         except (TypeError, ValueError):
             raise RequestError(f"{where}: '{word}' cannot be {value!r}") from None
     return Request(**arguments)

@@ -317,3 +317,65 @@ def test_a_dry_run_imports_no_library_that_only_cells_and_reports_need(tmp_path:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+# Datasets beside the target. ------------------------------------------------------------------------------------------
+
+
+def judged_beside(folder: Path, other: str, **words: Any) -> Any:
+    request = {"plugins": "rotation", "datasets": "digits"} | words
+    (cell,) = planned(folder, evaluations=f"out-of-distribution[other='{other}'],count", **request).cells
+    return next(todo for todo in cell.task.todo if todo.evaluation.name == "out-of-distribution")
+
+
+def test_another_dataset_is_named_in_the_task_and_is_a_part_of_the_key(tmp_path: Path) -> None:
+    todo = judged_beside(tmp_path, "shapes[size=16]")
+    assert [str(ref) for ref in todo.others] == ["shapes[size=16]"]
+    assert todo.unfit == ""
+    assert judged_beside(tmp_path, "shapes[size=16]").key == todo.key
+    assert judged_beside(tmp_path, "digits[size=16]").key != todo.key
+
+
+def test_another_dataset_that_is_changed_makes_its_judgements_stale_and_no_others(tmp_path: Path, notes: str) -> None:
+    pictures = notes.replace("]", ",kind=image]")
+
+    def keys() -> dict[str, str]:
+        (cell,) = planned(
+            tmp_path, plugins="rotation", evaluations=f'out-of-distribution[other="{pictures}"],count'
+        ).cells
+        return {todo.evaluation.name: todo.key for todo in cell.task.todo}
+
+    before = keys()
+    (tmp_path / "notes.txt").write_text("short long longer")
+    after = keys()
+    assert before["count"] == after["count"]
+    assert before["out-of-distribution"] != after["out-of-distribution"]
+
+
+def test_another_dataset_of_another_kind_or_the_target_itself_is_skipped_with_the_reason(
+    tmp_path: Path, notes: str
+) -> None:
+    (cell,) = planned(tmp_path, plugins="rotation", evaluations=f'out-of-distribution[other="{notes}"]').cells
+    (todo,) = cell.task.todo
+    assert todo.unfit.endswith("holds texts, digits images")
+    assert "beside the target: notes" in todo.unfit
+    same = judged_beside(tmp_path, "digits").unfit
+    assert same.endswith("compares the target with digits, which is the target: name another dataset")
+    assert judged_beside(tmp_path, "digits", targets="shapes").unfit == ""  # the source it may be
+
+
+def test_another_dataset_that_is_not_there_is_an_error_of_the_request(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="dataset 'cifar10' is not in"):
+        judged_beside(tmp_path, "cifar10")
+    with pytest.raises(RequestError, match="no dataset 'digts': did you mean 'digits'"):
+        judged_beside(tmp_path, "digts")
+
+
+def test_evaluations_on_request_are_not_among_the_default_ones(tmp_path: Path) -> None:
+    (cell,) = planned(tmp_path, plugins="rotation", evaluations="default").cells
+    names = {ref.name for ref in cell.cell.evaluations}
+    assert {"knn", "linear-probe"} <= names
+    on_request = {"robustness", "retrieval", "out-of-distribution", "similarity", "calibration"}
+    assert not names & on_request
+    (cell,) = planned(tmp_path, plugins="rotation", evaluations="default,similarity").cells
+    assert {ref.name for ref in cell.cell.evaluations} == names | {"similarity"}

@@ -1,4 +1,4 @@
-"""Makes harness/metrics/crossed_critical.json: critical values for a mean whose variance is estimated in one part alone.
+"""Makes harness/metrics/crossed_critical.json: critical values for a mean whose variance is estimated in part.
 
     python benchmarks/statistics/critical_values.py          # 5 to 10 minutes on one core
 

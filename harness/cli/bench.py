@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.looks import FIRST, STEP, limit_of
 from harness.records import Request
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def bench(
     ] = None,
     targets: Annotated[str | None, typer.Option(help="What they are judged on. [default: each source itself]")] = None,
     evaluations: Annotated[
-        str | None, typer.Option(help="Judges; `default` is all built-in ones, `all` all installed. [default: default]")
+        str | None,
+        typer.Option(
+            help="Judges; `default`: the built-in ones, but for those on request; `all`: all. [default: default]"
+        ),
     ] = None,
     labels: Annotated[
         str | None,
@@ -65,7 +69,11 @@ def bench(
         ),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="How many, as in 3; or which, as in 0,5,7 or 2-4. [default: 3]")
+        str | None,
+        typer.Option(
+            help="How many, as in 3; which, as in 0,5,7 or 2-4; `auto`: 3, then 2 more at a time until the differences "
+            "by the leading score are decided, 11 at most, or as many as `auto:9` says. [default: 3]"
+        ),
     ] = None,
     devices: Annotated[str | None, typer.Option(help="cpu, cuda:0, mps, auto. [default: auto]")] = None,
     precision: Annotated[
@@ -195,6 +203,10 @@ def _print_plan(plan: Plan, path: Path) -> None:
     print(
         f"\n{len(plan.cells)} cells, {judged} evaluations: {', '.join(f'{n} {state}' for state, n in counts.items())}"
     )
+    if limit_of(plan.request):
+        print(
+            f"seeds auto: {FIRST} first, then {STEP} at a time while a difference is open; listed are all that may be"
+        )
     print(f"budget {budgets} for each trained method; results would go to {path}")
 
 

@@ -40,7 +40,7 @@ class _Log:
 
     @hookimpl
     def harness_run_started(self, cells: int) -> None:
-        self.counter.cells = cells
+        self.counter.cells += cells
 
     @hookimpl
     def harness_cell_finished(self, result: CellResult) -> None:
@@ -57,6 +57,7 @@ class _Live:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.counter = _Counter()
+        self.run: Any = None  # the bar of all cells
         self.bars: dict[str, Any] = {}
         self.monitored: dict[str, Mapping[str, float]] = {}  # by cell, what its monitor saw last
         self.progress = Progress(
@@ -72,8 +73,10 @@ class _Live:
     @hookimpl
     def harness_run_started(self, cells: int) -> None:
         self.progress.start()
-        self.counter.cells = cells
-        self.run = self.progress.add_task("all cells", total=max(cells, 1), news="")
+        self.counter.cells += cells  # seeds that are added are more of the same run
+        if self.run is None:
+            self.run = self.progress.add_task("all cells", total=max(cells, 1), news="")
+        self.progress.update(self.run, total=max(self.counter.cells, 1))
 
     @hookimpl
     def harness_cell_started(self, cell: Cell) -> None:

@@ -6,9 +6,11 @@ B examples, C channels, H=W pixels, L tokens, D features.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from harness.contract.examples import EXAMPLES, SmallData
 from harness.contract.requirements import TOLERANCE, Absent, require, require_finite, require_same_alone, require_shape
@@ -101,6 +103,57 @@ def gives_tokens_of_the_patches_that_it_is_shown(case: BackboneCase) -> str:
     return f"{count} patches of {side} pixels"
 
 
+def has_stages_of_all_its_weights_in_order(case: BackboneCase) -> str:
+    """What copies or freezes the first layers: every weight is in one stage, and no stage needs a later one."""
+    backbone = case.build().eval()
+    stages = backbone.stages()
+    for name in backbone.trunk.state_dict():
+        holders = [stage.name for stage in stages if stage.holds(name)]
+        require(len(holders) == 1, f"{name} is in {' and in '.join(holders) or 'none'} of its stages, expected one")
+    inputs = backbone.standardise(case.data.inputs)
+    if backbone.is_chain:
+        _runs_stage_by_stage(backbone, inputs)
+    else:
+        _runs_in_order(backbone, inputs)
+    return ", ".join(stage.name for stage in stages)
+
+
+def _runs_stage_by_stage(backbone: Backbone, inputs: Tensor) -> None:
+    stages, states = backbone.stages(), inputs
+    for place in range(len(stages)):
+        weights = {name: weight for name, weight in backbone.trunk.named_parameters() if weight.requires_grad}
+        later = [name for name in weights if not any(stage.holds(name) for stage in stages[: place + 1])]
+        states = backbone.between(place, place + 1, states)
+        if later and states.requires_grad:
+            found = torch.autograd.grad(states.sum(), [weights[name] for name in later], None, True, allow_unused=True)
+            used = [name for name, gradient in zip(later, found, strict=True) if gradient is not None]
+            require(not used, f"its stage '{stages[place].name}' needs {', '.join(used[:3])} of a later one")
+    gap = float((states - backbone.trunk(inputs)).abs().max().detach())
+    require(gap < TOLERANCE, f"its stages, one after the other, give what differs by {gap:.2g} from the trunk")
+
+
+def _runs_in_order(backbone: Backbone, inputs: Tensor) -> None:
+    """By when each module with weights of its own is called first."""
+    stages, called = backbone.stages(), [0]
+
+    def note(place: int) -> Any:
+        return lambda module, args: called.append(place)
+
+    hooks = [
+        module.register_forward_pre_hook(note(place))
+        for name, module in backbone.trunk.named_modules()
+        if list(module.parameters(recurse=False))
+        for place, stage in enumerate(stages)
+        if stage.holds(name)
+    ]
+    with torch.no_grad():
+        backbone.trunk(inputs)
+    for hook in hooks:
+        hook.remove()
+    back = [stages[now].name for before, now in pairwise(called) if now < before]
+    require(not back, f"its stage '{back[0] if back else ''}' is used after a later one")
+
+
 def _takes_padding(backbone: Backbone, data: SmallData) -> str:
     """In a longer batch the same texts have more padding, and are the same texts still."""
     with torch.no_grad():
@@ -118,4 +171,5 @@ CHECKS = (
     is_fixed_by_the_seed,
     takes_the_sizes_that_it_claims,
     gives_tokens_of_the_patches_that_it_is_shown,
+    has_stages_of_all_its_weights_in_order,
 )

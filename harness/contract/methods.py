@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from harness.answers import features_fault, loss_fault
 from harness.building import assembled
 from harness.contract import generating
-from harness.contract.examples import SmallData
+from harness.contract.examples import EXAMPLES, SmallData
 from harness.contract.requirements import (
     Absent,
     Told,
@@ -33,6 +33,7 @@ from harness.contract.requirements import (
 from harness.data.batches import Batch
 from harness.data.fields import PLURALS
 from harness.data.images import channels_last
+from harness.nn.backbone import Backbone
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.plugin.specs import BackboneSpec, MethodSpec
@@ -279,6 +280,18 @@ def is_read_where_it_says(case: MethodCase) -> str:
     return ", ".join(names)
 
 
+def feeds_its_trunk(case: MethodCase) -> str:
+    """What it says that its backbone is given, the backbone takes."""
+    method = case.able("trunk_inputs")
+    backbone = getattr(method, "backbone", None)
+    require(isinstance(backbone, Backbone), "it has trunk_inputs(), but no `backbone` to give them to")
+    assert backbone is not None
+    with torch.no_grad():
+        features = backbone.trunk(method.trunk_inputs(case.data.inputs))
+    require_shape("the backbone's trunk, for trunk_inputs(),", features, (EXAMPLES, backbone.dim))
+    return ""
+
+
 def predicts_classes(case: MethodCase) -> str:
     method = case.able("predict")
     logits = method.predict(case.data.inputs)
@@ -312,6 +325,7 @@ CHECKS = (
     encodes_images,
     encoding_survives_saving,
     is_read_where_it_says,
+    feeds_its_trunk,
     *generating.CHECKS,
     predicts_classes,
     poses_its_pretext_task,

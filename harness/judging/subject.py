@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,14 +26,17 @@ from harness.data.fields import PLURALS, DataKind
 from harness.data.images import to_uint8
 from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
+from harness.judging import compared, drawn
 from harness.judging.readouts import Readout, choose_readout
 from harness.labels import Labels
+from harness.nn.backbone import Backbone
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.precision import autocast
-from harness.records import LAST, Cell, Information, Picture, SplitName
+from harness.records import LAST, Cell, Information, Picture, PluginRef, SplitName
 from harness.seeding import derived_generator
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 ENCODING_BATCH = 512
 SAMPLED = 256  # images drawn at once
 COMPANY_TOLERANCE = 1e-2  # of the largest feature: what TF32 and the kernels of other batch sizes round stays below
@@ -61,6 +65,9 @@ class Subject:
         cache: Path,
         fingerprint: str,
         uses: tuple[Information, ...] = (),
+        read: Callable[[PluginRef], Dataset] | None = None,
+        untrained: Callable[[], nn.Module] | None = None,
+        new_backbone: Callable[[str], Backbone] | None = None,
     ) -> None:
         self.method: Any = method.eval().requires_grad_(False)  # a module with methods of harness.plugin.capabilities
         self.cell = cell
@@ -72,17 +79,40 @@ class Subject:
         self.device = torch.device(cell.device)
         self.cache = cache  # a folder for what may be kept between runs, e.g. feature extractors
         self.target_fingerprint = fingerprint
+        self.new_backbone = new_backbone  # purpose -> the backbone of the cell, as it is before training
         self.pictures: list[Picture] = []
         self._artifacts = artifacts
+        self._read = read  # a dataset as the source's inputs are
+        self._untrained = untrained  # the method as it was built
+        self._others: tuple[PluginRef, ...] = ()
         self._features: dict[SplitName, Tensor] = {}
         self._tested: dict[str, Tensor] = {}  # features of the test split by readout, shared with `with_labels`
         self._samples: list[Sampled] = []
         self._sampling = derived_generator(cell.seed, "evaluation", source.name, "samples")
 
-    def begin(self, artifacts: Path) -> None:
-        """Start an evaluation: its pictures go to a folder of its own."""
+    def begin(self, artifacts: Path, others: tuple[PluginRef, ...] = ()) -> None:
+        """Start an evaluation: its pictures go to a folder of its own, and it reads the datasets `others`."""
         self.pictures = []
         self._artifacts = artifacts
+        self._others = others
+
+    @property
+    def others(self) -> dict[str, Dataset]:
+        """The datasets that the spec of this evaluation reads beside the target, by what a request calls them.
+
+        They have the splits of the cell's seed, and the source's size and channels, as the target has.
+        """
+        assert self._read is not None or not self._others, "a subject without a run reads no other datasets"
+        return {str(ref): self._read(ref) for ref in self._others if self._read}
+
+    def untrained(self) -> nn.Module:
+        """The method as it was before training, built anew from the same seed: on the device, frozen.
+
+        Raises NotApplicable where it is not known how it was built.
+        """
+        if self._untrained is None:
+            raise NotApplicable("it is not known how the method was built")
+        return self._untrained().to(self.device).eval().requires_grad_(False)
 
     def with_labels(self, labels: Labels) -> Subject:
         """The same method on the same target with a part of the labels, of training and of validation alike.
@@ -253,6 +283,28 @@ class Subject:
         """A CPU generator of this seed for one purpose of one evaluation."""
         return derived_generator(self.cell.seed, "evaluation", self.target.name, purpose)
 
+    @property
+    def backbone(self) -> Backbone:
+        """The trained backbone. Raises NotApplicable where the method has none, as pixels and PCA."""
+        found = getattr(self.method, "backbone", None)
+        if not isinstance(found, Backbone):
+            raise NotApplicable(f"{self.cell.method.name} has no backbone")
+        return found
+
+    def trunk_inputs(self, inputs: Tensor) -> Tensor:
+        """What the method's `encode` gives to its backbone's trunk, for inputs as networks see them."""
+        return self.method.trunk_inputs(inputs) if self.has("trunk_inputs") else self.backbone.standardise(inputs)
+
+    def fresh_backbone(self, purpose: str) -> Backbone:
+        """A backbone like the method's, on the device, as it is before training, with weights of its own.
+
+        They are drawn by the cell's seed for this purpose, and are not those that the method started from; torch's
+        global generators are seeded for it. Raises NotApplicable where the method has no backbone.
+        """
+        if self.new_backbone is None:
+            raise NotApplicable(f"{self.cell.method.name} has no backbone to initialise anew")
+        return self.new_backbone(purpose)
+
     def training_batch(self) -> Batch:
         """A batch as the trainer makes them: the first rows that the method learned from, on the device."""
         rows = torch.arange(min(self.cell.train.batch_size, len(self.learned_from)))
@@ -319,10 +371,75 @@ class Subject:
             "label": labels.tolist() if labels is not None else [],
             "classes": list(self.target.spec.classes),
         }
-        file = self._new_file(f"{name}.json")
+        self._keep_json(
+            content, Picture(name=name, kind="scatter", file="", caption=caption, heading=heading, place=place)
+        )
+
+    def show_curves(
+        self,
+        name: str,
+        x: Sequence[float],
+        lines: Mapping[str, Sequence[float]],
+        caption: str,
+        *,
+        low: Mapping[str, Sequence[float]] = NOTHING,
+        high: Mapping[str, Sequence[float]] = NOTHING,
+        levels: Mapping[str, float | Sequence[float]] = NOTHING,
+        x_label: str = "",
+        y_label: str = "",
+        x_names: Sequence[str] = (),
+        log_x: bool = False,
+        y_range: tuple[float, float] | None = None,
+        bounds: tuple[float, float] | None = None,
+        heading: str = "",
+        place: int = LAST,
+    ) -> None:
+        """Keep curves over the places `x`, for the report; `heading` and `place` are as in `show_images`.
+
+        Each of the named `lines` has a value for each place; one that is not finite is a gap. `low` and `high` are the
+        ends of the intervals of those lines that have any. `levels` are what to read them by, quiet lines of one height
+        or of a value for each place. `x_names` stand in the place of the numbers along the axis, which is logarithmic
+        if `log_x`. All methods' pictures have one scale, `y_range` or what they need. A report draws the mean over
+        seeds, with its interval, which ends at the `bounds` of what is possible.
+        """
+        content = drawn.curves(
+            x, lines, low=low, high=high, levels=levels,
+            x_label=x_label, y_label=y_label, x_names=x_names, log_x=log_x, y_range=y_range,
+            bounds=bounds,
+        )  # fmt: skip
+        self._keep_json(
+            content, Picture(name=name, kind="curve", file="", caption=caption, heading=heading, place=place)
+        )
+
+    def show_matrix(
+        self,
+        name: str,
+        values: Tensor,
+        rows: Sequence[str],
+        columns: Sequence[str],
+        caption: str,
+        *,
+        low: float = 0.0,
+        high: float = 1.0,
+        heading: str = "",
+        place: int = LAST,
+    ) -> None:
+        """Keep a matrix of numbers (R,C) with names as a heat map whose colours run from `low` to `high`."""
+        content = drawn.matrix(values, rows, columns, low, high)
+        self._keep_json(
+            content, Picture(name=name, kind="matrix", file="", caption=caption, heading=heading, place=place)
+        )
+
+    def keep_features(self, name: str, features: Tensor, rows: Tensor, caption: str, *, heading: str = "") -> None:
+        """Keep the features (N,D) of the test examples `rows` (N,), of which a report compares all methods."""
+        file = self._new_file(f"{name}.npz")
+        compared.write(file, features, rows, f"{self.target_fingerprint} {self.cell.seed}")
+        self.pictures.append(Picture(name=name, kind="features", file=str(file), caption=caption, heading=heading))
+
+    def _keep_json(self, content: dict[str, Any], picture: Picture) -> None:
+        file = self._new_file(f"{picture.name}.json")
         file.write_text(json.dumps(content))
-        picture = Picture(name=name, kind="scatter", file=str(file), caption=caption, heading=heading, place=place)
-        self.pictures.append(picture)
+        self.pictures.append(replace(picture, file=str(file)))
 
     def _new_file(self, name: str) -> Path:
         self._artifacts.mkdir(parents=True, exist_ok=True)

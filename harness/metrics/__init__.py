@@ -16,6 +16,8 @@ kernel distance (KID)          own: over all pairs, in blocks, of sets of any si
 debiased Fréchet, sliced Wasserstein, MIG, SAP, DCI, rates of codes, paths, attribute edits    own: not in torchmetrics
 mutual information             own: of many dimensions at once, in float64
 softmax regression, neighbours, intervals, time and memory    own: no scores
+bootstrap, profiles, ranks, signed ranks across datasets      own: batched; rliable, scikit-posthocs, autorank and
+                               baycomp, which they equal in tests, draw one by one or need versions that exclude others
 
 In evaluations: NMI and ARI by scikit-learn (torchmetrics' are float32, and its ARI overflows from some 80,000 images);
 accuracy of matched clusters own (cluster_accuracy needs one more package); R2 own (r2_score takes small sums for 0);

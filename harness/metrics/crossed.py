@@ -33,10 +33,9 @@ from scipy import optimize, special
 from scipy import stats as distributions
 from scipy.interpolate import PchipInterpolator
 
-from harness.metrics.statistics import LEVEL, POWER, Difference, Estimate
+from harness.metrics.statistics import LEVEL, POWER, Difference, Estimate, seeds_needed
 
 ONE_SEED = "one seed: the interval speaks of new test examples, and not of new seeds"
-MOST_SEEDS = 100  # more are no advice
 _TABLE = Path(__file__).with_name("crossed_critical.json")
 _REST = 1e-12  # of the largest square: below it a variance is rounding
 
@@ -66,10 +65,9 @@ class Crossed:
 def crossed(outcomes: ArrayLike, *, proportion: bool = False) -> Crossed:
     """The mean of outcomes (S,N), or (N,) of one seed, and its variance by seeds and by examples.
 
-    proportion: outcomes are shares of right answers or differences of such; the variance by examples then counts one
-    example more that differs, as Agresti and Min 2005 (Statistics in Medicine 24:729) do for paired proportions, so
-    that a few examples that all agree are not taken for certainty. Raises ValueError without outcomes, or where one is
-    not finite.
+    proportion: outcomes are right or wrong, or differences of such; the variance by examples is then at least that of
+    one example that differs, so that examples that all agree are not taken for certainty. Raises ValueError without
+    outcomes, or where one is not finite.
 
     >>> found = crossed([[1, 0, 1, 1], [1, 0, 0, 1]])
     >>> round(found.mean, 3), round(found.of_seeds, 4), round(found.of_examples, 4)
@@ -93,7 +91,7 @@ def crossed(outcomes: ArrayLike, *, proportion: bool = False) -> Crossed:
     return Crossed(
         mean=mean,
         of_seeds=of_seeds / (seeds * examples),
-        of_examples=known + (1 / examples**2 if proportion else 0.0),
+        of_examples=max(known, 1 / examples**2) if proportion else known,
         seeds=seeds,
         examples=examples,
     )
@@ -147,10 +145,8 @@ def critical(share: ArrayLike, seeds: int, level: float = LEVEL) -> NDArray[np.f
     exact = np.flatnonzero(np.isclose(levels, level))
     if len(exact):
         return np.asarray(np.exp(logs[exact[0]]))
-    at = np.log1p(-levels)  # of the error rate: falls as the critical value rises
-    flat = logs.reshape(len(levels), -1)
-    values = [PchipInterpolator(-at, column, extrapolate=True)(-log(1 - level)) for column in flat.T]
-    return np.asarray(np.exp(np.array(values)).reshape(shares.shape))
+    at = -np.log1p(-levels)  # of the error rate: rises with the critical value
+    return np.asarray(np.exp(PchipInterpolator(at, logs, axis=0, extrapolate=True)(-log(1 - level))))
 
 
 def p_value(statistic: float, share: float, seeds: int) -> float:
@@ -231,8 +227,9 @@ def crossed_difference(
         low=found.mean - half,
         high=found.mean + half,
         p=p_value(found.mean / found.error, found.share, found.seeds) if several else None,
-        detectable=detectable(found) if several else None,
-        enough=seeds_needed(found) if several else None,
+        detectable=detectable(found, level=level) if several else None,
+        of_seeds=found.of_seeds,
+        of_examples=found.of_examples,
         note="" if several else ONE_SEED,
     )
 
@@ -262,34 +259,30 @@ def _chi_square(freedom: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return distributions.chi2.ppf((nodes + 1) / 2, freedom) / freedom, weights / 2
 
 
-def detectable(found: Crossed, *, chance: float = POWER, level: float = LEVEL) -> float:
+def detectable(found: Crossed | Difference, *, chance: float = POWER, level: float = LEVEL) -> float:
     """The smallest true difference that this design finds with that chance, in the unit of the outcomes.
 
     Raises ValueError for one seed, or where outcomes do not vary.
     """
-    if found.seeds < 2 or found.error == 0:
+    seeds, error = _seeds(found), sqrt(found.of_seeds + found.of_examples)
+    if seeds < 2 or error == 0:
         raise ValueError("a detectable difference needs 2 seeds and outcomes that vary")
 
     def missing(size: float) -> float:
-        return power(size * found.error, found.of_seeds, found.of_examples, found.seeds, level) - chance
+        return power(size * error, found.of_seeds, found.of_examples, seeds, level) - chance
 
-    return float(optimize.brentq(missing, 0.0, 60.0)) * found.error
+    return float(optimize.brentq(missing, 0.0, 1000.0)) * error
 
 
-def seeds_needed(found: Crossed, *, chance: float = POWER, level: float = LEVEL) -> int | None:
+def _seeds(found: Crossed | Difference) -> int:
+    return found.seeds if isinstance(found, Crossed) else found.n
+
+
+def enough_seeds(found: Crossed | Difference, *, chance: float = POWER, level: float = LEVEL) -> int | None:
     """How many seeds would find a true difference as large as this one with that chance, on as many examples.
 
-    None where no number up to MOST_SEEDS would: then more test examples are needed, or there is no difference.
+    None where no sensible number would: then more test examples are needed, or there is no difference.
     """
-    each = found.of_seeds * found.seeds  # A with one seed
-
-    def enough(seeds: int) -> bool:
-        return power(abs(found.mean), each / seeds, found.of_examples, seeds, level) >= chance
-
-    if found.mean == 0 or not enough(MOST_SEEDS):
-        return None
-    few, many = 1, MOST_SEEDS
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if enough(middle) else (middle, many)
-    return many
+    each = found.of_seeds * _seeds(found)  # A with one seed
+    size = abs(found.mean if isinstance(found, Crossed) else found.effect)
+    return seeds_needed(lambda n: power(size, each / n, found.of_examples, n, level) >= chance)

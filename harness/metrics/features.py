@@ -5,7 +5,7 @@ N examples, D features.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,28 +16,40 @@ from harness.metrics.holdout import stratified_holdout
 FLAT = 1e-6  # a feature that deviates by less than this share of its own magnitude holds rounding only
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """What brings features to mean 0 and deviation 1 of those that it was measured on, see `scaling_of`."""
+
+    mean: Tensor  # (D',)
+    deviation: Tensor  # (D',)
+    varies: Tensor  # (D,) bool: the D' features that are kept
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """(N,D) -> (N,D')."""
+        if not len(self.mean):
+            return features.new_zeros(len(features), 1)
+        return (features[:, self.varies] - self.mean) / self.deviation
+
+
+def scaling_of(features: Tensor) -> Scaling:
+    """The mean and the deviation of features (N,D), without those that are flat: they deviate by less than 1e-6 of
+    their largest value. Without any that varies, one column of zeros is left, so that a classifier can still learn the
+    class shares.
+    """
+    mean, deviation = features.mean(0), features.std(0, correction=0)
+    varies = deviation > FLAT * features.abs().amax(0)
+    return Scaling(mean[varies], deviation[varies], varies)
+
+
 def standardised(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     """Every set of features (N,D) with mean 0 and deviation 1 of `train`, without the features that are flat there.
-
-    Without any that varies, one column of zeros is left, so that a classifier can still learn the class shares. A
-    feature is flat where it deviates by less than 1e-6 of its largest value.
 
     >>> standardised(torch.tensor([[0.0, 5.0], [2.0, 5.0]]), torch.tensor([[4.0, 6.0]]))
     (tensor([[-1.],
             [ 1.]]), tensor([[3.]]))
     """
-    scale = standardiser(train)
-    return tuple(scale(each) for each in (train, *others))
-
-
-def standardiser(train: Tensor) -> Callable[[Tensor], Tensor]:
-    """What `standardised` does to features (n,D), by the training features (N,D): for those that come in blocks."""
-    mean, deviation = train.mean(0), train.std(0, correction=0)
-    varies = deviation > FLAT * train.abs().amax(0)
-    if not varies.any():
-        return lambda each: each.new_zeros(len(each), 1)
-    mean, deviation = mean[varies], deviation[varies]
-    return lambda each: (each[:, varies] - mean) / deviation
+    scaling = scaling_of(train)
+    return tuple(scaling(each) for each in (train, *others))
 
 
 def normalised(features: Tensor) -> Tensor:

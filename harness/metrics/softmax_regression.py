@@ -39,7 +39,11 @@ class SoftmaxRegression:
 
     def probabilities(self, features: Tensor, which: int) -> Tensor:
         """(N,D) -> (N,K) of the strength with that index."""
-        return torch.softmax(features @ self.weights[which].T + self.bias[which], 1)
+        return torch.softmax(self.logits(features, which), 1)
+
+    def logits(self, features: Tensor, which: int) -> Tensor:
+        """(N,D) -> (N,K) of the strength with that index."""
+        return features @ self.weights[which].T + self.bias[which]
 
 
 def fit_softmax_regression(

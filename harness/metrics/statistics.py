@@ -6,7 +6,7 @@ compared by their difference within each seed. n seeds, sd: sample standard devi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import isfinite, sqrt
@@ -18,7 +18,9 @@ from scipy import stats as distributions
 SAME_NUMBER = "all seeds gave the same number: no interval"
 ONE_SEED = "one seed: no interval"
 LEVEL = 0.95
+ALPHA = 0.05
 POWER = 0.80
+MOST_SEEDS = 100  # to run more is no advice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,9 @@ class Difference:
     unpaired: int  # seeds that only one of the two has, and that are left out
     detectable: float | None  # the smallest true difference found with 80 % power at 5 %
     examples: int = 0  # test examples that it speaks of too, see harness.metrics.crossed; 0: of seeds alone
-    enough: int | None = None  # seeds that would find a difference of this size with 80 % power; None: none would
+    of_seeds: float = 0.0  # the parts of its variance, see harness.metrics.crossed: by seeds, for n of them
+    of_examples: float = 0.0  # and by examples
+    alpha: float = ALPHA  # the level that it is tested at; where there were several looks, of the last
     note: str = ""
 
 
@@ -120,7 +124,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     if sd > 0:
         statistic = over_seeds.mean / (sd / sqrt(len(deltas)))
         p = float(2 * distributions.t.sf(abs(statistic), len(deltas) - 1))
-        detectable = detectable_difference(sd, len(deltas))
+        detectable = detectable_difference(sd, len(deltas), 1 - level)
     return Difference(
         effect=over_seeds.mean,
         low=over_seeds.low,
@@ -129,6 +133,7 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
         n=len(common),
         unpaired=len(a.keys() ^ b.keys()),
         detectable=detectable,
+        of_seeds=sd**2 / len(deltas),
         note="all seeds gave the same difference: no test" if over_seeds.note == SAME_NUMBER else over_seeds.note,
     )
 
@@ -173,6 +178,21 @@ def detectable_difference(sd: float, n: int, alpha: float = 1 - LEVEL, power: fl
 @cache
 def _detectable_in_deviations(n: int, alpha: float, power: float) -> float:
     return float(optimize.brentq(lambda size: power_of_paired_t(size, 1.0, n, alpha) - power, 0.0, 60.0))
+
+
+def seeds_needed(enough: Callable[[int], bool]) -> int | None:
+    """The fewest seeds, 2 or more, that are `enough`, which more are too; None where MOST_SEEDS are not.
+
+    >>> seeds_needed(lambda seeds: power_of_paired_t(1.0, 1.0, seeds) >= 0.8), seeds_needed(lambda seeds: False)
+    (10, None)
+    """
+    if not enough(MOST_SEEDS):
+        return None
+    few, many = 1, MOST_SEEDS
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if enough(middle) else (middle, many)
+    return many
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:

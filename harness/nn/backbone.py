@@ -1,12 +1,12 @@
 """The encoder that all methods of a run share, so that only the objective differs.
 
 B examples, C channels, H=W pixels, T frames, L tokens, D features, h,w positions of the maps before the spatial mean, S
-pixels of a patch's side, K patches that are kept, E tokens that stand before those of patches.
+pixels of a patch's side, K patches that are kept, E tokens that stand before those of patches, n stages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from harness.data.fields import DataSpec, TextField
 from harness.errors import NotApplicable
+from harness.nn.stages import Stage, grouped, whole
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Backbone(nn.Module):
     backbone.maps(images)   (B,C,H,W) in [0,1] -> (B,D,h,w), whose mean over positions is backbone(images) in eval mode
     backbone.positions(images)     (B,C,H,W), standardised, -> (B,D,h,w): maps, or tokens where their patches are
     backbone.tokens(images, kept)  (B,C,H,W) in [0,1] -> (B,E+K,D), of the patches at the places `kept` (B,K) alone
+    backbone.stages()       the trunk in the order of its layers, for what copies or freezes the first of them
+    backbone.between(start, stop, states)  from what `start` stages gave to what `stop` of them give
 
     Tokens reach the trunk as they are. A text's representation may not depend on how much padding follows its end: see
     harness.nn.words.
@@ -50,6 +53,8 @@ class Backbone(nn.Module):
         any_size: bool,
         maps: Callable[[nn.Module, Tensor], Tensor] | None = None,
         patches: PatchTokens | None = None,
+        stages: Sequence[Stage] = (),
+        pooled: Callable[[nn.Module, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.trunk = trunk  # (B,C,H,W) or (B,T,C,H,W), standardised, or (B,L) -> (B,D)
@@ -58,6 +63,8 @@ class Backbone(nn.Module):
         self.kind = data.kind
         self._maps = maps  # (trunk, standardised (B,C,H,W)) -> (B,D,h,w); None: it has no maps
         self._patches = patches  # None: it sees no patches
+        self._stages = grouped(stages or [Stage("trunk", ("",), whole)])  # earliest first; none given: all is one stage
+        self._pooled = pooled  # (trunk, what the last stage gives) -> (B,D); None: nothing follows it
         if isinstance(data.inputs, TextField):
             return
         channels = data.inputs.channels
@@ -123,3 +130,23 @@ class Backbone(nn.Module):
         if self._patches is None:
             raise NotApplicable("needs a backbone that sees an image as patches: choose --backbone vit")
         return self._patches
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The trunk as stages, earliest first, at most 8; one of the whole trunk where the backbone declares none."""
+        return self._stages
+
+    @property
+    def is_chain(self) -> bool:
+        """Can it be run stage by stage, with `between`?"""
+        return all(stage.apply is not None for stage in self._stages)
+
+    def between(self, start: int, stop: int, states: Tensor) -> Tensor:
+        """What `stop` stages give, from what `start` of them gave: the standardised inputs for 0, (B,D) for all n.
+
+        So `between(0, n, standardised)` is `trunk(standardised)`. For a backbone that is a chain.
+        """
+        for stage in self._stages[start:stop]:
+            assert stage.apply is not None, "only a chain can be run stage by stage"
+            states = stage.apply(self.trunk, states)
+        ends = start < stop == len(self._stages)
+        return self._pooled(self.trunk, states) if ends and self._pooled is not None else states

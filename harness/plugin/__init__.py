@@ -22,7 +22,8 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
   `harness.plugin.capabilities` has each with its shapes. `after_step(progress)` is called without gradients after
   every step; `rates(progress)` gives parts a learning rate off the schedule, {"predictor": 1.0}; `diagnose` tells a
   training that gave nothing; `readouts` and `read` offer several representations, of which one is chosen on the
-  validation split and then stands for `encode` in every evaluation of features.
+  validation split and then stands for `encode` in every evaluation of features; `trunk_inputs` says what `encode`
+  gives to the backbone's trunk, where that is not `backbone.standardise(images)`.
 - Batch: `inputs` (not `images`), and `labels`, `captions`, `paired`, which are None unless the spec's `uses`
   names them; `lengths` of texts; `progress`, the fraction of the budget spent; `log(name, scalar)` for the curves.
 - Images are float in [0,1], (B,C,H,W), channels last in memory, on the method's device: `.reshape`, not `.view`. The
@@ -52,6 +53,10 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
 
 - `maps=` of a Backbone gives the features at each position before their mean, `patches=` (a PatchTokens of
   harness.nn.backbone) a token for each patch, of all or of some of them: methods ask `backbone.maps` and `.tokens`.
+- `stages=` are its layers in groups, earliest first, by the names of their weights, for what copies or freezes the
+  first of them: `[Stage("stem", ("conv1", "bn1")), Stage("layer 1", ("layer1",))]` (harness.nn.stages). Together they
+  hold all weights, each once. With an `apply` in each, and `pooled=` for what follows the last, it can be run stage by
+  stage, which is faster. None declared: the trunk is one stage.
 
 **A dataset** says what it holds (`describe`, without reading pixels if it can), which files hold it (their content is
 its fingerprint), and loads them. Without a test set Harness holds one out; it makes the splits itself:
@@ -88,9 +93,13 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
 
 - Whatever is chosen is chosen on "validation"; "test" is for the number. `subject.generator(purpose)` is for draws.
 - `needs` names capabilities, and "labels", "masks", "targets" of the target; without them it is skipped. With
-  `fits_labels=True` a request's `--labels` gives it fewer rows of training and validation. NotApplicable skips,
-  TrainingFailed fails, both with their one line. `subject.batched(function, inputs)` maps over many images;
-  `subject.show_images` and `show_points` keep pictures for the report.
+  `fits_labels=True` a request's `--labels` gives it fewer rows of training and validation.
+- NotApplicable skips, TrainingFailed fails,
+  both with their one line. `subject.batched(function, inputs)` maps over many images; `subject.show_images`,
+  `show_points`, `show_curves` and `show_matrix` keep pictures for the report. `subject.backbone` is the trained one,
+  `fresh_backbone` one like it before training; `subject.untrained()` is the method as it was built.
+- `on_request=True` in the spec leaves it out of the `default` evaluations; `others(config, target)` names datasets that
+  it reads beside the target, as `subject.others`.
 
 What a plugin may import beside this face is the public list: `harness.nn` (views, projectors, contrastive losses,
 decoders, discriminators, likelihoods, moving averages, quantisers, U-Net ...), `harness.metrics` (pure functions of

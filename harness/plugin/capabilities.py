@@ -208,6 +208,14 @@ class Pretext(Protocol):
         ...
 
 
+class FeedsItsTrunk(Protocol):
+    """Gives the trunk of its backbone something else than standardised inputs, such as images less their own mean."""
+
+    def trunk_inputs(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,H,W): what `encode` gives to `self.backbone.trunk`, so that others feed it alike."""
+        ...
+
+
 class ReadsOut(Protocol):
     """A method with several representations: one is chosen on validation (harness.judging.readouts), judged on test.
 
@@ -238,6 +246,7 @@ CAPABILITIES = {
     "rates": "set the learning rates of its parts",
     "fit": "learn in closed form",
     "encode": "encode images",
+    "trunk_inputs": "say what its backbone is given",
     "read": "be read in several places",
     "reconstruct": "reconstruct images",
     "code": "give a latent code",

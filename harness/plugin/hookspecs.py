@@ -59,7 +59,10 @@ def harness_tracker() -> TrackerSpec:  # type: ignore[empty-body]
 
 @hookspec
 def harness_run_started(request: Request, cells: int) -> None:
-    """A run begins; `cells` is the number of cells that will be trained or evaluated."""
+    """A run begins; `cells` is the number of cells that will be trained or evaluated.
+
+    Told again, and `harness_run_finished` too, each time that `--seeds auto` adds seeds.
+    """
 
 
 @hookspec

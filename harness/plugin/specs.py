@@ -103,8 +103,14 @@ class EvaluationSpec:
     """A judge: `run(subject, config)` returns `{score name: value}`, with a float or a ScoreValue as the value.
 
     It raises NotApplicable where it makes no sense. Where a capability that it needs is missing, it is not called
-    and its row is skipped with that reason. An exclusive evaluation measures time: nothing else runs beside it.
-    `files(config)` is as in MethodSpec: for the weights of a judging network, say.
+    and its row is skipped with that reason. An exclusive evaluation measures time: nothing else runs beside it. One
+    that is on request is run where it is named, and is not among the `default` ones.
+
+    files(config)           as in MethodSpec: for the weights of a judging network, say.
+    others(config, target)  datasets that it reads beside the target, as a request writes them, such as
+                            "shapes[size=16]"; `target` is what the request calls the target. `subject.others` has them
+                            in the same order, read as the source's inputs are. Of another kind of data than the
+                            source, or equal to the target, they skip the row in the plan.
     """
 
     name: str
@@ -115,8 +121,10 @@ class EvaluationSpec:
     takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can judge on; ANY where features are enough
     exclusive: bool = False
     fits_labels: bool = False  # does it fit to the known answers of training examples? `--labels` then gives it fewer
+    on_request: bool = False
     source: str = ""
     files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts, such as weights
+    others: Callable[[Any, str], Sequence[str]] | None = None  # (config, target) -> datasets beside it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@
     value    = bare text | "'" text "'" | '"' text '"'
     setting  = name "." key "=" value { "|" value }
     seeds    = count | part { "," part }        3 means 0,1,2; a part is a number or a range 2-4
+             | "auto" [ ":" count ]             as many as decide the differences, at most so many
 
 A name is that of a plugin, `distribution:name`, or the path of a .py file. Text in quotes may hold any character but
 that quote. Values stay text here; `harness.registry.config` gives them their types.
@@ -17,6 +18,7 @@ import re
 from itertools import product
 
 from harness.errors import RequestError
+from harness.looks import FIRST, LIMIT
 from harness.records import PluginRef
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(:[A-Za-z0-9][A-Za-z0-9_.-]*)?")
@@ -80,7 +82,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     spans = [(int(match[1]), int(match[2] or match[1])) for match in matches if match]
     if len(spans) < len(parts) or any(first > last for first, last in spans):
         raise RequestError(
-            f"seeds '{text}' make no sense: write a number of seeds '3', a list '0,5,7' or a range '2-4'"
+            f"seeds '{text}' make no sense: write a number of seeds '3', a list '0,5,7', a range '2-4' or 'auto'"
         )
     if len(parts) == 1 and matches[0] and matches[0][2] is None:
         if spans[0][1] == 0:
@@ -89,6 +91,22 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if sum(last - first + 1 for first, last in spans) > MOST_SEEDS:
         raise RequestError(f"seeds '{text}' are more than {MOST_SEEDS:,}: ask for fewer")
     return tuple(dict.fromkeys(seed for first, last in spans for seed in range(first, last + 1)))
+
+
+def parse_limit(text: str) -> int:
+    """The most seeds that `auto` may take, as in `auto:9`; 0 for seeds that are said.
+
+    >>> parse_limit("auto"), parse_limit("auto:9"), parse_limit("3")
+    (11, 9, 0)
+    """
+    word, colon, limit = (part.strip() for part in text.partition(":"))
+    if word != "auto":
+        return 0
+    if not colon:
+        return LIMIT
+    if not re.fullmatch(r"[0-9]{1,5}", limit) or not FIRST < int(limit) <= MOST_SEEDS:
+        raise RequestError(f"seeds '{text}' make no sense: write 'auto', or with a limit above {FIRST}, 'auto:{LIMIT}'")
+    return int(limit)
 
 
 class _Reader:

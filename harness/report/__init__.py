@@ -33,6 +33,15 @@ def table(results: Iterable[CellResult], folder: Path | None = None) -> DataFram
     return summary.table(results, folder)
 
 
+def open_differences(results: Iterable[CellResult], folder: Path) -> list[str]:
+    """The differences that more seeds may decide; see harness.report.decided. folder: of the run."""
+    from harness.report import decided, frame, series, summary
+
+    numbered, found = series.with_series(frame.tidy_frame(results))
+    compared = summary.comparisons(numbered, found, {"": folder})
+    return [text for comparison in compared for text in decided.open_differences(comparison)]
+
+
 def notebook_html(results: Iterable[CellResult], folder: Path | None = None) -> str:
     """The ranked comparison as a fragment of HTML."""
     from harness.report import html

@@ -10,17 +10,20 @@ from typing import Any
 import pandas as pd
 
 from harness.records import CellResult, TrainingResult
+from harness.report.across import Across, across_datasets
 from harness.report.cost_charts import compute_chart, cost_chart, worth_drawing
 from harness.report.costs import Costs, training_costs
 from harness.report.figures import Drawing, curve_panel, monitor_chart, ranking_chart, sweep_chart
 from harness.report.frame import PROVENANCE, counted, dataset_labels, joined, tidy_frame
 from harness.report.palette import Look, looks
 from harness.report.pictures import Shown, shown_pictures, slug
-from harness.report.reading import reading
+from harness.report.reading import answers, reading
 from harness.report.series import Series, differing_provenance, usual_value, with_series, worth_a_row
+from harness.report.similarity import similarity_charts
 from harness.report.summary import Comparison, comparisons
 from harness.report.sweeps import sweeps
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
+from harness.report.transfer import Transfer, transfers
 
 MONITORED = (
     "kNN accuracy on a slice of the validation split while methods train (k = 20, cosine; at most 5,000 training "
@@ -51,11 +54,14 @@ class Content:
     comparisons: tuple[Comparison, ...]
     differing: tuple[str, ...]  # provenance columns in which the runs differ
     rankings: tuple[Drawing, ...]
+    transfers: tuple[Transfer, ...]  # sources against targets, where something was transferred
+    across: tuple[Across, ...]  # scores over three datasets or more
     sweeps: tuple[Drawing, ...]
     spent: tuple[Costs, ...]  # of training, one for each source
     costs: tuple[Drawing, ...]
     curves: tuple[Drawing, ...]
     monitors: tuple[Drawing, ...]
+    similarities: tuple[Drawing, ...]  # of the methods' representations
     pictures: dict[str, list[Shown]]
     scores: tuple[ScoreRow, ...]
     troubles: tuple[Trouble, ...]
@@ -102,14 +108,16 @@ class Content:
         return [reading(comparison) for comparison in self.comparisons]
 
     @property
-    def transfers(self) -> bool:
-        """Is there more than one source or target, so that a heat map says something?"""
-        return len(self.comparisons) > 1
+    def answered(self) -> list[tuple[Comparison, list[str]]]:
+        """What was asked beside the leading score, a line each."""
+        return [(comparison, answers(comparison)) for comparison in self.comparisons]
 
     @property
     def drawings(self) -> list[Drawing]:
         maps = [shown.drawing for group in self.pictures.values() for shown in group if shown.drawing]
-        return [*self.rankings, *self.sweeps, *self.costs, *self.monitors, *self.curves, *maps]
+        across = [drawing for one in self.across for drawing in one.drawings]
+        told = [*self.rankings, *across, *self.sweeps, *self.costs, *self.monitors, *self.curves, *self.similarities]
+        return [*told, *maps]
 
 
 def gather(runs: Sequence[Run]) -> Content:
@@ -122,7 +130,8 @@ def gather(runs: Sequence[Run]) -> Content:
     folders = {run.name: run.path for run in runs}
     compared = comparisons(numbered, series, folders)
     cells = tuple(_cells(runs, numbered, series))
-    pictures = shown_pictures([(run.path, one, result) for run, one, result in cells if one in trained], labels)
+    looked_at = [(run.path, one, result) for run, one, result in cells if one in trained]
+    pictures = shown_pictures(looked_at, labels)
     rankings = [ranking_chart(c, look, slug(f"ranking-{c.source}-{c.target}")) for c in compared]
     spent = training_costs(numbered, series)
     return Content(
@@ -133,11 +142,14 @@ def gather(runs: Sequence[Run]) -> Content:
         comparisons=tuple(compared),
         differing=tuple(differing_provenance(frame)),
         rankings=tuple(drawing for drawing in rankings if drawing),
+        transfers=tuple(transfers(compared)),
+        across=tuple(across_datasets(compared, look)),
         sweeps=tuple(_sweeps(cells, compared)),
         spent=tuple(spent),
         costs=tuple(_cost_charts(compared, {costs.source: costs for costs in spent}, look)),
         curves=tuple(_curves(cells, labels, look)),
         monitors=tuple(_monitors(cells, labels, look)),
+        similarities=tuple(similarity_charts(looked_at, labels)),
         pictures=pictures,
         scores=tuple(score_rows(numbered, series, folders)),
         troubles=tuple(troubles(numbered, series)),

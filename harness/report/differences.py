@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.examples import Outcomes, in_common
 from harness.metrics.crossed import crossed_difference, crossed_interval
-from harness.metrics.statistics import Difference, Estimate, mean_interval, paired_difference, wilson, within
+from harness.metrics.statistics import LEVEL, Difference, Estimate, mean_interval, paired_difference, wilson, within
 
 Kept = Mapping[int, Outcomes]  # what the examples of a score got, by seed
 
@@ -31,7 +31,7 @@ def estimate(
     return within(mean_interval(values), low, high)
 
 
-def difference(a: Any, b: Any, *, proportion: bool) -> Difference | None:
+def difference(a: Any, b: Any, *, proportion: bool, level: float = LEVEL) -> Difference | None:
     """a - b, each with `by_seed` and `kept`, as harness.report.entries.Entry has them; None where no seed is shared."""
     common = sorted((a.by_seed or {}).keys() & (b.by_seed or {}).keys())
     if not common:
@@ -40,9 +40,9 @@ def difference(a: Any, b: Any, *, proportion: bool) -> Difference | None:
         matrix = _matrix([*(a.kept[seed] for seed in common), *(b.kept[seed] for seed in common)])
         if matrix is not None:
             first, second = (dict(zip(common, part, strict=True)) for part in np.split(matrix, 2))
-            found = crossed_difference(first, second, proportion=proportion)
+            found = crossed_difference(first, second, proportion=proportion, level=level)
             return found and replace(found, unpaired=len(a.by_seed.keys() ^ b.by_seed.keys()))
-    return paired_difference(a.by_seed, b.by_seed)
+    return paired_difference(a.by_seed, b.by_seed, level)
 
 
 def _matrix(several: Sequence[Outcomes]) -> np.ndarray | None:

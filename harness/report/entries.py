@@ -13,6 +13,7 @@ from harness.examples import Outcomes
 from harness.metrics.statistics import Difference, Estimate
 from harness.report.differences import estimate
 from harness.report.examples import Examples
+from harness.report.numbers import ALPHA
 
 _LEADS, _TOLD = "leads", "told"  # harness.records.ScoreSpec says what the roles mean
 _FIRST = (_LEADS, "follows")  # then as the evaluations come
@@ -36,7 +37,9 @@ class Column:
     low: float  # what it can be, -inf and inf where there is no end to it
     high: float
     proportion: bool  # a share of independent examples
+    asks: str  # the question that it answers, see harness.records.ScoreSpec; empty: none
     one_task: bool  # guessing gets the same for all methods of a seed
+    alpha: float = ALPHA  # the level that differences are tested at: less where there was more than one look
 
     @property
     def leads(self) -> bool:
@@ -71,7 +74,7 @@ class Entry:
     p: float | None = None  # of the gain, corrected; None: not tested
     untrained: Estimate | None = None  # what the same method got before training
     learned: Difference | None = None  # over its untrained self, positive is better
-    mark: str = ""  # "best" or "≈ best"
+    mark: str = ""  # "best" or "worse"; empty: not told apart from the first, or not compared
     status: str = ""
     reason: str = ""
     note: str = ""
@@ -116,6 +119,7 @@ def _column(evaluation: str, score: str, group: pd.DataFrame) -> Column:
         low=low,
         high=high,
         proportion=bool(first["proportion"]),
+        asks=first["asks"],
         one_task=bool((group.groupby("seed")["chance"].nunique() <= 1).all()),
     )
 

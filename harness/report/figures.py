@@ -115,7 +115,7 @@ def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, un
     fill = look.colour if look.fill != "none" else "white"
     axes.plot([mean], [place], look.marker, color=look.colour, markerfacecolor=fill, markeredgewidth=1.4, gid=gid)
     beside = axes.get_yaxis_transform()
-    weight = "bold" if entry.mark else "normal"
+    weight = "bold" if entry.mark == "best" else "normal"
     style: dict[str, Any] = {"gid": gid, "va": "center", "fontweight": weight}
     axes.text(-0.015, place, row.series.label, transform=beside, ha="right", **style)
     says = " ".join(filter(None, (number(mean, unit), interval(entry.estimate, unit), entry.mark)))

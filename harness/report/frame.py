@@ -24,12 +24,22 @@ COLUMNS: dict[str, Any] = {
     "run": str, "cell": str, "method": str, "kind": str, "uses": str, "params": str, "backbone": str,
     "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str, "train": str,
     "evaluation": str, "labels": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
-    "role": str, "beside": str, "word": str, "low": "float64", "high": "float64", "proportion": "bool",
+    "role": str, "beside": str, "word": str, "asks": str, "low": "float64", "high": "float64", "proportion": "bool",
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
     "examples": str, "finished": str,
 }  # fmt: skip
 _KINDS = ("model", "pretext", "pretrained", "reference")
-_LATER = ("role", "beside", "word", "low", "high", "proportion", "examples", "labels")  # an older frame lacks them
+_LATER = (
+    "role",
+    "beside",
+    "word",
+    "asks",
+    "low",
+    "high",
+    "proportion",
+    "examples",
+    "labels",
+)  # columns that an older frame lacks
 
 
 def dataset_labels(results: Iterable[CellResult]) -> dict[str, str]:

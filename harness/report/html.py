@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.metrics.statistics import Difference
 from harness.records import CellResult
-from harness.report import numbers
+from harness.report import across, numbers, transfer
 from harness.report.content import MONITORED, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
@@ -22,7 +23,7 @@ from harness.report.pictures import Shown, heading_of, shared_caption
 from harness.report.reading import reading
 from harness.report.series import BASELINE, ELSEWHERE, with_series
 from harness.report.summary import NOWHERE, comparisons
-from harness.report.tables import heat_maps
+from harness.report.verdicts import verdict
 
 _HERE = Path(__file__).parent
 
@@ -38,7 +39,6 @@ def page(content: Content) -> str:
             shared=shared,
             own=own,
             environments=[(r, dict(flattened(r.environment)), dict(_request_lines(r.request))) for r in content.runs],
-            heat=heat_maps(content.comparisons, content.series) if content.transfers else [],
             evaluations=list(dict.fromkeys(row.evaluation for row in content.scores)),
             targets=list(dict.fromkeys(row.target for row in content.scores if row.target)),
             style=Markup((_HERE / "style.css").read_text()),
@@ -61,6 +61,11 @@ def _request_lines(request: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield key, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _verdict(gain: Difference, p: float | None, unit: str) -> str:
+    says = verdict(gain, p, unit)
+    return "" if says is None else str(says)
+
+
 @cache
 def _templates() -> Environment:
     templates = Environment(
@@ -71,6 +76,7 @@ def _templates() -> Environment:
         "signed": numbers.signed,
         "interval": numbers.interval,
         "duration": numbers.duration,
+        "probability": numbers.probability,
         "drawn": _drawn,
         "png": _png,
         "heading": heading_of,
@@ -81,12 +87,14 @@ def _templates() -> Environment:
         "sortable": lambda value: json.dumps(value) if value is not None else "",
     }
     templates.globals |= {
-        "verdict": numbers.verdict,
+        "verdict": _verdict,
         "apart": numbers.apart,
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,
         "ELSEWHERE": ELSEWHERE,
         "MONITORED": MONITORED,
+        "TRANSFER": transfer.MEANING,
+        "ACROSS": across.MEANING,
     }
     return templates
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,20 +10,28 @@ from harness.records import Picture
 from harness.report.content import MONITORED, Content
 from harness.report.entries import Column, Entry
 from harness.report.frame import flattened
-from harness.report.numbers import apart, interval, number, signed, verdict
+from harness.report.markdown_datasets import over_datasets, transferred
+from harness.report.markup import escaped, named, table
+from harness.report.numbers import apart, interval, number, signed
 from harness.report.pictures import heading_of
-from harness.report.series import BASELINE, ELSEWHERE, Series
+from harness.report.series import BASELINE, ELSEWHERE
 from harness.report.summary import Comparison
-from harness.report.tables import heat_maps
+from harness.report.verdicts import verdict
 
 
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
     """The whole report; `links` says where, relative to it, each picture file is."""
     parts = [f"# {escaped(content.title)}", *(escaped(sentence) for sentence in content.readings)]
+    parts += (escaped(transfer.by_method) for transfer in content.transfers)
+    for comparison, lines in content.answered:
+        about = f"{comparison.title}: " if len(content.answered) > 1 else ""
+        parts += ["\n".join(f"- {escaped(about + line)}" for line in lines)] if lines else []
     if content.differing:
         parts.append(f"> These runs are not alike: they differ in {escaped(', '.join(content.differing))}.")
     for comparison in content.comparisons:
         parts += _comparison(comparison)
+    parts += transferred(content.transfers)
+    parts += over_datasets(content.across)
     parts += _spent(content)
     parts += _figures(content, links)
     parts += _troubles(content)
@@ -31,41 +39,20 @@ def markdown(content: Content, links: Mapping[Path, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def escaped(text: str) -> str:
-    """Text that Markdown and HTML take literally, in a table cell too.
-
-    >>> escaped("<b> a|b *c* [d](e)\\nf")
-    '&lt;b&gt; a\\\\|b \\\\*c\\\\* \\\\[d\\\\](e) f'
-    """
-    text = text.replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for mark in "|*_`[]":
-        text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split())
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is to the left and the others to the right."""
-    lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _name(one: Series) -> str:
-    label = escaped(one.label)
-    return f"*{label}* ({', '.join(one.tags)})" if one.tags else f"**{label}**"
-
-
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
     alone = f"{comparison.counted} alone"
     over = comparison.interval_over
-    yield f"Mean over seeds, 95 % interval over {over}; **best** and ≈ best are marked among all that see {alone}."
+    yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {alone}."
+    if comparison.looks:
+        yield escaped(comparison.looks.text)
     if any(row.series.is_pretrained for row in comparison.rows):
         yield ELSEWHERE
     for panel in comparison.panels():
         columns = [(i, comparison.columns[i]) for i in panel.columns]
         yield table(
             ["method", *(f"{escaped(column.name)}{_arrow(column)}" for _, column in columns)],
-            [[_name(row.series), *(_entry(row.entries[i], c) for i, c in columns)] for row in panel.rows],
+            [[named(row.series), *(_entry(row.entries[i], c) for i, c in columns)] for row in panel.rows],
         )
     yield from _learned(comparison)
     gained = comparison.gained()
@@ -74,7 +61,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
         yield table(
             ["method", *(escaped(comparison.columns[i].name) for i in gained)],
             [
-                [_name(row.series), *(_gain(row.entries[i], comparison.columns[i]) for i in gained)]
+                [named(row.series), *(_gain(row.entries[i], comparison.columns[i]) for i in gained)]
                 for row in comparison.rows
                 if not row.series.is_baseline
             ],
@@ -90,7 +77,7 @@ def _learned(comparison: Comparison) -> Iterator[str]:
     rows = [row for row in comparison.rows if any(row.entries[i].learned for i in columns)]
     yield table(
         ["method", *(escaped(comparison.columns[i].name) for i in columns)],
-        [[_name(row.series), *(_before_after(row.entries[i], comparison.columns[i]) for i in columns)] for row in rows],
+        [[named(row.series), *(_before_after(row.entries[i], comparison.columns[i]) for i in columns)] for row in rows],
     )
 
 
@@ -111,7 +98,10 @@ def _entry(entry: Entry, column: Column) -> str:
     if entry.estimate is None:
         return "failed" if entry.status == "failed" else "–"
     value = number(entry.estimate.mean, column.unit)
-    parts = [f"**{value}**" if entry.mark else value, interval(entry.estimate, column.unit).replace("[", "\\[")]
+    parts = [
+        f"**{value}**" if entry.mark == "best" else value,
+        interval(entry.estimate, column.unit).replace("[", "\\["),
+    ]
     parts.append(entry.mark)
     if entry.beside:
         parts.append(f"({', '.join(f'{word} {number(value, column.unit)}' for word, value in entry.beside)})")
@@ -127,7 +117,8 @@ def _gain(entry: Entry, column: Column) -> str:
         return "–"
     value = signed(entry.gain.effect, column.unit)
     says = verdict(entry.gain, entry.p, column.unit)
-    return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), says and f"({says})")))
+    told = f"({says})" if says else ""
+    return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), told)))
 
 
 def _spent(content: Content) -> Iterator[str]:
@@ -137,7 +128,7 @@ def _spent(content: Content) -> Iterator[str]:
     for costs in content.spent:
         yield from map(escaped, costs.unequal)
         written = [
-            [_name(row.series), *("–" if value is None else number(value, unit) for value, unit in costs.values(row))]
+            [named(row.series), *("–" if value is None else number(value, unit) for value, unit in costs.values(row))]
             for row in costs.rows
         ]
         yield table(["method", *costs.columns], written)
@@ -151,19 +142,17 @@ def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
         ("Score against training cost", content.costs, ""),
         ("Along training", content.monitors, MONITORED),
         ("Training curves", content.curves, ""),
+        ("Similarity of methods", content.similarities, " ".join(d.caption for d in content.similarities[:1])),
     ):
         if drawings:
             yield f"## {title}"
             yield from filter(None, (words,))
             yield from (f"![{escaped(d.title)}](figures/{quote(d.name)}.svg)" for d in drawings)
-    if content.transfers:
-        yield "## Transfer"
-        yield from _transfer(content)
     for group in content.pictures.values():
         yield f"## {escaped(heading_of(group))}"
         for shown in group:
             link = f"figures/{quote(shown.drawing.name)}.svg" if shown.drawing else quote(links.get(shown.file, ""))
-            caption = escaped(f"{shown.series.label} on {shown.where}, seed {shown.seed}: {shown.picture.caption}")
+            caption = escaped(f"{shown.series.label} on {shown.where}, {shown.of_seeds}: {shown.picture.caption}")
             yield f"{caption}\n\n![{caption}]({link})" if link else f"{caption} (the picture is missing)"
             yield from _words(shown.picture)
 
@@ -174,12 +163,6 @@ def _words(picture: Picture) -> Iterator[str]:
         yield f"Rows from above: {escaped(', '.join(picture.row_names))}."
     if picture.texts:
         yield "Row by row:\n\n" + "\n".join(f"{i}. {escaped(text)}" for i, text in enumerate(picture.texts, 1))
-
-
-def _transfer(content: Content) -> Iterator[str]:
-    for heat in heat_maps(content.comparisons, content.series):
-        rows = [[escaped(source), *(cell["text"] if cell else "–" for cell in cells)] for source, cells in heat["rows"]]
-        yield table([_name(heat["series"]), *map(escaped, heat["targets"])], rows)
 
 
 def _troubles(content: Content) -> Iterator[str]:

@@ -69,18 +69,6 @@ def probability(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.9995 else "p = 1"
 
 
-def verdict(gain: Difference, p: float | None, unit: str = "") -> str:
-    """What the test said: the corrected p, what the design cannot detect, or why there is no test."""
-    if p is None and gain.p is None:
-        return gain.note.partition(":")[0]
-    if p is None:
-        return ""  # a reference: shown, not tested
-    if p < ALPHA:
-        return probability(p)
-    assert gain.detectable is not None
-    return f"{probability(p)}, cannot detect less than {number(gain.detectable, unit)}"
-
-
 def duration(seconds: float) -> str:
     """`41 s`, `3 min 20 s`, `2 h 5 min`.
 

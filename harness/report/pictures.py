@@ -1,21 +1,31 @@
-"""Pictures that evaluations made: the first seed of every series on every target, read from the runs' folders."""
+"""Pictures that evaluations made: the first seed of every series on every target, read from the runs' folders.
+
+Curves are the mean over its seeds.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness.records import CellResult, EvaluationResult, Picture
+from harness.report import curves
 from harness.report.figures import Drawing, feature_map
+from harness.report.plots import curves_chart, matrix_chart
 from harness.report.series import Series
 
 PNG = b"\x89PNG\r\n\x1a\n"
 WIDE = 560  # CSS pixels that small pictures are scaled up to, by whole factors
 BESIDE = 116  # of them for the names of rows
+DRAWN: Mapping[str, Callable[..., Drawing]] = {
+    "scatter": feature_map,
+    "matrix": matrix_chart,
+}
 CELL = 100  # CSS pixels that one image with a text under it is scaled up to
 
 
@@ -30,7 +40,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A picture in the report: a PNG, or a scatter that became a drawing."""
+    """A picture in the report: a PNG, or what became a drawing."""
 
     series: Series
     seed: int
@@ -41,6 +51,13 @@ class Shown:
     content: bytes = b""  # of a PNG; empty where the file is gone
     drawing: Drawing | None = None
     classes: tuple[str, ...] = ()
+    curves: dict[str, Any] | None = None  # the mean over `seeds`
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def of_seeds(self) -> str:
+        """`seed 0`, or for curves `mean of seeds 0, 1, 2`."""
+        return f"mean of seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) > 1 else f"seed {self.seed}"
 
     @property
     def where(self) -> str:
@@ -94,19 +111,25 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
 
 
-def first_seeds(
+Found = tuple[Path, Series, CellResult, EvaluationResult, Picture]
+
+
+def pictures_by_place(
     results: Iterable[tuple[Path, Series, CellResult]], labels: Mapping[str, str]
-) -> dict[tuple[int, str, str, str, str], tuple[Path, Series, CellResult, EvaluationResult, Picture]]:
-    """The picture of the lowest seed for each (series, source, target, part of the labels, picture name)."""
-    found: dict[tuple[int, str, str, str, str], tuple[Path, Series, CellResult, EvaluationResult, Picture]] = {}
+) -> dict[tuple[int, str, str, str, str], list[Found]]:
+    """The pictures of each (series, source, target, part of the labels, name), that of the lowest seed first."""
+    found: dict[tuple[int, str, str, str, str], list[Found]] = {}
     for folder, series, result in results:
         source = labels.get(str(result.cell.source), str(result.cell.source))
         for evaluation in result.evaluations:
             target = labels.get(evaluation.target, evaluation.target)
             for picture in evaluation.pictures:
+                if picture.kind == "features":
+                    continue  # drawn for all methods together: harness.report.similarity
                 key = (series.index, source, target, evaluation.labels, picture.name)
-                if key not in found or result.cell.seed < found[key][2].cell.seed:
-                    found[key] = (folder, series, result, evaluation, picture)
+                found.setdefault(key, []).append((folder, series, result, evaluation, picture))
+    for group in found.values():
+        group.sort(key=lambda one: one[2].cell.seed)
     return found
 
 
@@ -115,17 +138,19 @@ def shown_pictures(
 ) -> dict[str, list[Shown]]:
     """Pictures by name, at the places that they ask for; those of one name are in the order of the series."""
     by_name: dict[str, list[Shown]] = {}
-    for (_, source, target, _, name), (folder, series, result, _, picture) in first_seeds(results, labels).items():
+    for (_, source, target, _, name), group in pictures_by_place(results, labels).items():
+        folder, series, result, _, picture = group[0]
         shown = Shown(
             series=series, seed=result.cell.seed, source=source, target=target, picture=picture,
             file=folder / picture.file,
         )  # fmt: skip
-        shown = _with_content(shown)
+        shown = _with_curves(shown, group) if picture.kind == "curve" else _with_content(shown)
         if not (picture.shared and any(_same(shown, other) for other in by_name.get(name, []))):
             by_name.setdefault(name, []).append(shown)
-    for group in by_name.values():
-        group.sort(key=lambda one: (one.source, one.target, one.series.index))
-    return dict(sorted(by_name.items(), key=lambda item: (min(one.picture.place for one in item[1]), item[0])))
+    for same_name in by_name.values():
+        same_name.sort(key=lambda one: (one.source, one.target, one.series.index))
+    placed = sorted(by_name.items(), key=lambda item: (min(one.picture.place for one in item[1]), item[0]))
+    return {name: _with_panels(group) for name, group in placed}
 
 
 def _same(one: Shown, other: Shown) -> bool:
@@ -137,8 +162,36 @@ def _with_content(shown: Shown) -> Shown:
         return shown
     if shown.picture.kind == "image":
         return replace(shown, content=shown.file.read_bytes())
-    points = json.loads(shown.file.read_text())
+    content = json.loads(shown.file.read_text())
     where = f"{shown.series.label} on {shown.where}"
     name = slug(f"{shown.picture.name}-{shown.series.index}-{where}")
-    drawing = feature_map(points, name, title=where, series=shown.series.index)
-    return replace(shown, drawing=drawing, classes=tuple(map(str, points.get("classes", []))))
+    drawing = DRAWN[shown.picture.kind](content, name, title=where, series=shown.series.index)
+    return replace(shown, drawing=drawing, classes=tuple(map(str, content.get("classes", []))))
+
+
+def _with_curves(shown: Shown, group: Sequence[Found]) -> Shown:
+    """The curves of all seeds whose file is there, as their mean."""
+    read: dict[int, dict[str, Any]] = {}
+    for folder, _, result, _, picture in group:
+        file = folder / picture.file
+        if result.cell.seed not in read and file.is_file():
+            read[result.cell.seed] = json.loads(file.read_text())
+    if not read:
+        return shown
+    seeds = curves.alike(read)
+    return replace(shown, curves=curves.merged([read[seed] for seed in seeds]), seeds=seeds)
+
+
+def _with_panels(group: Sequence[Shown]) -> list[Shown]:
+    """Curves drawn, all of them between the same limits."""
+    limits = curves.limits_of([one.curves for one in group if one.curves])
+
+    def drawn(one: Shown) -> Shown:
+        if not one.curves:
+            return one
+        where = f"{one.series.label} on {one.where}"
+        name = slug(f"{one.picture.name}-{one.series.index}-{where}")
+        drawing = curves_chart(one.curves, limits, name, title=where, series=one.series.index)
+        return replace(one, drawing=drawing)
+
+    return [drawn(one) for one in group]

@@ -48,14 +48,23 @@ def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) 
 
 
 def improvement(a: Entry, b: Entry, column: Column) -> Difference | None:
-    """By how much a is better than b, whichever direction is better; None where they share no seed."""
+    """By how much a is better than b, whichever direction is better; None where they share no seed.
+
+    Where it was looked at several times, its interval and its p are those of this look: below 0.05 is below the level.
+    """
     first, second = (a, b) if column.better == "higher" else (b, a)
-    return difference(first, second, proportion=column.proportion)
+    found = difference(first, second, proportion=column.proportion, level=1 - column.alpha)
+    if found is None or found.p is None or column.alpha == ALPHA:
+        return found
+    return replace(found, p=min(1.0, found.p * ALPHA / column.alpha), alpha=column.alpha)
 
 
 def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
-    """Mark the best of those that saw inputs alone, and those that cannot be told from it (Holm; or, with one seed, by
-    the interval of their difference over test examples, or by intervals that overlap)."""
+    """Of those that saw inputs alone, mark what is worse than the first, and the first as best if all others are.
+
+    By Holm's p over them. What is not told apart is left unmarked, and so is all with one seed: nothing is known of
+    other seeds.
+    """
     shown = worth_a_row(series)
     alone = [i for i, one in enumerate(series) if not one.uses and not one.is_pretrained and one in shown]
     running = [i for i in alone if entries[i].estimate]
@@ -66,11 +75,13 @@ def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) 
     others = [i for i in running if i != best]
     gaps = [improvement(entries[best], entries[i], column) for i in others]
     ps = holm([gap.p if gap else None for gap in gaps])
-    marked = list(entries)
-    marked[best] = replace(entries[best], mark="best")
+    marked, told = list(entries), 0
     for i, gap, p in zip(others, gaps, ps, strict=True):
-        if within_noise(entries[best], entries[i], gap, p):
-            marked[i] = replace(entries[i], mark="≈ best")
+        if gap is not None and gap.n > 1 and not within_noise(entries[best], entries[i], gap, p):
+            marked[i] = replace(entries[i], mark="worse")
+            told += 1
+    if told == len(others):
+        marked[best] = replace(entries[best], mark="best")
     return marked
 
 

@@ -1,93 +1,153 @@
-"""A comparison in one sentence."""
+"""A comparison in words: a sentence for the score that leads, and a line for each other question that was asked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from harness.metrics.statistics import Estimate
+from harness.metrics.statistics import Difference, Estimate, holm
 from harness.report.entries import Column, Entry
-from harness.report.numbers import interval, number, signed, verdict
+from harness.report.numbers import interval, number, signed
 from harness.report.ranking import improvement, within_noise
 from harness.report.series import BASELINE
-from harness.report.summary import Comparison
+from harness.report.summary import Comparison, Row
+from harness.report.verdicts import verdict
 
 
 def reading(comparison: Comparison) -> str:
     """The comparison in one sentence, as a careful reader would put it."""
     column = comparison.leading_column()
     learned = [row for row in comparison.rows if row.series.competes and not row.series.uses]
-    scored = [row for row in learned if comparison.leading_entry(row).estimate]
-    if column is None or not scored:
+    if column is None or comparison.leading is None or not ordered(comparison, comparison.leading):
         elsewhere = any(row.series.is_pretrained for row in comparison.rows)
         apart = "references and what was trained elsewhere" if elsewhere else "references"
         alone = f"apart from {apart}, none sees {comparison.counted} alone"
         why = "see what was skipped and what failed" if learned else alone
         return f"On {comparison.title} no method could be ranked: {why}."
-    first = comparison.leading_entry(scored[0])
+    return f"By {column.name} on {comparison.title}, {_said(comparison, comparison.leading)}."
+
+
+def answers(comparison: Comparison) -> list[str]:
+    """A line for each question beside the leading score's that some method has an answer to."""
+    lines = []
+    for index, column in enumerate(comparison.columns):
+        if index != comparison.leading and column.asks and column.ranked and ordered(comparison, index):
+            lines.append(f"{column.asks} ({column.name}): {_said(comparison, index)}.")
+    return lines
+
+
+def ordered(comparison: Comparison, index: int) -> list[Row]:
+    """The rows that learned from examples alone and have a number in this column, best first."""
+    sign = 1 if comparison.columns[index].better == "higher" else -1
+    learned = [row for row in comparison.rows if row.series.competes and not row.series.uses]
+    scored = [row for row in learned if row.entries[index].estimate]
+    return sorted(scored, key=lambda row: -sign * row.entries[index].estimate.mean)  # type: ignore[union-attr]
+
+
+def _said(comparison: Comparison, index: int) -> str:
+    """What a column says of its first row: against the others, the untrained backbone, itself untrained, references."""
+    column = comparison.columns[index]
+    rows = ordered(comparison, index)
+    first = rows[0].entries[index]
     assert first.estimate is not None
     parts = [
-        f"By {column.name} on {comparison.title}, {scored[0].series.label} is the best method with "
-        f"{_with_interval(first.estimate, column.unit)}{_gain_text(first, column.unit)}{_before(first, column.unit)}"
+        _against_others(rows, index, column),
+        *_gained(first, column.unit),
+        *_trained(first, column.unit),
+        *_reference_texts(comparison, index, first.estimate),
     ]
-    close = [row.series.label for row in scored[1:] if _indistinct(first, comparison.leading_entry(row), column)]
-    if close:
-        parts.append(f"{_listed(close)} cannot be told apart from it")
-    parts += _reference_texts(comparison, column, first.estimate)
-    return "; ".join(parts) + "."
+    return "; ".join(parts)
 
 
-def _indistinct(first: Entry, other: Entry, column: Column) -> bool:
-    if first.mark and other.mark:
-        return True
-    gap = improvement(first, other, column)
-    return within_noise(first, other, gap, gap.p if gap else None)
+def _against_others(rows: Sequence[Row], index: int, column: Column) -> str:
+    name, first = rows[0].series.label, rows[0].entries[index]
+    assert first.estimate is not None
+    value = _with_interval(first.estimate, column.unit)
+    others = [row.entries[index] for row in rows[1:]]
+    if not others:
+        return f"{name} has {value}"
+    gaps = [improvement(first, other, column) for other in others]
+    ps = holm([gap.p if gap else None for gap in gaps])
+    close = [
+        (row.series.label, gap, p)
+        for row, other, gap, p in zip(rows[1:], others, gaps, ps, strict=True)
+        if within_noise(first, other, gap, p)
+    ]
+    if not close and len(first.by_seed or {}) > 1:
+        all_of = "the other" if len(others) == 1 else f"all {len(others)} others"
+        return f"{name} is best with {value}: it differs from {all_of}"
+    if not close:
+        return f"{name} leads with {value} at one seed, which says nothing of others"
+    rivals = listed([label for label, _, _ in close])
+    return f"{name} leads with {value}, not told apart from {rivals}{_why(close, column)}"
+
+
+def _why(close: Sequence[tuple[str, Difference | None, float | None]], column: Column) -> str:
+    """What is known of the rival that is farthest from the first of those that cannot be told from it."""
+    tested = [(label, gap, p) for label, gap, p in close if gap is not None]
+    if not tested:
+        return ""
+    label, gap, p = max(tested, key=lambda one: one[1].effect)
+    says = verdict(gap, p, column.unit)
+    if says is None:
+        return ""
+    return f" ({says})" if len(close) == 1 else f" (for {label}, {says})"
 
 
 def _with_interval(estimate: Estimate, unit: str) -> str:
     return " ".join(filter(None, (number(estimate.mean, unit), interval(estimate, unit))))
 
 
-def _gain_text(entry: Entry, unit: str) -> str:
+def _gained(entry: Entry, unit: str) -> Iterator[str]:
+    """Against the untrained backbone."""
     if entry.gain is None:
-        return ""
-    says = verdict(entry.gain, entry.p, unit)
-    size = signed(entry.gain.effect, unit)
-    if entry.gain.effect <= 0:
-        return f", which is not above {BASELINE} ({'; '.join(filter(None, (size, says)))})"
-    return f", {size} over {BASELINE}" + (f" ({says})" if says else "")
+        return
+    size, says = signed(entry.gain.effect, unit), verdict(entry.gain, entry.p, unit)
+    if says is None:
+        yield f"{size} over {BASELINE}"
+    elif says.word == "differs":
+        yield f"it is {'above' if entry.gain.effect > 0 else 'below'} {BASELINE} by {size} ({says})"
+    else:
+        yield f"{size} over {BASELINE} ({says})"
 
 
-def _before(entry: Entry, unit: str) -> str:
-    """A readout with more features than another is ahead of it before anything was learned."""
-    if entry.untrained is None:
-        return ""
-    return f"; before training it had {_with_interval(entry.untrained, unit)}"
+def _trained(entry: Entry, unit: str) -> Iterator[str]:
+    """Against itself before training: what training did not give is not praised."""
+    if entry.untrained is None or entry.learned is None:
+        return
+    before, gave = number(entry.untrained.mean, unit), entry.learned
+    same_for_all = gave.low is None and gave.n > 1  # the same difference at all seeds
+    if gave.effect > 0 and (same_for_all or (gave.low is not None and gave.low > 0)):
+        yield f"training gave {signed(gave.effect, unit)} of it ({before} before)"
+    elif gave.effect > 0 and gave.low is None:
+        yield f"{before} before training"
+    else:
+        yield f"training did not give it: {before} before"
 
 
-def _reference_texts(comparison: Comparison, column: Column, first: Estimate) -> list[str]:
+def _reference_texts(comparison: Comparison, index: int, first: Estimate) -> list[str]:
     """Label-free references that are above the best method, what labels would give, and what comes from elsewhere."""
-    sign = 1 if column.better == "higher" else -1
+    unit, sign = comparison.columns[index].unit, 1 if comparison.columns[index].better == "higher" else -1
     above, labelled, elsewhere = [], [], []
     for row in comparison.rows:
-        estimate = comparison.leading_entry(row).estimate
+        estimate = row.entries[index].estimate
         if estimate is None:
             continue
-        text = f"{row.series.label} ({number(estimate.mean, column.unit)})"
+        text = f"{row.series.label} ({number(estimate.mean, unit)})"
         if row.series.is_pretrained:
             elsewhere.append(text)
         elif row.series.uses:
             labelled.append(text)
         elif row.series.is_reference and not row.series.is_baseline and sign * (estimate.mean - first.mean) > 0:
             above.append(text)
-    texts = [f"above it {'stands' if len(above) == 1 else 'stand'} {_listed(above)}"] if above else []
-    texts += [f"with labels, for scale: {_listed(labelled)}"] if labelled else []
-    return [*texts, *([f"trained elsewhere, for scale: {_listed(elsewhere)}"] if elsewhere else [])]
+    texts = [f"above it {'stands' if len(above) == 1 else 'stand'} {listed(above)}"] if above else []
+    texts += [f"with labels, for scale: {listed(labelled)}"] if labelled else []
+    return [*texts, *([f"trained elsewhere, for scale: {listed(elsewhere)}"] if elsewhere else [])]
 
 
-def _listed(words: Sequence[str], most: int = 5) -> str:
+def listed(words: Sequence[str], most: int = 5) -> str:
     """Words in a sentence; of more than `most`, the first ones and how many there are besides.
 
-    >>> _listed(["a", "b", "c"]), _listed(list("abcdefg"), most=3)
+    >>> listed(["a", "b", "c"]), listed(list("abcdefg"), most=3)
     ('a, b and c', 'a, b and 5 more')
     """
     if len(words) > most:

@@ -187,11 +187,16 @@ def worth_a_row(everything: Sequence[Series]) -> list[Series]:
 
 
 def baseline_of(one: Series, everything: Sequence[Series]) -> Series | None:
-    """The untrained backbone that a series is measured against: the one of its own setting, if there is just one.
+    """The untrained backbone that a series is measured against: the one of its own setting, if there is just one."""
+    return in_its_setting(one, [other for other in everything if other.is_baseline])
+
+
+def in_its_setting(one: Series, others: Sequence[Series]) -> Series | None:
+    """Of references to measure a series against, the one of its own setting, if there is just one.
 
     With `--precision auto` what trains nothing computes in fp32: it is the baseline of methods in bf16 too.
     """
-    here = [other for other in everything if other.is_baseline and (other.run, other.device) == (one.run, one.device)]
+    here = [other for other in others if (other.run, other.device) == (one.run, one.device)]
     candidates = [other for other in here if other.precision == one.precision] or here
     for field in ("backbone", "budget", "train"):
         same = [other for other in candidates if getattr(other, field) == getattr(one, field)]

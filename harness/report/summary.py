@@ -6,15 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
+from harness.looks import Looks, strictest
 from harness.records import CellResult
 from harness.report.entries import Column, Entry, Rows, columns_of, entry_of
 from harness.report.examples import Examples
 from harness.report.frame import TRAINING, counted, tidy_frame
 from harness.report.ranking import compared
 from harness.report.series import Series, latest, with_series, worth_a_row
+from harness.store import RunFolder
 
 PANEL = 7  # columns of one table
 NOWHERE: Mapping[str, Path] = MappingProxyType({})  # no run's folder is known
@@ -44,6 +47,7 @@ class Comparison:
     rows: tuple[Row, ...]
     leading: int | None  # the column that ranks
     counted: str = "images"  # what the examples are that were learned from: "clips", "texts"
+    looks: Looks | None = None  # at its differences, where seeds were added until they were decided
 
     @property
     def title(self) -> str:
@@ -87,17 +91,20 @@ def comparisons(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str
 
     runs: the folders of the frame's runs by their names, where what each test example got is read.
     """
-    examples = Examples(runs)
+    examples, looks = Examples(runs), strictest(RunFolder(folder).looks() for folder in runs.values())
     measured = frame[frame["target"] != ""]
     pairs = measured[["source", "target"]].drop_duplicates().itertuples(index=False, name=None)
     frame = latest(frame)
-    return [_comparison(frame[frame["source"] == source], source, target, series, examples) for source, target in pairs]
+    of = {source: frame[frame["source"] == source] for source in frame["source"].unique()}
+    return [_comparison(of[source], source, target, series, examples, looks) for source, target in pairs]
 
 
 def _comparison(
-    frame: pd.DataFrame, source: str, target: str, series: Sequence[Series], examples: Examples
+    frame: pd.DataFrame, source: str, target: str, series: Sequence[Series], examples: Examples, looks: Looks | None
 ) -> Comparison:
     columns = columns_of(frame[frame["target"] == target])
+    if looks:
+        columns = tuple(replace(column, alpha=looks.alpha) for column in columns)
     rows = Rows(frame)
     present = [one for one in series if one.index in rows.series]
     by_column = [compared(_entries(rows, target, column, present, examples), column, present) for column in columns]
@@ -106,7 +113,7 @@ def _comparison(
     pairs = zip(present, by_series, strict=True)
     finished = tuple(Row(series=one, entries=entries) for one, entries in pairs if one in shown)
     leading = _leading(columns)
-    about = {"source": source, "target": target, "counted": counted(frame)}
+    about: dict[str, Any] = {"source": source, "target": target, "counted": counted(frame), "looks": looks}
     result = Comparison(**about, columns=columns, rows=finished, leading=leading)
     return replace(result, rows=tuple(sorted(finished, key=lambda row: _rank_key(result, row))))
 
@@ -136,7 +143,8 @@ def table(results: Iterable[CellResult], folder: Path | None = None) -> pd.DataF
     """The ranked comparison as a compact frame: a row per source, target and method, numbers only.
 
     For each primary score its mean and, as `... ±`, half its interval; for the leading one also the gain over
-    the baseline (positive is better) and the gain's corrected p.
+    the baseline (positive is better) and the gain's corrected p; where seeds were added until it was decided, also how
+    many looks there were and the level of the last, for which p is multiplied.
 
     folder: of the run, where what each test example got is read; without it, intervals are over seeds alone.
     """
@@ -148,6 +156,9 @@ def table(results: Iterable[CellResult], folder: Path | None = None) -> pd.DataF
             record: dict[str, object] = {"source": comparison.source, "target": comparison.target}
             record |= {"method": row.series.label, "kind": row.series.kind, "seeds": len(leading.by_seed or {})}
             record |= {"gain": leading.gain.effect if leading.gain else None, "gain p": leading.p}
+            record |= (
+                {"looks": len(comparison.looks.taken), "level": comparison.looks.alpha} if comparison.looks else {}
+            )
             for column, entry in zip(comparison.columns, row.entries, strict=True):
                 record[column.name] = entry.estimate.mean if entry.estimate else None
                 record[f"{column.name} ±"] = entry.estimate.half_width if entry.estimate else None

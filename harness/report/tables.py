@@ -1,4 +1,4 @@
-"""The long tables of a report: every score over seeds, what was skipped or failed, and sources against targets."""
+"""The long tables of a report: every score over seeds, and what was skipped or failed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from harness.report.differences import estimate
 from harness.report.entries import limits, outcomes_of
 from harness.report.examples import Examples
 from harness.report.frame import TRAINING
-from harness.report.numbers import number
 from harness.report.series import Series, latest
-from harness.report.summary import NOWHERE, Comparison
+from harness.report.summary import NOWHERE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,39 +119,3 @@ def _trouble(key: dict[str, Any], group: pd.DataFrame, series: Sequence[Series])
         seeds=tuple(sorted(set(group["seed"]))),
         reason=key["reason"],
     )
-
-
-def heat_maps(compared: Sequence[Comparison], series: Sequence[Series]) -> list[dict[str, Any]]:
-    """For each series its leading score by source (rows) and target (columns), on one colour scale for all."""
-    cells: dict[int, dict[tuple[str, str], tuple[float, str]]] = {}
-    for comparison in compared:
-        for row in comparison.rows:
-            entry, column = comparison.leading_entry(row), comparison.leading_column()
-            if column and entry.estimate:
-                value = (entry.estimate.mean, number(entry.estimate.mean, column.unit))
-                cells.setdefault(row.series.index, {})[comparison.source, comparison.target] = value
-    values = [value for by_place in cells.values() for value, _ in by_place.values()]
-    scale = (min(values, default=0.0), max(values, default=1.0))
-    sources = list(dict.fromkeys(comparison.source for comparison in compared))
-    targets = list(dict.fromkeys(comparison.target for comparison in compared))
-    return [
-        {
-            "series": one,
-            "targets": targets,
-            "rows": [(s, [_heat(cells[one.index].get((s, t)), *scale) for t in targets]) for s in sources],
-        }
-        for one in series
-        if one.index in cells
-    ]
-
-
-def _heat(cell: tuple[float, str] | None, low: float, high: float) -> dict[str, str] | None:
-    if cell is None:
-        return None
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    share = (cell[0] - low) / ((high - low) or 1.0)
-    rgba = colormaps["cividis"](share)
-    luminance = 0.2126 * rgba[0] ** 2.2 + 0.7152 * rgba[1] ** 2.2 + 0.0722 * rgba[2] ** 2.2
-    return {"text": cell[1], "fill": to_hex(rgba), "ink": "#000" if luminance > 0.179 else "#fff"}

@@ -14,15 +14,17 @@ from rich.text import Text
 from harness.records import CellResult
 from harness.report.entries import Entry
 from harness.report.frame import tidy_frame
-from harness.report.numbers import ALPHA, number, plus_minus, probability, signed
-from harness.report.reading import reading
+from harness.report.numbers import plus_minus, signed
+from harness.report.reading import answers, reading
 from harness.report.series import BASELINE, with_series
 from harness.report.summary import NOWHERE, Comparison, Row, comparisons
+from harness.report.verdicts import verdict
 
 WIDEST = 100
 LEGEND = (
-    "mean ± half its 95 % interval over {interval_over}; * best of {counted} alone, ~ not told apart from it; "
-    "noise < x: no difference found, and x is the least that would have been"
+    "mean ± half its 95 % interval over {interval_over}; among all that see {counted} alone: * best, - worse than "
+    "the leader, unmarked not told apart; none ≥ x: no difference found, and x would have been; ~n seeds: cannot tell, "
+    "about n would"
 )
 _GAP = 2  # between columns
 
@@ -49,7 +51,10 @@ class TerminalTable:
                 yield Constrain(Text(f"also in the report: {', '.join(left_out)}", style="dim"), width)
             legend = LEGEND.format(counted=comparison.counted, interval_over=comparison.interval_over)
             yield Constrain(Text(legend, style="dim"), width)
-            yield Constrain(Text(reading(comparison)), width)
+            if comparison.looks:
+                yield Constrain(Text(comparison.looks.text, style="dim"), width)
+            for sentence in (reading(comparison), *answers(comparison)):
+                yield Constrain(Text(sentence), width)
 
 
 def _table(comparison: Comparison, width: int) -> tuple[list[str], Table]:
@@ -97,21 +102,15 @@ def _score(entry: Entry, unit: str) -> Text:
     if entry.estimate is None:
         return Text("failed" if entry.status == "failed" else "-", style="dim")
     value = plus_minus(entry.estimate, unit)
-    mark = {"best": " *", "≈ best": " ~"}.get(entry.mark, "  ")
+    mark = {"best": " *", "worse": " -"}.get(entry.mark, "  ")
     return Text(value + mark, style="bold" if entry.mark == "best" else "")
 
 
 def _gain(entry: Entry, unit: str) -> Text:
     if entry.gain is None:
         return Text("")
-    says = ""  # a reference: shown, not tested
-    if entry.gain.p is None:
-        says = "one seed" if entry.gain.n == 1 else "no spread"
-    elif entry.p is not None and entry.p < ALPHA:
-        says = probability(entry.p)
-    elif entry.p is not None and entry.gain.detectable is not None:
-        says = f"noise < {number(entry.gain.detectable, unit)}"
-    return Text(" ".join(filter(None, (signed(entry.gain.effect, unit), f"({says})" if says else ""))))
+    says = verdict(entry.gain, entry.p, unit)  # None of a reference: shown, not tested
+    return Text(" ".join(filter(None, (signed(entry.gain.effect, unit), f"({says.brief})" if says else ""))))
 
 
 def _width(column: tuple[str, Sequence[Text]]) -> int:

@@ -13,6 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from harness.nn.layers import SpatialMean, normalisation
+from harness.nn.stages import in_sequence
 from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, hookimpl
 
 
@@ -33,6 +34,7 @@ class Config:
 
 def build(data: DataSpec[ImageField], config: Config) -> Backbone:
     layers: list[nn.Module] = []
+    ends: list[int] = []  # the place after the last layer of each stage
     channels = data.inputs.channels
     halved_at_once = config.stem == "half" or (config.stem == "auto" and data.inputs.size >= 24)
     unhalved = config.stages - 1 if halved_at_once else 0  # the stage that keeps the resolution
@@ -42,9 +44,13 @@ def build(data: DataSpec[ImageField], config: Config) -> Backbone:
         layers += [*normalisation(config.norm, width), nn.ReLU()]
         if config.dropout:
             layers.append(nn.Dropout(config.dropout))
+        ends.append(len(layers))
         channels = width
     trunk = nn.Sequential(*layers, SpatialMean())  # (B,C,H,W) -> (B,D)
-    return Backbone(trunk, channels, data, any_size=True, maps=maps_before_the_mean)
+    return Backbone(
+        trunk, channels, data, any_size=True, maps=maps_before_the_mean,
+        stages=in_sequence(ends, "convolution"), pooled=mean_of_maps,
+    )  # fmt: skip
 
 
 def maps_before_the_mean(trunk: nn.Module, inputs: Tensor) -> Tensor:
@@ -53,6 +59,12 @@ def maps_before_the_mean(trunk: nn.Module, inputs: Tensor) -> Tensor:
     for layer in list(trunk)[:-1]:
         inputs = layer(inputs)
     return inputs
+
+
+def mean_of_maps(trunk: nn.Module, maps: Tensor) -> Tensor:
+    """(B,D,h,w) -> (B,D): the last layer of the trunk, which has no weights and belongs to no stage."""
+    assert isinstance(trunk, nn.Sequential)
+    return trunk[-1](maps)
 
 
 @hookimpl

@@ -10,6 +10,7 @@ from typing import Literal
 
 from torch import nn
 
+from harness.nn.stages import in_sequence
 from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, hookimpl
 
 NORMS: dict[str, list[type[nn.Module]]] = {"batch": [nn.BatchNorm1d], "layer": [nn.LayerNorm], "none": []}
@@ -31,13 +32,16 @@ class Config:
 
 def build(data: DataSpec[ImageField], config: Config) -> Backbone:
     layers: list[nn.Module] = [nn.Flatten()]
+    ends: list[int] = []  # the place after the last layer of each stage
     width = data.inputs.channels * data.inputs.size * data.inputs.size
     for _ in range(config.layers):
         layers += [nn.Linear(width, config.hidden), *(norm(config.hidden) for norm in NORMS[config.norm]), nn.ReLU()]
         if config.dropout:
             layers.append(nn.Dropout(config.dropout))
+        ends.append(len(layers))
         width = config.hidden
-    return Backbone(nn.Sequential(*layers), width, data, any_size=False)  # (B,C,H,W) -> (B,D)
+    trunk = nn.Sequential(*layers)  # (B,C,H,W) -> (B,D)
+    return Backbone(trunk, width, data, any_size=False, stages=in_sequence(ends, "layer"))
 
 
 @hookimpl

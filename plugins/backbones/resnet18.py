@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18
 
 from harness.nn.layers import SpatialMean, normalisation
+from harness.nn.stages import Stage
 from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, hookimpl
 
 
@@ -33,14 +34,35 @@ def build(data: DataSpec[ImageField], config: Config) -> Backbone:
     net.maxpool = nn.Identity()
     net.avgpool = SpatialMean()
     net.fc = nn.Dropout(config.dropout)
-    return Backbone(net, 512, data, any_size=True, maps=maps_before_the_mean)  # (B,C,H,W) -> (B,512)
+    return Backbone(
+        net, 512, data, any_size=True, maps=maps_before_the_mean, stages=STAGES, pooled=mean_of_maps
+    )  # (B,C,H,W) -> (B,512)
+
+
+def stem(net: ResNet, inputs: Tensor) -> Tensor:
+    """(B,C,H,W) standardised -> (B,64,H,W)."""
+    return net.maxpool(net.relu(net.bn1(net.conv1(inputs))))
+
+
+STAGES = (
+    Stage("stem", ("conv1", "bn1"), stem),
+    Stage("layer 1", ("layer1",), lambda net, maps: net.layer1(maps)),  # (B,64,H,W)
+    Stage("layer 2", ("layer2",), lambda net, maps: net.layer2(maps)),  # (B,128,H/2,W/2)
+    Stage("layer 3", ("layer3",), lambda net, maps: net.layer3(maps)),  # (B,256,H/4,W/4)
+    Stage("layer 4", ("layer4",), lambda net, maps: net.layer4(maps)),  # (B,512,H/8,W/8)
+)
 
 
 def maps_before_the_mean(net: nn.Module, inputs: Tensor) -> Tensor:
     """(B,C,H,W) standardised -> (B,512,h,w) with h = H/8, rounded up: torchvision's forward without its last three."""
     assert isinstance(net, ResNet)
-    maps = net.maxpool(net.relu(net.bn1(net.conv1(inputs))))  # (B,64,H,W)
-    return net.layer4(net.layer3(net.layer2(net.layer1(maps))))
+    return net.layer4(net.layer3(net.layer2(net.layer1(stem(net, inputs)))))
+
+
+def mean_of_maps(net: nn.Module, maps: Tensor) -> Tensor:
+    """(B,512,h,w) -> (B,512): those last three, which have no weights."""
+    assert isinstance(net, ResNet)
+    return net.fc(net.avgpool(maps).flatten(1))
 
 
 @hookimpl

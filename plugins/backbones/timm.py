@@ -7,6 +7,7 @@ its size; most take images of any size above some smallest one. Needs the librar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.nn.pretrained import require_installed, require_known, require_takes
+from harness.nn.stages import Stage
 from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, NotApplicable, hookimpl
 
 
@@ -36,7 +38,7 @@ def build(data: DataSpec[ImageField], config: Config) -> Backbone:
         raise NotApplicable(f"{name} gives {tuple(features.shape)} for an image and no vector: choose another")
     any_size = not bound and _takes(network, channels, size // 2)
     maps = maps_of if _mean_of_maps_is_all(network, channels, size) else None
-    return Backbone(network, features.shape[1], data, any_size=any_size, maps=maps)
+    return Backbone(network, features.shape[1], data, any_size=any_size, maps=maps, stages=stages_of(network))
 
 
 def created(model: str, channels: int, size: int) -> tuple[nn.Module, bool]:
@@ -56,6 +58,29 @@ def created(model: str, channels: int, size: int) -> tuple[nn.Module, bool]:
 def maps_of(network: Any, images: Tensor) -> Tensor:
     """(B,C,H,W) standardised -> (B,D,h,w)."""
     return network.forward_features(images)
+
+
+def stages_of(network: Any) -> tuple[Stage, ...]:
+    """As timm groups the layers of its networks, for learning rates by layer; none where it cannot be told."""
+    from timm.models import group_parameters
+
+    if not hasattr(network, "group_matcher"):
+        return ()
+    groups = group_parameters(network, network.group_matcher(coarse=True))  # {place: names of parameters}, in order
+    parts = [tuple(dict.fromkeys(_largest_part(name, names, network) for name in names)) for names in groups.values()]
+    stages = [Stage(each[0], each) for each in parts if each]
+    once = all(sum(stage.holds(name) for stage in stages) == 1 for name in network.state_dict())
+    return tuple(stages) if once else ()
+
+
+def _largest_part(name: str, names: Sequence[str], network: nn.Module) -> str:
+    """The outermost module that holds this parameter and none but `names`, so that its buffers come with it."""
+    above = name.split(".")
+    for depth in range(1, len(above)):
+        part = ".".join(above[:depth])
+        if all(f"{part}.{inner}" in names for inner, _ in network.get_submodule(part).named_parameters()):
+            return part
+    return name
 
 
 def _takes(network: nn.Module, channels: int, size: int) -> bool:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from harness.nn.backbone import PatchTokens
 from harness.nn.patches import chosen, grid_of, patches_of, sincos_positions
+from harness.nn.stages import Stage
 from harness.nn.transformer import Block
 from harness.plugin import Backbone, BackboneSpec, DataSpec, ImageField, hookimpl
 
@@ -62,6 +63,11 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, images: Tensor, kept: Tensor | None = None, *, pooled: bool = True) -> Tensor:
+        tokens = self.norm(self.blocks(self.embedded(images, kept)))
+        return self.pooled(tokens) if pooled else tokens
+
+    def embedded(self, images: Tensor, kept: Tensor | None = None) -> Tensor:
+        """What the first block is given: (B,E+L,D), or (B,E+K,D)."""
         patches = patches_of(images, self.config.patch)  # (B,L,P)
         places = self.positions(grid_of((images.shape[2], images.shape[3]), self.config.patch))  # (1,L,D)
         if kept is not None:
@@ -69,9 +75,10 @@ class VisionTransformer(nn.Module):
         tokens = self.embed(patches) + places
         if self.summary is not None:
             tokens = torch.cat([self.summary.expand(len(tokens), -1, -1), tokens], 1)  # (B,1+K,D)
-        tokens = self.norm(self.blocks(tokens))
-        if not pooled:
-            return tokens
+        return tokens
+
+    def pooled(self, tokens: Tensor) -> Tensor:
+        """(B,E+L,D) -> (B,D)."""
         return tokens.mean(1) if self.summary is None else tokens[:, 0]
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
@@ -98,6 +105,22 @@ def maps_of(trunk: nn.Module, images: Tensor) -> Tensor:
     return tokens_of(trunk, images, None).transpose(1, 2).unflatten(2, grid)
 
 
+def stages_of(depth: int) -> tuple[Stage, ...]:
+    """Patches with their positions and the class token, then each block; the last one with the norm after it."""
+
+    def block(place: int) -> Stage:
+        last = place == depth - 1
+        parts = (f"blocks.{place}", *(("norm",) if last else ()))
+        return Stage(
+            f"block {place + 1}",
+            parts,
+            lambda trunk, tokens: trunk.norm(trunk.blocks[place](tokens)) if last else trunk.blocks[place](tokens),
+        )
+
+    first = Stage("patches", ("embed", "summary", "places"), lambda trunk, images: trunk.embedded(images))
+    return (first, *map(block, range(depth)))
+
+
 def build(data: DataSpec[ImageField], config: Config) -> Backbone:
     has_class = config.pool == "class"
     return Backbone(
@@ -107,6 +130,8 @@ def build(data: DataSpec[ImageField], config: Config) -> Backbone:
         any_size=True,
         maps=None if has_class else maps_of,  # the class token is no mean of maps
         patches=PatchTokens(tokens_of, config.patch, extra=int(has_class)),
+        stages=stages_of(config.depth),
+        pooled=lambda trunk, tokens: trunk.pooled(tokens),  # type: ignore[operator]
     )
 
 

@@ -207,6 +207,7 @@ def harness_evaluation() -> EvaluationSpec:
         scores=SCORES,
         needs=("encode", "labels"),
         fits_labels=True,
+        on_request=True,
         config=Config,
         source="arXiv:2404.08471, section 4 (a learned query attends to frozen tokens)",
     )

@@ -96,6 +96,7 @@ SCORES = (
         low=0.0,
         high=1.0,
         primary=True,
+        asks="Classes found unasked",
         help="mutual information of clusters and classes over the mean of their entropies",
     ),
     ScoreSpec(

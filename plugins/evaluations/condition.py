@@ -223,7 +223,7 @@ def _fraction(
 ) -> ScoreSpec:
     return ScoreSpec(
         name=name, unit="fraction", better=better, low=0.0, high=1.0, primary=primary, beside=beside, word=word,
-        help=help,
+        asks="Obeys what it is asked for" if primary else "", help=help,
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from harness.data.images import to_float
 from harness.judging.positions import positions_of
 from harness.metrics.classification import negative_log_likelihood
-from harness.metrics.features import drawn_rows, standardiser
+from harness.metrics.features import drawn_rows, scaling_of
 from harness.metrics.segmentation import (
     against_first,
     confusion,
@@ -74,7 +74,7 @@ def run(subject: Subject, config: Config) -> dict[str, float | ScoreValue]:
     shown, labels = train.regions.unique(return_inverse=True)  # a region that training does not show has no optimum
     if len(shown) < 2:
         raise NotApplicable("the drawn training pixels show fewer than two regions")
-    scale = standardiser(train.features)
+    scale = scaling_of(train.features)
     model = fit_softmax_regression(scale(train.features), labels, len(shown), PENALTIES, 1e-4, 200)
     chooser = scale(validation.features)
     known = torch.isin(validation.regions, shown)
@@ -211,5 +211,6 @@ def harness_evaluation() -> EvaluationSpec:
         needs=("encode", "masks"),
         config=Config,
         fits_labels=True,
+        on_request=True,
         source="arXiv:2304.07193, section 7.4 (a linear layer on patch features, enlarged bilinearly)",
     )

@@ -110,6 +110,7 @@ def harness_evaluation() -> EvaluationSpec:
                 unit="nats",
                 better="higher",
                 primary=True,
+                asks="Real data is likely",
                 help="Importance-weighted lower bound on log p(x) per test image; for one family of p(x|z) only.",
             ),
             ScoreSpec(

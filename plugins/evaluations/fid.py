@@ -145,6 +145,7 @@ def harness_evaluation() -> EvaluationSpec:
                 better="lower",
                 low=0.0,
                 primary=True,
+                asks="Samples look real",
                 help="Fréchet distance of samples from test images; comparable within one extractor and one n only.",
             ),
             ScoreSpec(

@@ -87,6 +87,7 @@ SCORES = (
         low=0.0,
         high=1.0,
         primary=True,
+        asks="Neighbours share a class",
         role="follows",
         proportion=True,
         help="test images classified right by their nearest training images; chance: share of the most frequent class",

@@ -183,6 +183,7 @@ def harness_evaluation() -> EvaluationSpec:
         scores=SCORES,
         needs=("encode", "labels"),
         fits_labels=True,
+        on_request=True,
         config=Config,
         source="one hidden layer on frozen features, e.g. arXiv:2206.13378",
     )

@@ -217,6 +217,7 @@ SCORES = (
         low=0.0,
         high=100.0,
         primary=True,
+        asks="Codes are short",
         help="PSNR of test images from a quarter of a bit per value; absent where a discrete code takes more.",
     ),
     ScoreSpec(

@@ -128,6 +128,7 @@ def harness_evaluation() -> EvaluationSpec:
                 low=0.0,
                 high=1.0,
                 primary=True,
+                asks="Reconstructs",
                 help="Mean squared error per value of the test images, values in [0,1].",
             ),
             ScoreSpec(

@@ -163,6 +163,7 @@ def harness_evaluation() -> EvaluationSpec:
                 low=0.0,
                 high=1.0,
                 primary=True,
+                asks="Takes on a style",
                 help="Harmonic mean of 1 - style_distance and 1 - content_distance; 0 for a copy of either image.",
             ),
             ScoreSpec(

@@ -179,6 +179,7 @@ def harness_evaluation() -> EvaluationSpec:
                 low=0.0,
                 high=100.0,
                 primary=True,
+                asks="Translates",
                 help="Peak signal-to-noise ratio of each translated test paired image against its image, mean.",
             ),
             ScoreSpec(

@@ -112,7 +112,10 @@ class Colorization(nn.Module):
         return self.classify(lab) - self.weights().log(), truth
 
     def encode(self, images: Tensor) -> Tensor:
-        return self.backbone(lightness(rgb_to_lab(images)))  # (B,D)
+        return self.backbone.trunk(self.trunk_inputs(images))  # (B,D)
+
+    def trunk_inputs(self, images: Tensor) -> Tensor:
+        return self.backbone.standardise(lightness(rgb_to_lab(images)))  # (B,3,H,W)
 
     def readouts(self) -> tuple[str, ...]:
         return ("lightness", "colours")

@@ -75,7 +75,10 @@ class Jigsaw(nn.Module):
         return F.cross_entropy(logits, answers)  # nats per puzzle
 
     def encode(self, images: Tensor) -> Tensor:
-        return self.backbone.trunk(standardise_tiles(images))  # (B,D): the image as one large tile
+        return self.backbone.trunk(self.trunk_inputs(images))  # (B,D)
+
+    def trunk_inputs(self, images: Tensor) -> Tensor:
+        return standardise_tiles(images)  # the image as one large tile
 
 
 def tile_sizes(data: DataSpec[ImageField], config: Config) -> tuple[int, int]:

@@ -94,7 +94,10 @@ class RelativePatch(nn.Module):
         return F.cross_entropy(logits, answers)  # nats per pair
 
     def encode(self, images: Tensor) -> Tensor:
-        return self.backbone.trunk(standardise_tiles(images))  # (B,D): the image as one large patch
+        return self.backbone.trunk(self.trunk_inputs(images))  # (B,D)
+
+    def trunk_inputs(self, images: Tensor) -> Tensor:
+        return standardise_tiles(images)  # the image as one large patch
 
 
 def sizes(data: DataSpec[ImageField], config: Config) -> tuple[int, int, int]:

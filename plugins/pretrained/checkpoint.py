@@ -58,7 +58,10 @@ class Checkpoint(nn.Module):
         self.note = f"all weights from {config.file.name}" + (f", where they are called {prefix}*" if prefix else "")
 
     def encode(self, images: Tensor) -> Tensor:
-        return self.backbone(resized(images, self.size))  # (B,D)
+        return self.backbone.trunk(self.trunk_inputs(images))  # (B,D)
+
+    def trunk_inputs(self, images: Tensor) -> Tensor:
+        return self.backbone.standardise(resized(images, self.size))  # (B,C,S,S)
 
 
 def standardise_as_trained(backbone: Backbone, weights: Mapping[str, Tensor], prefix: str, config: Config) -> None:

@@ -30,9 +30,11 @@ class RandomInit(nn.Module):
         self.backbone = backbone  # (B,...) -> (B,D)
 
     def encode(self, inputs: Tensor) -> Tensor:
-        if self.standardised:
-            return self.backbone.trunk(standardise_tiles(inputs))  # (B,D): the image as one large tile
-        return self.backbone(inputs)  # (B,D)
+        return self.backbone.trunk(self.trunk_inputs(inputs))  # (B,D)
+
+    def trunk_inputs(self, inputs: Tensor) -> Tensor:
+        """Standardised by the source, or each image as one large tile."""
+        return standardise_tiles(inputs) if self.standardised else self.backbone.standardise(inputs)
 
 
 @hookimpl

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.nn.augment import random_shift
+from harness.nn.stages import Stage
 from harness.plugin import (
     Backbone,
     BackboneSpec,
@@ -78,7 +79,8 @@ class Motion(nn.Module):
 
 
 def build(data: DataSpec[VideoField], config: NoConfig) -> Backbone:
-    return Backbone(Motion(data.inputs.channels, 32), 32, data, any_size=True)
+    stages = [Stage("first", ("first",)), Stage("second", ("second",))]
+    return Backbone(Motion(data.inputs.channels, 32), 32, data, any_size=True, stages=stages)
 
 
 class Order(nn.Module):

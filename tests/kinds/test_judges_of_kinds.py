@@ -49,6 +49,26 @@ def test_generalisation_judges_the_predictions_of_a_classifier(judged: Subject, 
     assert found["accuracy_gap"] == found["train_accuracy"] - found["test_accuracy"]
 
 
+def test_judges_on_request_take_clips_and_texts(judged: Subject) -> None:
+    kind = judged.spec.kind
+    found = scores("retrieval", judged)
+    assert 1 / len(judged.target.spec.classes) < found["map"] <= 1
+    assert 0 <= scores("calibration", judged, penalties=2)["ece"] < 0.5
+    alike = scores("similarity", replaced_untrained(judged))
+    assert ("cka_to_inputs" in alike) == (kind == "video")
+    assert alike["cka_to_untrained"] == pytest.approx(1)
+    if kind == "video":
+        found = scores("robustness", judged, penalties=2)
+        assert found["accuracy"] <= found["clean"] + 0.05
+        assert judged.pictures[-1].name == "corruptions"
+
+
+def replaced_untrained(of: Subject) -> Subject:
+    """The subject with a method that training has not moved."""
+    of._untrained = lambda: of.method
+    return of
+
+
 def with_targets(data: Dataset, kind: str) -> Dataset:
     """Numbers that are known of each example: the brightness of a clip, the words of a text."""
 

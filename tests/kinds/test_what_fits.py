@@ -9,6 +9,7 @@ from toys import DATASETS, METHODS, cell, dataset, registry
 
 from harness.applicability import reason_against, reason_against_judging
 from harness.building import build_method
+from harness.data.fields import PLURALS
 from harness.data.rows import read_as
 from harness.plugin.specs import EvaluationSpec
 from harness.records import PluginRef
@@ -33,7 +34,8 @@ def test_an_evaluation_takes_the_kind_or_says_what_it_judges(info, kind: str) ->
     spec: EvaluationSpec = evaluation.spec
     data = replace(dataset(kind).spec, targets=("length",))
     reason = reason_against_judging(evaluation, data, chosen_dataset(DATASETS[kind]), data)
-    assert reason == ("" if kind in spec.takes else f"{spec.name} judges images, {HOLDS[kind]}")
+    judges = " or ".join(PLURALS[taken] for taken in spec.takes)
+    assert reason == ("" if kind in spec.takes else f"{spec.name} judges {judges}, {HOLDS[kind]}")
 
 
 @pytest.mark.parametrize(

@@ -99,10 +99,11 @@ def test_the_same_tasks_elsewhere_give_the_same_numbers_and_files(
     assert len(numbers(away)) > 10
     assert numbers(away) == numbers(local)
     assert published(away) == published(local)
-    assert {Path(file).name for file in published(away)} == {"map.json", "method.safetensors"}
+    assert {Path(file).name for file in published(away)} == {"map.json", "method.safetensors", "examples.npz"}
     pictures = [p for cell in away.cells for e in cell.evaluations for p in e.pictures]
     assert pictures
     assert all((away.folder.path / picture.file).is_file() for picture in pictures)
+    assert away.examples().drop(columns="run").equals(local.examples().drop(columns="run"))
 
 
 def test_a_checkpoint_travels_and_is_not_trained_again(

@@ -42,7 +42,8 @@ def quick(gradient: Tensor) -> bool:
 def test_maps_of_a_linear_layer_and_their_gradient_are_channels_last() -> None:
     values = torch.arange(2.0 * 3 * 3 * 4).view(2, 36).requires_grad_()
     maps = maps_of(values, 4, 3)
-    assert maps.shape == (2, 4, 3, 3) and maps.is_contiguous(memory_format=torch.channels_last)
+    assert maps.shape == (2, 4, 3, 3)
+    assert maps.is_contiguous(memory_format=torch.channels_last)
     assert maps[1, 2, 0, 1] == 36 + 4 + 2  # the second image, the second position, the third channel
     seen: list[bool] = []
     maps.register_hook(lambda grad: seen.append(quick(grad)))

@@ -72,7 +72,7 @@ def test_what_stands_for_type_checkers_alone_is_not_run(tmp_path: Path) -> None:
 def test_the_closure_of_a_simple_method_is_small() -> None:
     found = imported_modules([ROOT / "plugins" / "pretext" / "rotation.py"])
     assert {"harness.nn.backbone", "harness.data.batches", "harness.data.images"} <= found
-    assert len(found) <= 12
+    assert len(found) <= 13
     assert not {name for name in found if name.split(".")[1] in ("judging", "report", "plugin", "metrics", "trainer")}
 
 

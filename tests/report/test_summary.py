@@ -10,7 +10,7 @@ from example_run import FAILED_CELL, METHODS, compare, example_results, rows_of
 from scipy import stats as reference
 
 from harness.report.frame import tidy_frame
-from harness.report.reading import reading
+from harness.report.reading import answers, reading
 from harness.report.series import with_series
 from harness.report.summary import PANEL, table
 from harness.report.tables import score_rows, troubles
@@ -72,14 +72,19 @@ def test_a_failed_seed_is_left_out_of_the_pairs_and_counted(digits):
     assert (entry.gain.n, entry.gain.unpaired) == (2, 1)
 
 
-def test_the_best_is_marked_among_those_without_labels(digits):
+def test_what_is_worse_is_marked_among_those_without_labels_and_what_is_not_told_apart_is_left_quiet(digits):
     rows = rows_of(digits)
-    assert rows["rotation"].entries[0].mark == "best"
-    assert rows["jigsaw"].entries[0].mark == "≈ best"
-    assert rows["vae"].entries[0].mark == ""
+    assert rows["vae"].entries[0].mark == "worse"
+    assert rows["rotation"].entries[0].mark == rows["jigsaw"].entries[0].mark == ""  # so neither is the best
     assert digits.rows[0].series.method == "supervised"  # ranked first, and never marked
     assert digits.rows[0].entries[0].mark == ""
     assert digits.rows[0].series.uses == "labels"
+
+
+def test_the_best_is_marked_if_it_is_told_apart_from_all_others(results):
+    few = compare([r for r in results if r.cell.method.name in ("rotation", "vae", "random-init", "supervised")])[0]
+    marks = {name: row.entries[0].mark for name, row in rows_of(few).items()}
+    assert marks == {"rotation": "best", "vae": "worse", "random-init": "worse", "supervised": ""}
 
 
 def test_lower_is_better_turns_ranks_marks_and_gains_around(results):
@@ -200,7 +205,8 @@ def test_one_seed_has_wilson_intervals_and_no_test(tmp_path):
     assert (entry.estimate.low, entry.estimate.high) == pytest.approx((expected.low, expected.high), abs=2e-3)
     assert entry.p is None
     assert entry.gain.effect > 0
-    assert "(one seed)" in reading(digits)
+    assert "over random-init (cannot tell: one seed)" in reading(digits)
+    assert not any(row.entries[0].mark for row in digits.rows)
 
 
 def test_without_baseline_there_are_no_gains(results):
@@ -212,10 +218,16 @@ def test_without_baseline_there_are_no_gains(results):
 
 def test_reading_names_the_best_its_rivals_and_the_references(digits):
     sentence = reading(digits)
-    assert sentence.startswith("By linear-probe accuracy on digits, rotation is the best method with 0.9")
-    assert "over random-init (p" in sentence
-    assert "jigsaw[grid=3] cannot be told apart from it" in sentence
+    assert sentence.startswith("By linear-probe accuracy on digits, rotation leads with 0.9")
+    assert ", not told apart from jigsaw[grid=3] (" in sentence
+    assert "it is above random-init by +0.0" in sentence
     assert "supervised (0.98" in sentence
+
+
+def test_reading_calls_best_what_differs_from_all_others(results):
+    sentence = reading(compare([r for r in results if r.cell.method.name != "jigsaw"])[0])
+    assert "rotation is best with 0.9" in sentence
+    assert ": it differs from the other;" in sentence
 
 
 def test_reading_admits_that_a_reference_is_better(results):
@@ -233,7 +245,20 @@ def test_reading_says_so_if_nothing_beats_random_init(results):
     kept = [swapped(r) for r in results if r.cell.method.name in ("rotation", "random-init")]
     kinds = {"rotation": "pretext", "random-init": "reference"}
     kept = [replace(r, cell=replace(r.cell, kind=kinds[r.cell.method.name])) for r in kept]
-    assert "which is not above random-init (−0.0" in reading(compare(kept)[0])
+    assert "it is below random-init by −0.0" in reading(compare(kept)[0])
+
+
+def test_other_questions_have_a_line_each_and_say_where_a_reference_wins(results):
+    def asking(evaluation):
+        asks = {"knn": "Neighbours share a class", "reconstruction": "Reconstructs"}.get(evaluation.evaluation, "")
+        scores = tuple(replace(score, asks=asks if score.primary else "") for score in evaluation.scores)
+        return replace(evaluation, scores=scores)
+
+    changed = [replace(r, evaluations=tuple(map(asking, r.evaluations))) for r in results]
+    lines = answers(compare(changed)[0])
+    assert [line.partition(" (")[0] for line in lines] == ["Neighbours share a class", "Reconstructs"]
+    assert lines[1].startswith("Reconstructs (reconstruction psnr): vae has ")
+    assert answers(compare(results)[0]) == []
 
 
 def test_reading_without_any_method(results):

@@ -25,11 +25,11 @@ def compare(results: list[CellResult]) -> Comparison:
     return comparisons(frame, series)[0]
 
 
-def untrained(result: CellResult) -> CellResult:
-    """The same cell without training, 0.2 worse in every accuracy."""
+def untrained(result: CellResult, gained: float = 0.2) -> CellResult:
+    """The same cell without training, by so much worse in every accuracy."""
 
     def worse(score):
-        return replace(score, value=score.value - 0.2) if score.score == "accuracy" else score
+        return replace(score, value=score.value - gained) if score.score == "accuracy" else score
 
     judged = [replace(e, scores=tuple(map(worse, e.scores)), pictures=()) for e in result.evaluations]
     cell = replace(result.cell, budget=Budget.parse("0 steps"))
@@ -59,8 +59,14 @@ def test_the_sentence_says_what_the_best_had_before_training(both: list[CellResu
     comparison = compare([*both, *twin])
     (best,) = [row for row in comparison.rows if row.series.label == "rotation"]
     before = best.entries[0].estimate.mean - 0.2
-    assert f"(p < 0.001); before training it had {before:.3f} [" in reading(comparison)
-    assert "before training" not in reading(compare(both))
+    assert f"; training gave +0.200 of it ({before:.3f} before)" in reading(comparison)
+    assert "training gave" not in reading(compare(both))
+
+
+@pytest.mark.parametrize("gained", [0.0, -0.1])
+def test_the_sentence_does_not_praise_what_training_did_not_give(both: list[CellResult], gained: float) -> None:
+    twins = [untrained(result, gained) for result in both if result.cell.method.name == "rotation"]
+    assert "; training did not give it: " in reading(compare([*both, *twins]))
 
 
 def test_marks_and_gains_are_those_of_a_run_without_the_twin(both: list[CellResult]) -> None:

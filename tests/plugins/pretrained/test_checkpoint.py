@@ -44,7 +44,7 @@ def test_the_encoder_of_a_run_is_the_same_elsewhere(tmp_path: Path) -> None:
     with torch.no_grad():
         assert torch.equal(method.encode(images()), trained.encode(images()))
     assert method.note == "all weights from method.safetensors, where they are called backbone.trunk.*"
-    assert capabilities_of(method) == {"encode"}
+    assert capabilities_of(method) == {"encode", "trunk_inputs"}
     assert not any(weight.requires_grad for weight in method.parameters())
 
 

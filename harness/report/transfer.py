@@ -1,0 +1,228 @@
+"""Sources against targets: what each method got on every target from every source, and which sources help which.
+
+A method that was trained on a source and judged on another target is compared, on that target, with the untrained
+backbone of the same source, and with the references that saw labels: trained on the target itself, and on the source.
+All are paired by seed, and by test example where outcomes were kept. The p of one kind of gain are corrected by Holm
+over all methods and all pairs of a source with another target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from harness.metrics.statistics import Difference, holm
+from harness.report.entries import Column, Entry
+from harness.report.ranking import improvement
+from harness.report.reading import listed
+from harness.report.series import BASELINE, Series, in_its_setting
+from harness.report.summary import Comparison
+from harness.report.verdicts import verdict
+
+AT_HOME = "of its own comparison"
+LEAST = 2  # pairs of a source and another target, from which on there is something to set side by side
+Word = Literal["helps", "harms", "no difference found", "cannot tell"]
+WORDS: tuple[Word, ...] = ("helps", "harms", "no difference found", "cannot tell")
+MEANING = (
+    f"Below a score: its gain over {BASELINE} of the same source and target, and over what saw labels, trained on the "
+    "target itself and on the source; positive is better. Differences are paired by seed, and by test example where "
+    "outcomes were kept. p is corrected by Holm, each kind of gain by itself, over all methods and all pairs of a "
+    "source and another target; a source on itself has the p of its own comparison. References are not tested."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """By how much one method on one target is better than something else there."""
+
+    over: str  # "random-init", "supervised on shapes"
+    difference: Difference
+    family: str  # what it is corrected together with
+    p: float | None = None  # corrected; None: not tested
+
+    def word(self, unit: str) -> Word | None:
+        """The verdict, with its direction; None for what was not tested."""
+        says = verdict(self.difference, self.p, unit)
+        if says is None:
+            return None
+        if says.word == "differs":
+            return "helps" if self.difference.effect > 0 else "harms"
+        return says.word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One method, trained on a source, on a target."""
+
+    entry: Entry
+    gains: tuple[Gain, ...] = ()  # over the baseline first
+
+    @property
+    def over_baseline(self) -> Gain | None:
+        return next((gain for gain in self.gains if gain.over == BASELINE), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferRow:
+    series: Series
+    source: str
+    cells: tuple[Cell | None, ...]  # one for each target; None: not asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """One leading score over sources and targets."""
+
+    column: Column
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    rows: tuple[TransferRow, ...]  # methods, each with its sources
+
+    def helped(self, source: str, target: str) -> list[tuple[Word, list[tuple[Series, Gain]]]]:
+        """What was said of the gains over the baseline of that pair: the methods by verdict."""
+        found: dict[Word, list[tuple[Series, Gain]]] = {word: [] for word in WORDS}
+        for row in self.rows:
+            cell = row.cells[self.targets.index(target)] if row.source == source else None
+            gain = cell and cell.over_baseline
+            word = gain and row.series.competes and gain.word(self.column.unit)
+            if gain and word:
+                found[word].append((row.series, gain))
+        return [(word, sorted(gains, key=_largest_first)) for word, gains in found.items() if gains]
+
+    @property
+    def by_method(self) -> str:
+        """What training on another dataset gave each method, in one sentence."""
+        counts: dict[Series, dict[Word, int]] = {}
+        for source, target in self._pairs():
+            for word, gains in self.helped(source, target):
+                for series, _ in gains:
+                    of = counts.setdefault(series, dict.fromkeys(WORDS, 0))
+                    of[word] += 1
+        ordered = sorted(counts.items(), key=lambda one: (-one[1]["helps"], one[1]["harms"], one[0].index))
+        parts = [f"{series.label} {_counted(of)}" for series, of in ordered]
+        return f"{self._about}: {'; '.join(parts)}." if parts else self.sentence
+
+    @property
+    def _about(self) -> str:
+        return f"Training on another dataset, against {BASELINE} of the same source and target by {self.column.name}"
+
+    @property
+    def sentence(self) -> str:
+        """Which sources help which targets, of those that are another dataset."""
+        places: dict[Word, list[str]] = {word: [] for word in WORDS}
+        for source, target in self._pairs():
+            for word, gains in self.helped(source, target):
+                names = listed([series.label for series, _ in gains])
+                places[word].append(f"{source} → {target} ({names})")
+        said = {word: listed(where) for word, where in places.items() if where}
+        if not said:
+            return f"By {self.column.name}, no gain of training on another dataset could be tested against {BASELINE}."
+        parts = [f"it {word} on {where}" for word, where in said.items() if word in ("helps", "harms")]
+        parts += [f"no difference found on {said['no difference found']}"] if "no difference found" in said else []
+        parts += [f"one cannot tell on {said['cannot tell']}"] if "cannot tell" in said else []
+        return f"{self._about}: {'; '.join(parts)}."
+
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        return ((s, t) for s in self.sources for t in self.targets if s != t)
+
+
+def _counted(of: Mapping[Word, int]) -> str:
+    """What was said of one method's pairs.
+
+    >>> _counted({"helps": 5, "harms": 0, "no difference found": 0, "cannot tell": 1})
+    'helps on 5 of 6 pairs (cannot tell on 1)'
+    >>> _counted({"helps": 0, "harms": 2, "no difference found": 0, "cannot tell": 0})
+    'helps on none of 2 pairs (harms on 2)'
+    """
+    total, helps = sum(of.values()), of["helps"]
+    rest = [f"{word} on {count}" for word, count in of.items() if count and word != "helps"]
+    said = "none" if not helps else "all" if helps == total else str(helps)
+    pairs = f"{total} pairs" if said == "all" else f"of {total} pairs"
+    return f"helps on {said} {pairs}" + (f" ({', '.join(rest)})" if rest else "")
+
+
+def _largest_first(one: tuple[Series, Gain]) -> float:
+    return -abs(one[1].difference.effect)
+
+
+Place = tuple[str, str]  # source, target
+Key = tuple[int, Place]  # of a series at a place
+
+
+def transfers(compared: Sequence[Comparison]) -> list[Transfer]:
+    """A table for each score that leads some comparisons, where two or more of these are of another target."""
+    by_score: dict[tuple[str, str], list[Comparison]] = {}
+    for comparison in compared:
+        column = comparison.leading_column()
+        if column is not None and column.ranked:
+            by_score.setdefault((column.evaluation, column.score), []).append(comparison)
+    return [_transfer(group) for group in by_score.values() if sum(c.source != c.target for c in group) >= LEAST]
+
+
+def _transfer(group: Sequence[Comparison]) -> Transfer:
+    column = group[0].leading_column()
+    assert column is not None
+    entries = {(c.source, c.target): {row.series: c.leading_entry(row) for row in c.rows} for c in group}
+    cells = _corrected(
+        {
+            (one.index, place): Cell(entry=entry, gains=tuple(_gains(one, place, entries, column)))
+            for place, of in entries.items()
+            for one, entry in of.items()
+        },
+        {one.index for of in entries.values() for one in of if one.competes},
+    )
+    sources, targets = (tuple(dict.fromkeys(names)) for names in zip(*entries, strict=True))
+    series = sorted({one for of in entries.values() for one in of}, key=lambda one: one.index)
+    rows = [
+        TransferRow(series=one, source=source, cells=tuple(cells.get((one.index, (source, t))) for t in targets))
+        for one in series
+        for source in sources
+    ]
+    told = tuple(row for row in rows if any(cell and cell.entry.tried for cell in row.cells))
+    return Transfer(column=column, sources=sources, targets=targets, rows=told)
+
+
+def _gains(one: Series, place: Place, entries: Mapping[Place, dict[Series, Entry]], column: Column) -> Iterator[Gain]:
+    """Over the baseline, then over each reference that saw labels: trained on the target, and on the source."""
+    source, target = place
+    own = entries[place][one]
+    if own.gain is not None:
+        at_home = source == target
+        yield Gain(over=BASELINE, difference=own.gain, family=AT_HOME if at_home else BASELINE, p=own.p)
+    for home, what in ((target, "target"), (source, "source"))[: 1 + (source != target)]:
+        there = entries.get((home, target), {})
+        for method, other in _labelled(one, list(there)):
+            if other == one and home == source:
+                continue
+            found = improvement(own, there[other], column)
+            if found is not None:
+                family = f"{method}, {what if source != target else 'itself'}"
+                yield Gain(over=f"{other.label} on {home}", difference=found, family=family)
+
+
+def _labelled(one: Series, there: Sequence[Series]) -> Iterator[tuple[str, Series]]:
+    """The references that saw labels in the setting of a series, by their method; itself, where it is one of them."""
+    labelled = [other for other in there if other.is_reference and other.uses]
+    for method in dict.fromkeys(other.method for other in labelled):
+        alike = [other for other in labelled if other.method == method]
+        other = one if one in alike else in_its_setting(one, alike)
+        if other is not None:
+            yield method, other
+
+
+def _corrected(cells: Mapping[Key, Cell], tested: Collection[int]) -> dict[Key, Cell]:
+    """With the p of all gains of one family by Holm; what a method has at home keeps the p of its own comparison."""
+    families: dict[str, list[tuple[Key, Gain]]] = {}
+    for key, cell in cells.items():
+        for gain in cell.gains:
+            if key[0] in tested and gain.family != AT_HOME:
+                families.setdefault(gain.family, []).append((key, gain))
+    ps: dict[tuple[Key, str], float | None] = {}
+    for family, gains in families.items():
+        corrected = holm([gain.difference.p for _, gain in gains])
+        ps |= {(key, family): p for (key, _), p in zip(gains, corrected, strict=True)}
+    return {
+        key: replace(cell, gains=tuple(replace(g, p=ps.get((key, g.family), g.p)) for g in cell.gains))
+        for key, cell in cells.items()
+    }
