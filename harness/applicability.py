@@ -37,6 +37,10 @@ def reason_against_judging(
         return f"{name} holds {holds}, the method has learned from {PLURALS[source.kind]}"
     if data.kind not in evaluation.spec.takes:
         return f"{evaluation.info.name} judges {_words(evaluation.spec.takes)}, {name} holds {holds}"
+    if "masks" in evaluation.spec.needs and not data.regions:
+        return f"{name} does not tell what each pixel shows"
+    if "targets" in evaluation.spec.needs and not data.targets:
+        return f"{name} has no regression targets"
     for other, looks in others:
         if looks.kind != source.kind:
             holds = f"{other.ref} holds {PLURALS[looks.kind]}"

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 from harness.errors import RequestError, UnknownName, did_you_mean
+from harness.labels import label_parts
 from harness.records import Budget, Cell, PluginRef, Request, TrainConfig
 from harness.registry import METHOD_KINDS, Chosen, Registry
 from harness.registry.config import full_ref, resolve
@@ -57,6 +58,7 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
     targets = tuple(_refs(request.targets, registry, ("dataset",), settings))
     evaluations = tuple(_evaluations(request, registry, settings))
     budget = Budget.parse(request.budget)
+    labels = label_parts(request.labels)
     trains = settings.variants("train", {"compile": True} if request.compile else {})
     for axis, values in (("backbone", backbones), ("dataset", sources), ("seed", request.seeds)):
         if not values:
@@ -85,6 +87,7 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
             budget=budget,
             train=recipes[str(method)][turn],
             threads=threads,
+            labels=labels,
         )
         cells.setdefault(_trained_alike(cell), cell)  # a method without a backbone is not repeated for each one
     return list(cells.values())
@@ -109,7 +112,7 @@ def _recipes(method: Chosen, trains: Sequence[Mapping[str, Any]]) -> list[TrainC
 
 
 def _united(cells: Iterable[Cell]) -> list[Cell]:
-    """Each cell once, with the evaluations and the targets of all parts that ask for it."""
+    """Each cell once, with the evaluations, the targets and the labels of all parts that ask for it."""
     united: dict[tuple[object, ...], Cell] = {}
     for cell in cells:
         key = _trained_alike(cell)
@@ -117,7 +120,10 @@ def _united(cells: Iterable[Cell]) -> list[Cell]:
         if other is not cell:
             targets = {str(ref): ref for ref in (*other.targets, *cell.targets)}
             judges = {str(ref): ref for ref in (*other.evaluations, *cell.evaluations)}
-            united[key] = replace(other, targets=tuple(targets.values()), evaluations=tuple(judges.values()))
+            parts = tuple(dict.fromkeys((*other.labels, *cell.labels)))
+            united[key] = replace(
+                other, targets=tuple(targets.values()), evaluations=tuple(judges.values()), labels=parts
+            )
     return list(united.values())
 
 

@@ -19,6 +19,7 @@ from harness.data.rows import Dataset, read_as
 from harness.errors import NotApplicable, TrainingFailed
 from harness.examples import checked, write_examples
 from harness.judging.subject import Subject
+from harness.labels import Labels
 from harness.outcomes import outcome
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import EvaluationSpec
@@ -33,6 +34,7 @@ from harness.records import (
     ScoreValue,
     Workplace,
     as_trained,
+    judged_by,
 )
 from harness.registry import Registry
 from harness.seeding import seed_everything
@@ -44,6 +46,7 @@ def judge(
     task: CellTask, workplace: Workplace, registry: Registry, method: nn.Module, source: Dataset, report: Report
 ) -> Iterable[EvaluationResult]:
     subjects: dict[str, Subject | NotApplicable | str] = {}
+    fitted: dict[tuple[str, str], Subject | NotApplicable | str] = {}  # with the part of the labels that is fitted to
     for index, todo in enumerate(task.todo):
         if todo.unfit:
             yield outcome(todo, "skipped", todo.unfit)
@@ -52,7 +55,9 @@ def judge(
         label = str(todo.target)
         if label not in subjects:
             subjects[label] = _subject(task, workplace, registry, todo.target, method, source)
-        subject = subjects[label]
+        if (label, todo.labels) not in fitted:
+            fitted[label, todo.labels] = _with_labels(subjects[label], todo.labels)
+        subject = fitted[label, todo.labels]
         if isinstance(subject, NotApplicable):
             yield outcome(todo, "skipped", str(subject))
         elif isinstance(subject, str):
@@ -97,6 +102,16 @@ def _subject(
         return f"{stage}: {reason_of(error)}"
 
 
+def _with_labels(subject: Subject | NotApplicable | str, labels: str) -> Subject | NotApplicable | str:
+    """The same with that part of the target's labels, or why there is no such part."""
+    if not isinstance(subject, Subject) or not labels:
+        return subject
+    try:
+        return subject.with_labels(Labels.parse(labels))
+    except NotApplicable as reason:
+        return reason
+
+
 def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging: Path) -> EvaluationResult:
     """One evaluation of one subject: ok with its scores, skipped with the reason, or failed with the error."""
     started = time.perf_counter()
@@ -111,7 +126,7 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
         values = _measured(spec, spec.run(subject, chosen.config))
         scores = _scores(spec, values, len(subject.target.test))
         examples = _examples(subject, values, staging / _folder_name(todo), staging)
-        pictures = tuple(_seen_from(staging, picture) for picture in subject.pictures)
+        pictures = tuple(_seen_from(staging, picture, todo.labels) for picture in subject.pictures)
     except NotApplicable as reason:
         return outcome(todo, "skipped", str(reason), note=subject.note)
     except Exception as error:
@@ -134,9 +149,10 @@ def _examples(subject: Subject, values: dict[str, ScoreValue], folder: Path, sta
     return write_examples(folder, known, test.labels).relative_to(staging).as_posix() if known else ""
 
 
-def _seen_from(staging: Path, picture: Picture) -> Picture:
-    """A picture whose file is named so that it is found wherever the staging folder goes."""
-    return replace(picture, file=Path(picture.file).relative_to(staging).as_posix())
+def _seen_from(staging: Path, picture: Picture, labels: str) -> Picture:
+    """A picture whose file is named so that it is found wherever the staging folder goes, and that says its labels."""
+    caption = judged_by(picture.caption, labels)
+    return replace(picture, caption=caption, file=Path(picture.file).relative_to(staging).as_posix())
 
 
 def missing_need(spec: EvaluationSpec, subject: Subject) -> str:
@@ -146,6 +162,8 @@ def missing_need(spec: EvaluationSpec, subject: Subject) -> str:
         if need == "labels":
             if not subject.target.spec.classes:
                 return f"{subject.target.name} has no labels"
+        elif need in ("masks", "targets"):
+            continue  # the plan has asked the description of the target
         elif need not in able:
             return f"{subject.cell.method.name} cannot {CAPABILITIES.get(need, need)}"
     return ""

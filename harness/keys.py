@@ -19,7 +19,7 @@ from harness.data.content import content_fingerprint
 from harness.data.fields import DataSpec
 from harness.expansion import datasets_beside
 from harness.machine import device_class, machine, torch_version
-from harness.records import Cell, PluginRef, TrainConfig
+from harness.records import ALL_LABELS, Cell, PluginRef, TrainConfig
 from harness.registry import FILE, METHOD_KINDS, Chosen, Registry
 from harness.registry.fingerprint import core_modules, digest_of_modules, library_versions
 from harness.registry.sources import find_source
@@ -145,12 +145,13 @@ class Keys:
     def _core_libraries(self) -> Mapping[str, str]:
         return library_versions(file for name in core_modules() if (file := find_source(name)) is not None)
 
-    def evaluation_key(self, cell_key: str, target: PluginRef, ref: PluginRef) -> str:
+    def evaluation_key(self, cell_key: str, target: PluginRef, ref: PluginRef, labels: str = "") -> str:
         """Of one evaluation of a cell: all that changes what it says."""
         pair = (str(target), str(ref))
         if pair not in self._judged:
             self._judged[pair] = self._judgement(target, ref)
-        return hashed(f"{cell_key} {self._judged[pair]}")
+        fewer = f" {labels}" if labels not in ("", ALL_LABELS) else ""
+        return hashed(f"{cell_key} {self._judged[pair]}{fewer}")
 
     def _judgement(self, target: PluginRef, ref: PluginRef) -> str:
         judge, beside = self.evaluation(ref), self.others(target, ref)

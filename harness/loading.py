@@ -77,7 +77,8 @@ def load(spec: DatasetSpec, config: Any, root: Path, seed: int) -> Dataset:
         again = f"delete it and run `harness datasets prepare {spec.name} --data-dir {root}`"
         raise RequestError(f"dataset '{spec.name}' in {root} is damaged, {reason}: {again}") from error
     reader = None if spec.read_factors is None else partial(spec.read_factors, config)
-    dataset = split_dataset(spec.name, raw, described, seed, reader)
+    masks = None if spec.read_masks is None else partial(spec.read_masks, config)
+    dataset = split_dataset(spec.name, raw, described, seed, reader, masks)
     _check_classes(dataset)
     return dataset
 

@@ -33,4 +33,5 @@ def outcome(
         reason=reason,
         seconds=seconds,
         note=note,
+        labels=todo.labels,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +37,7 @@ class PlannedCell:
     why: str = ""
     previous: CellResult | None = None  # what is stored under the same key
     replaces: str = ""  # the key of a stale cell that this one makes superfluous
+    judged: int = 0  # its evaluations, those that are done already too
     plugin_files: tuple[Path, ...] = ()  # the unpackaged files of its own plugins: what its process loads
 
     @property
@@ -91,7 +93,7 @@ def make_plan(
         task, identity = _task(cell, keys, fits, shared)
         previous, other = stored.get(task.key), by_identity.get(identity)
         one = _planned(task, fits.cell(cell), previous, other, folder)
-        planned.append(replace(one, plugin_files=keys.plugin_files(cell)))
+        planned.append(replace(one, judged=len(task.todo), plugin_files=keys.plugin_files(cell)))
     judges = {ref.name: ref for cell in cells for ref in cell.evaluations}
     exclusive = frozenset(name for name, ref in judges.items() if keys.evaluation(ref).spec.exclusive)
     return Plan(request, tuple(planned), exclusive)
@@ -143,8 +145,8 @@ def _planned(
     if previous.training.status != "ok":
         why = f"tried before: {previous.training.reason}"
         return PlannedCell(task=task, state="to run", why=why, previous=previous)
-    done = {(e.target, e.evaluation): e for e in previous.evaluations if e.status != "failed"}
-    todo = tuple(t for t in task.todo if _key_of(done.get((str(t.target), str(t.evaluation)))) != t.key)
+    done = {_asked(e): e for e in previous.evaluations if e.status != "failed"}
+    todo = tuple(t for t in task.todo if _key_of(done.get(_asked(t))) != t.key)
     if not todo:
         return PlannedCell(task=replace(task, todo=()), state="cached", previous=previous)
     names = ", ".join(dict.fromkeys(t.evaluation.name for t in todo))
@@ -154,6 +156,11 @@ def _planned(
     if trained:
         task = replace(task, training=previous.training)
     return PlannedCell(task=task, state="to run", why=why, previous=previous)
+
+
+def _asked(evaluation: EvaluationTask | EvaluationResult) -> tuple[str, str, str]:
+    """What tells the evaluations of a cell apart."""
+    return (str(evaluation.target), str(evaluation.evaluation), evaluation.labels)
 
 
 def _key_of(evaluation: EvaluationResult | None) -> str:
@@ -169,12 +176,14 @@ def _task(cell: Cell, keys: Keys, fits: _Fits, shared: CellTask) -> tuple[CellTa
         EvaluationTask(
             target=target,
             evaluation=ref,
-            key=keys.evaluation_key(key, target, ref),
+            key=keys.evaluation_key(key, target, ref, labels),
             unfit=fits.judgement(cell.source, target, ref),
+            labels=labels,
             others=keys.others(target, ref),
         )
         for target in cell.targets
         for ref in cell.evaluations
+        for labels in (cell.labels if keys.evaluation(ref).spec.fits_labels else ("",))
     )
     return replace(shared, key=key, cell=cell, identity=identity, provenance=provenance, todo=todo), text
 
@@ -189,10 +198,20 @@ def skipped_result(planned: PlannedCell) -> CellResult:
 
 def combined(planned: PlannedCell, parts: Sequence[CellResult]) -> CellResult:
     """What was stored of a cell, and what its tasks gave since, as one result with its evaluations in planned order."""
-    known: dict[tuple[str, str], EvaluationResult] = {}
+    known: dict[tuple[str, str, str], EvaluationResult] = {}
     earlier = [planned.previous] if planned.previous is not None and planned.previous.training.status == "ok" else []
     for part in (*earlier, *parts):
-        known |= {(e.target, e.evaluation): e for e in part.evaluations}
-    wanted = [(str(target), str(ref)) for target in planned.cell.targets for ref in planned.cell.evaluations]
-    others = [pair for pair in known if pair not in wanted]
-    return replace(parts[-1], evaluations=tuple(known[pair] for pair in [*wanted, *others] if pair in known))
+        known |= {_asked(e): e for e in part.evaluations}
+    fits = {(target, evaluation): bool(labels) for target, evaluation, labels in known}  # as its plugin now says
+    known = {asked: found for asked, found in known.items() if bool(asked[2]) == fits[asked[:2]]}
+    places = {
+        (str(t), str(ref)): n for n, (t, ref) in enumerate(product(planned.cell.targets, planned.cell.evaluations))
+    }
+    parts_of = [*planned.cell.labels, ""]
+
+    def place(asked: tuple[str, str, str]) -> tuple[int, int]:
+        target, evaluation, labels = asked
+        where = places.get((target, evaluation), len(places))
+        return (where, parts_of.index(labels) if labels in parts_of else len(parts_of))
+
+    return replace(parts[-1], evaluations=tuple(known[asked] for asked in sorted(known, key=place)))

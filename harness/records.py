@@ -19,6 +19,7 @@ Status = Literal["ok", "failed", "skipped"]
 SplitName = Literal["train", "validation", "test"]
 Role = Literal["leads", "follows", "ranks", "told"]
 Information = Literal["labels", "captions", "paired", "unpaired"]  # beside images; unpaired: shuffled paired images
+ALL_LABELS = "100%"  # what an evaluation fits to, unless a request says otherwise: see harness.labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +160,7 @@ class Request:
     seeds: tuple[int, ...] = (0, 1, 2)
     most_seeds: int = 0  # seeds are added until differences are decided, up to so many; 0: none are
     evaluations: tuple[str, ...] = ("default",)
+    labels: tuple[str, ...] = (ALL_LABELS,)  # what evaluations that fit to labels get: `1%`, `10%`, `5/class`
     budget: str = "30 epochs"
     settings: tuple[str, ...] = ()  # `NAME.KEY=VALUE`, as given to --set
     threads: int = 1  # CPU threads of one cell; part of its identity, since it orders floating-point sums
@@ -182,6 +184,7 @@ class Cell:
     budget: Budget
     train: TrainConfig
     threads: int = 1
+    labels: tuple[str, ...] = (ALL_LABELS,)  # parts of the labels that evaluations fit to, each in turn
 
     @property
     def title(self) -> str:
@@ -296,7 +299,24 @@ class EvaluationResult:
     scores: tuple[Score, ...] = ()
     pictures: tuple[Picture, ...] = ()
     note: str = ""  # e.g. "target resized from 28x28x1 to 8x8x1"
+    labels: str = ""  # the part of the labels that it fitted to, "1%"; empty: it fits to none
     examples: str = ""  # the file of what each test example got, named as pictures are; empty: nothing is known of them
+
+    @property
+    def title(self) -> str:
+        """What a line or a column calls it."""
+        return judged_by(self.evaluation, self.labels)
+
+
+def judged_by(evaluation: str, labels: str) -> str:
+    """An evaluation by its name, and the part of the labels that it fitted to where that is not all of them.
+
+    >>> judged_by("knn", "1%"), judged_by("knn", "5/class"), judged_by("knn", "100%")
+    ('knn (1% labels)', 'knn (5/class)', 'knn')
+    """
+    if labels in ("", ALL_LABELS):
+        return evaluation
+    return f"{evaluation} ({labels}{' labels' if '%' in labels else ''})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,6 +390,7 @@ class EvaluationTask:
     evaluation: PluginRef
     key: str
     unfit: str = ""  # why the plan knows that it makes no sense: its row is skipped with that; empty: it is run
+    labels: str = ""  # the part of the labels that it fits to, "1%"; empty: it fits to none
     others: tuple[PluginRef, ...] = ()  # datasets that it reads beside the target, see harness.plugin.specs
 
 

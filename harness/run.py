@@ -75,7 +75,7 @@ class Results:
                 lines.append(f"{cell.cell.title}: {cell.training.reason}")
                 continue
             failed = [e for e in cell.evaluations if e.status == "failed"]
-            lines += [f"{cell.cell.title}: {e.evaluation} on {e.target}: {e.reason}" for e in failed]
+            lines += [f"{cell.cell.title}: {e.title} on {e.target}: {e.reason}" for e in failed]
         return lines
 
     @property

@@ -14,7 +14,7 @@ from harness.records import Request
 from harness.registry.grammar import parse_limit, parse_seeds
 
 PLUGIN_LISTS = ("plugins", "references", "datasets", "targets", "backbone", "evaluations")
-WORD_LISTS = ("devices", "precision")
+WORD_LISTS = ("devices", "precision", "labels")
 WORDS = {"set": "settings"}  # words of the user that are called otherwise inside
 WAYS = ("launcher", "trackers", "monitor")  # how the whole of a suite is carried out: no part of a request
 DERIVED = ("parts", "most_seeds")  # of a Request, and no words of the user

@@ -35,7 +35,7 @@ LAYERS = [
     {"nn"},
     {"data"},
     {"metrics"},
-    {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples"},
+    {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels"},
     {"records"},
     {"errors"},
 ]

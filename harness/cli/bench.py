@@ -51,6 +51,13 @@ def bench(
             help="Judges; `default`: the built-in ones, but for those on request; `all`: all. [default: default]"
         ),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="What probes fit to, each in turn: '1%,10%,100%' or '5/class' of the target's training labels, and as "
+            "large a share of validation, drawn by class from the seed. Training keeps all. [default: 100%]"
+        ),
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(help=f"Encoders that methods share. [default: {_DEFAULTS['backbone']}]")
     ] = None,
@@ -130,6 +137,7 @@ def bench(
         "datasets": datasets,
         "targets": targets,
         "evaluations": evaluations,
+        "labels": labels,
         "backbone": backbone,
         "budget": budget,
         "seeds": seeds,
@@ -191,7 +199,7 @@ def _print_plan(plan: Plan, path: Path) -> None:
     unfit = Counter(todo.unfit for planned in plan.cells for todo in planned.task.todo if todo.unfit)
     for reason, n in unfit.items():
         print(f"{'skipped':8}  {n} evaluations: {reason}")
-    judged = sum(len(cell.cell.targets) * len(cell.cell.evaluations) for cell in plan.cells)
+    judged = sum(cell.judged for cell in plan.cells)
     print(
         f"\n{len(plan.cells)} cells, {judged} evaluations: {', '.join(f'{n} {state}' for state, n in counts.items())}"
     )

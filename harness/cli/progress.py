@@ -124,7 +124,7 @@ def _summary(result: CellResult) -> str:
     for evaluation in result.evaluations:
         for score in evaluation.scores:
             if score.primary and evaluation.target == str(result.cell.source) and score.unit == "fraction":
-                parts.append(f"{evaluation.evaluation} {score.value:.3f}")
-    parts += [f"{e.evaluation} FAILED: {e.reason}" for e in result.evaluations if e.status == "failed"]
+                parts.append(f"{evaluation.title} {score.value:.3f}")
+    parts += [f"{e.title} FAILED: {e.reason}" for e in result.evaluations if e.status == "failed"]
     parts += [result.training.note] if result.training.note else []
     return ", ".join(parts)

@@ -14,6 +14,7 @@ from harness.contract.requirements import Broken, require, require_shape
 from harness.data.columns import column_of
 from harness.data.fields import PLURALS, DataSpec, ImageField, VideoField
 from harness.data.rows import RawData
+from harness.data.splits import rows_of
 from harness.errors import NotApplicable
 from harness.plugin.specs import DatasetSpec
 
@@ -85,4 +86,20 @@ def labels_are_in_range(case: DatasetCase) -> str:
     return ""
 
 
-CHECKS = (describes_itself, files_are_there, inputs_are_as_described, labels_are_in_range)
+def masks_show_its_regions(case: DatasetCase) -> str:
+    regions, reader = case.described.regions, case.spec.read_masks
+    require(bool(regions) == bool(reader), "say both or none: regions in describe(), and read_masks of the spec")
+    if reader is None:
+        raise NotApplicable("it does not tell what each pixel shows")
+    inputs = case.described.inputs
+    require(isinstance(inputs, ImageField), "masks are of images")
+    rows = rows_of(case.raw)
+    some = rows.rows(torch.arange(min(64, len(rows))))
+    masks = reader(case.config, some)
+    require_shape("read_masks", masks, (len(some), *inputs.shape[-2:]))
+    require(masks.dtype == torch.uint8, f"read_masks returned {masks.dtype}, expected torch.uint8")
+    require(int(masks.max()) < len(regions), f"a mask shows {int(masks.max())}, of {len(regions)} regions from 0 on")
+    return ", ".join(regions)
+
+
+CHECKS = (describes_itself, files_are_there, inputs_are_as_described, labels_are_in_range, masks_show_its_regions)

@@ -54,7 +54,7 @@ def _stands_beside_another(score: ScoreSpec, names: set[str]) -> None:
 
 
 def needs_are_known(spec: EvaluationSpec) -> str:
-    known = {*CAPABILITIES, "labels"}
+    known = {*CAPABILITIES, "labels", "masks", "targets"}
     unknown = [need for need in spec.needs if need not in known]
     require(not unknown, f"it needs {', '.join(unknown)}, which is no capability of {', '.join(sorted(known))}")
     return ", ".join(spec.needs)

@@ -227,6 +227,7 @@ class DataSpec(Generic[F]):
     paired_domain: str = ""  # the domain of the paired images that translation starts from: "outline"; empty: none
     factors: tuple[Factor, ...] = ()
     targets: tuple[str, ...] = ()  # names, with units, of the numbers known of each example: "x in pixels"
+    regions: tuple[str, ...] = ()  # what a pixel may show, by mask value, the background first; empty: nobody knows
 
     @property
     def kind(self) -> DataKind:

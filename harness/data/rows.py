@@ -119,6 +119,7 @@ class Dataset(Generic[F]):
     unlabelled: Rows | None = None
     unseen: Rows | None = None  # combinations of factors that no other split shows
     read_factors: Callable[[Tensor], Tensor] | None = None  # inputs as they are kept -> int64 (N,F), -1 if unreadable
+    read_masks: Callable[[Rows], Tensor] | None = None  # rows, their inputs perhaps resized -> uint8 (n,H,W): regions
     note: str = ""  # what was done to the inputs, e.g. "resized from 28x28x1 to 8x8x1"
 
     def split(self, name: SplitName) -> Rows:

@@ -30,6 +30,7 @@ def split_dataset(
     spec: DataSpec[F],
     seed: int,
     read_factors: Callable[[Tensor], Tensor] | None = None,
+    read_masks: Callable[[Rows], Tensor] | None = None,
 ) -> Dataset[F]:
     """Cut `raw` into train, validation and test; measure mean, std and tokenizers of the training rows.
 
@@ -60,6 +61,7 @@ def split_dataset(
         unlabelled=None if raw.unlabelled is None else Rows(inputs=column_of(raw.unlabelled)),
         unseen=None if raw.unseen is None else rows_of(raw.unseen),
         read_factors=read_factors,
+        read_masks=read_masks,
     )
 
 

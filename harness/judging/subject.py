@@ -15,17 +15,20 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.answers import AMONG, company_fault, features_fault
 from harness.data.batches import Batch, batch_of
 from harness.data.columns import Column, blocks, column_of
+from harness.data.fewer import with_fewer_labels
 from harness.data.fields import PLURALS, DataKind
 from harness.data.images import to_uint8
 from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging import compared, drawn
 from harness.judging.readouts import Readout, choose_readout
+from harness.labels import Labels
 from harness.nn.backbone import Backbone
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
@@ -83,6 +86,7 @@ class Subject:
         self._untrained = untrained  # the method as it was built
         self._others: tuple[PluginRef, ...] = ()
         self._features: dict[SplitName, Tensor] = {}
+        self._tested: dict[str, Tensor] = {}  # features of the test split by readout, shared with `with_labels`
         self._samples: list[Sampled] = []
         self._sampling = derived_generator(cell.seed, "evaluation", source.name, "samples")
 
@@ -109,6 +113,20 @@ class Subject:
         if self._untrained is None:
             raise NotApplicable("it is not known how the method was built")
         return self._untrained().to(self.device).eval().requires_grad_(False)
+
+    def with_labels(self, labels: Labels) -> Subject:
+        """The same method on the same target with a part of the labels, of training and of validation alike.
+
+        Rows without a label are not there: a readout is chosen, and features are encoded, from those that are left.
+        Raises NotApplicable where there is no such part.
+        """
+        if labels.all:
+            return self
+        fewer = copy.copy(self)
+        fewer.__dict__.pop("readout", None)
+        fewer.target = with_fewer_labels(self.target, labels, self.cell.seed)
+        fewer._features = {}
+        return fewer
 
     def has(self, capability: str) -> bool:
         """Can the method do this? See harness.plugin.capabilities."""
@@ -138,14 +156,35 @@ class Subject:
             raise NotApplicable(f"{self.target.name} has no labels")
         return labels
 
+    def masks(self, split: SplitName, index: Tensor) -> Tensor:
+        """What each pixel of the rows (n,) shows, as an index of the target's regions: uint8 (n,H,W) on the CPU.
+
+        Of the size that networks see: by the nearest pixel where the target was resized. Raises NotApplicable where
+        the target does not tell.
+        """
+        if self.target.read_masks is None:
+            raise NotApplicable(f"{self.target.name} does not tell what each pixel shows")
+        masks = self.target.read_masks(self.target.split(split).rows(index))
+        size = self.spec.inputs.shape[-2:]
+        if masks.shape[1:] == size:
+            return masks
+        return F.interpolate(masks[:, None].float(), size, mode="nearest-exact").squeeze(1).to(masks.dtype)
+
     def features(self, split: SplitName) -> Tensor:
         """The frozen representation of a split: float32 (N,D) on the CPU. Raises TrainingFailed when it is unusable."""
+        if split == "test":  # the same whatever part of the labels is fitted to
+            if self.readout.name not in self._tested:
+                self._tested[self.readout.name] = self._encoded(split)
+            return self._tested[self.readout.name]
         if split not in self._features:
-            self._check_company(split)
-            features = self.batched(self.encode, self.inputs(split))
-            _check_features(features, len(self.inputs(split)), self.spec.kind)
-            self._features[split] = features
+            self._features[split] = self._encoded(split)
         return self._features[split]
+
+    def _encoded(self, split: SplitName) -> Tensor:
+        self._check_company(split)
+        features = self.batched(self.encode, self.inputs(split))
+        _check_features(features, len(self.inputs(split)), self.spec.kind)
+        return features
 
     def _check_company(self, split: SplitName) -> None:
         """Raise TrainingFailed if the representation of an example depends on the others of its batch.

@@ -32,6 +32,7 @@ class Backbone(nn.Module):
     backbone(inputs)        images (B,C,H,W) or clips (B,T,C,H,W) in [0,1], or tokens of texts (B,L) -> (B,D)
     backbone.trunk(inputs)  the same for inputs that are standardised already, e.g. jigsaw tiles
     backbone.maps(images)   (B,C,H,W) in [0,1] -> (B,D,h,w), whose mean over positions is backbone(images) in eval mode
+    backbone.positions(images)     (B,C,H,W), standardised, -> (B,D,h,w): maps, or tokens where their patches are
     backbone.tokens(images, kept)  (B,C,H,W) in [0,1] -> (B,E+K,D), of the patches at the places `kept` (B,K) alone
     backbone.stages()       the trunk in the order of its layers, for what copies or freezes the first of them
     backbone.between(start, stop, states)  from what `start` stages gave to what `stop` of them give
@@ -85,6 +86,19 @@ class Backbone(nn.Module):
         if self._maps is None:
             raise NotApplicable("needs feature maps: choose a convolutional backbone, such as convnet")
         return self._maps(self.trunk, self.standardise(images))
+
+    def positions(self, standardised: Tensor) -> Tensor:
+        """What the trunk makes of each place: maps, or the tokens of patches at their places, (B,C,H,W) -> (B,D,h,w).
+
+        For images that are standardised already, as `trunk` takes them. Raises NotApplicable where it sees no places.
+        """
+        if self._maps is not None:
+            return self._maps(self.trunk, standardised)
+        if self._patches is None:
+            raise NotApplicable("its backbone sees no positions: choose convnet, resnet18 or vit")
+        tokens = self._patches.encode(self.trunk, standardised, None)[:, self._patches.extra :]  # (B,L,D)
+        height, width = (-(-side // self._patches.side) for side in standardised.shape[2:])
+        return tokens.transpose(1, 2).unflatten(2, (height, width))
 
     def map_size(self, size: int) -> int:
         """h = w of the maps of images of H = W = `size`. Raises NotApplicable where there are none."""

@@ -74,6 +74,7 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
         return DatasetSpec(name="mine", describe=describe, files=files, load=load, config=Config, source="...")
 
 - `field(metadata={"changes_images": False})` in its config marks a parameter that only says where the files are.
+- `regions=` of the DataSpec, and `read_masks=` of the spec, tell what each pixel shows: for `dense-probe`.
 - `test=RawData(...)` is an official test set; captions, paired images, factors and targets are further columns, which
   the DataSpec names too. Clips and texts have a VideoField and a TextField in place of the ImageField; a column of
   Files is decoded on demand. DatasetMissing says which file is not there, and where to get it.
@@ -91,7 +92,9 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
         return EvaluationSpec(name="mine", run=run, scores=scores, needs=("encode", "labels"), source="own work")
 
 - Whatever is chosen is chosen on "validation"; "test" is for the number. `subject.generator(purpose)` is for draws.
-- `needs` names capabilities, and "labels"; a method without them is skipped. NotApplicable skips, TrainingFailed fails,
+- `needs` names capabilities, and "labels", "masks", "targets" of the target; without them it is skipped. With
+  `fits_labels=True` a request's `--labels` gives it fewer rows of training and validation.
+- NotApplicable skips, TrainingFailed fails,
   both with their one line. `subject.batched(function, inputs)` maps over many images; `subject.show_images`,
   `show_points`, `show_curves` and `show_matrix` keep pictures for the report. `subject.backbone` is the trained one,
   `fresh_backbone` one like it before training; `subject.untrained()` is the method as it was built.

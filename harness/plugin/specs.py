@@ -16,7 +16,7 @@ from harness.records import Information, Kind, ScoreSpec, ScoreValue
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from harness.data.rows import RawData
+    from harness.data.rows import RawData, Rows
     from harness.judging.subject import Subject
     from harness.nn.backbone import Backbone
     from harness.plugin.launching import Conditions, Launcher
@@ -82,6 +82,8 @@ class DatasetSpec:
     files(config, root)     the files that hold it: their content is its fingerprint, a missing one is an error
     load(config, root)      harness.data.rows.RawData: uint8 images and labels, and the official test set if any
     read_factors(config, images)  where the pixels tell them exactly: uint8 (N,C,H,W) -> int64 (N,F), -1 if unreadable
+    read_masks(config, rows)  what each pixel shows, as the index of one of DataSpec.regions, told by what is known of
+                            some rows: factors, targets -> uint8 (n,H,W); H = W of the dataset, whatever rows.inputs are
     prepare(config, root)   fetch the files into `root` (None: there is nothing to fetch)
     """
 
@@ -91,6 +93,7 @@ class DatasetSpec:
     load: Callable[[Any, Path], RawData]
     prepare: Callable[[Any, Path], None] | None = None
     read_factors: Callable[[Any, Tensor], Tensor] | None = None
+    read_masks: Callable[[Any, Rows], Tensor] | None = None
     config: type = NoConfig
     source: str = ""  # where it comes from, and its licence where known
 
@@ -113,10 +116,11 @@ class EvaluationSpec:
     name: str
     run: Callable[[Subject, Any], Mapping[str, float | ScoreValue]]
     scores: tuple[ScoreSpec, ...]
-    needs: tuple[str, ...] = ("encode",)  # names of capabilities, and "labels" for a labelled target
+    needs: tuple[str, ...] = ("encode",)  # capabilities; of the target "labels", "masks", "targets"
     config: type = NoConfig
     takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can judge on; ANY where features are enough
     exclusive: bool = False
+    fits_labels: bool = False  # does it fit to the known answers of training examples? `--labels` then gives it fewer
     on_request: bool = False
     source: str = ""
     files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts, such as weights

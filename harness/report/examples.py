@@ -16,7 +16,7 @@ from harness.examples import Outcomes, read_examples
 
 _CELL = [
     "run", "cell", "method", "kind", "params", "backbone", "source", "target", "device", "precision", "seed",
-    "budget", "evaluation", "score",
+    "budget", "evaluation", "labels", "score",
 ]  # fmt: skip
 _FILES = 256  # of evaluations, kept in memory: a score and the others of its evaluation are asked for in turn
 

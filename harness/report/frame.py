@@ -23,7 +23,7 @@ _COUNT = "examples"  # the score of training that says how many were drawn; its 
 COLUMNS: dict[str, Any] = {
     "run": str, "cell": str, "method": str, "kind": str, "uses": str, "params": str, "backbone": str,
     "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str, "train": str,
-    "evaluation": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
+    "evaluation": str, "labels": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
     "role": str, "beside": str, "word": str, "asks": str, "low": "float64", "high": "float64", "proportion": "bool",
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
     "examples": str, "finished": str,
@@ -38,6 +38,7 @@ _LATER = (
     "high",
     "proportion",
     "examples",
+    "labels",
 )  # columns that an older frame lacks
 
 
@@ -204,6 +205,7 @@ def _evaluation_rows(evaluation: EvaluationResult, labels: Mapping[str, str]) ->
     common = {
         "target": labels.get(evaluation.target, evaluation.target),
         "evaluation": evaluation.evaluation,
+        "labels": evaluation.labels,
         "status": evaluation.status,
         "reason": evaluation.reason,
         "note": evaluation.note,

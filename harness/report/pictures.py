@@ -116,9 +116,9 @@ Found = tuple[Path, Series, CellResult, EvaluationResult, Picture]
 
 def pictures_by_place(
     results: Iterable[tuple[Path, Series, CellResult]], labels: Mapping[str, str]
-) -> dict[tuple[int, str, str, str], list[Found]]:
-    """The pictures of each (series, source, target, picture name), that of the lowest seed first."""
-    found: dict[tuple[int, str, str, str], list[Found]] = {}
+) -> dict[tuple[int, str, str, str, str], list[Found]]:
+    """The pictures of each (series, source, target, part of the labels, name), that of the lowest seed first."""
+    found: dict[tuple[int, str, str, str, str], list[Found]] = {}
     for folder, series, result in results:
         source = labels.get(str(result.cell.source), str(result.cell.source))
         for evaluation in result.evaluations:
@@ -126,7 +126,7 @@ def pictures_by_place(
             for picture in evaluation.pictures:
                 if picture.kind == "features":
                     continue  # drawn for all methods together: harness.report.similarity
-                key = (series.index, source, target, picture.name)
+                key = (series.index, source, target, evaluation.labels, picture.name)
                 found.setdefault(key, []).append((folder, series, result, evaluation, picture))
     for group in found.values():
         group.sort(key=lambda one: one[2].cell.seed)
@@ -138,7 +138,7 @@ def shown_pictures(
 ) -> dict[str, list[Shown]]:
     """Pictures by name, at the places that they ask for; those of one name are in the order of the series."""
     by_name: dict[str, list[Shown]] = {}
-    for (_, source, target, name), group in pictures_by_place(results, labels).items():
+    for (_, source, target, _, name), group in pictures_by_place(results, labels).items():
         folder, series, result, _, picture = group[0]
         shown = Shown(
             series=series, seed=result.cell.seed, source=source, target=target, picture=picture,

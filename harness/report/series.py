@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from harness.records import judged_by
 from harness.report.frame import PROVENANCE
 
 BASELINE = "random-init"  # the one plugin that a report knows by name: the untrained backbone that gains are taken over
@@ -96,7 +97,12 @@ def _differs_as_a_whole(frame: pd.DataFrame, column: str) -> bool:
 
 
 def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
-    """The frame with a column `series` (the index of a Series), and the series in order: methods, then references."""
+    """The frame with a column `series` (the index of a Series), and the series in order: methods, then references.
+
+    What one evaluation gave from fewer labels is another evaluation there, and is called so.
+    """
+    judges = map(judged_by, frame["evaluation"], frame["labels"])
+    frame = frame.assign(evaluation=pd.Series(list(judges), index=frame.index, dtype=object))
     runs_apart = bool(differing_provenance(frame))
     frame = frame.assign(run_shown=frame["run"] if runs_apart else "")
     keys = ["kind", "method", "uses", "backbone", "device", "precision", "budget", "train", "run_shown"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from harness.plugin import RawData
+    from harness.plugin import RawData, Rows
 
 DRAWING = 1  # to be raised with every change of harness.data.drawing that changes pixels: this file is the fingerprint
 COLOURS = {
@@ -91,6 +91,7 @@ def describe(config: Config, root: Path) -> DataSpec[ImageField]:
         paired_domain="day" if config.night else "outline",
         factors=factors_of(config),
         targets=TARGETS,
+        regions=("background", *config.shapes),
         captions=TextField(),
     )
 
@@ -219,6 +220,25 @@ def read_factors(config: Config, images: Tensor) -> Tensor:
     return torch.from_numpy(factors.astype(np.int64))
 
 
+def read_masks(config: Config, rows: Rows) -> Tensor:
+    """What covers more than half of each pixel, 0 for the background, else 1 + the shape: uint8 (n,H,W)."""
+    import numpy as np
+    import torch
+
+    from harness.data.drawing import cover
+
+    assert rows.factors is not None
+    assert rows.targets is not None
+    factors, (x, y, radius) = rows.factors.numpy(), rows.targets.double().numpy().T
+    tilts = factors[:, 5] if config.orientation else np.zeros(len(factors), dtype=np.int64)
+    masks = np.zeros((len(factors), config.size, config.size), dtype=np.uint8)
+    for kind, tilt in product(range(4), range(2)):
+        some = np.flatnonzero((factors[:, 0] == kind) & (tilts == tilt))
+        inside = cover(config.shapes[kind], x[some], y[some], radius[some], config.size, tilted=bool(tilt))
+        masks[some] = (1 + kind) * (inside > 0.5)
+    return torch.from_numpy(masks)
+
+
 def _third(place: np.ndarray) -> np.ndarray:
     """0, 1 or 2 for places in image sizes: halfway between the thirds' inner ends."""
     import numpy as np
@@ -235,6 +255,7 @@ def harness_dataset() -> DatasetSpec:
         files=files,
         load=load,
         read_factors=read_factors,
+        read_masks=read_masks,
         config=Config,
         source="own work",
     )

@@ -103,6 +103,7 @@ def harness_evaluation() -> EvaluationSpec:
         takes=ANY,
         scores=SCORES,
         needs=("encode", "labels"),
+        fits_labels=True,
         config=Config,
         source="arXiv:1805.01978, section 3.4 (weighted kNN on cosine similarity)",
     )

@@ -97,6 +97,7 @@ def harness_evaluation() -> EvaluationSpec:
         takes=ANY,
         scores=SCORES,
         needs=("encode", "labels"),
+        fits_labels=True,
         config=Config,
         source="multinomial logistic regression on frozen features, e.g. arXiv:2011.13377, section 3",
     )

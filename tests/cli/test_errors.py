@@ -43,6 +43,8 @@ CASES = [
     ("bench --evaluations knn[kk=3]", "has no parameter 'kk'"),
     ("bench --backbone convnett", "did you mean 'convnet'?"),
     ("bench --backbone convnet[norm=group]", "batch"),
+    ("bench --labels 0%", "labels '0%' is no part of them: write '1%', '10%', up to '100%', or '5/class'"),
+    ("bench --labels 10%,7/foo", "labels '7/foo' is no part of them"),
     ("bench --budget 20", "is not a number and a unit"),
     ("bench --budget 20parsecs", "is not a number and a unit"),
     ("bench --budget=-1epochs", "must be finite and not negative"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,30 @@ def test_datasets(raw: RawData, spec: DataSpec[ImageField], name: str, message: 
         assert failed == {}
     else:
         assert message in failed[name].detail
+
+
+@pytest.mark.parametrize(
+    ("masks", "regions", "message"),
+    [
+        (lambda config, rows: torch.zeros(len(rows), 8, 8, dtype=torch.uint8), ("nothing", "a line"), ""),
+        (lambda config, rows: torch.zeros(len(rows), 8, 8, dtype=torch.uint8), (), "say both or none"),
+        (None, ("nothing", "a line"), "say both or none"),
+        (lambda config, rows: torch.zeros(len(rows), 8, 8), ("nothing", "a line"), "expected torch.uint8"),
+        (lambda config, rows: torch.zeros(len(rows), 4, 4, dtype=torch.uint8), ("nothing",), "expected (6, 8, 8)"),
+        (
+            lambda config, rows: torch.full((len(rows), 8, 8), 2, dtype=torch.uint8),
+            ("nothing", "a line"),
+            "a mask shows 2, of 2 regions from 0 on",
+        ),
+    ],
+)
+def test_masks(masks: object, regions: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    file = tmp_path / "images.bin"
+    file.write_bytes(b"x")
+    spec = dataset(RawData(inputs=IMAGES, labels=LABELS), replace(GREY, regions=regions), file)
+    failed = checked(replace(spec, read_masks=masks), "dataset", tmp_path)
+    assert set(failed) == ({"masks_show_its_regions"} if message else set())
+    assert not message or message in failed["masks_show_its_regions"].detail
 
 
 def test_a_dataset_that_is_not_there_is_skipped(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from harness.data.rows import Dataset
 from harness.errors import TrainingFailed
 from harness.judging.diagnosis import check_training
 from harness.judging.subject import Subject
+from harness.labels import Labels
 from harness.records import ScoreValue
 from harness_plugins.evaluations import representation
 
@@ -34,7 +35,7 @@ def scores(name: str, of: Subject, **params: object) -> Mapping[str, float]:
     return {key: value.value if isinstance(value, ScoreValue) else value for key, value in found.items()}
 
 
-@pytest.mark.parametrize("name", ["linear-probe", "knn", "clustering"])
+@pytest.mark.parametrize("name", ["linear-probe", "knn", "clustering", "mlp-probe"])
 def test_classes_are_read_from_the_features(name: str, judged: Subject) -> None:
     chance = 1 / len(judged.target.spec.classes)
     assert chance + 0.05 < scores(name, judged)["accuracy"] <= 1
@@ -88,6 +89,8 @@ def test_numbers_are_read_from_the_features(judged: Subject, tmp_path: Path) -> 
     found = scores("regression-probe", of, steps=50)
     assert 0.1 < found["r2_linear"] <= 1
     assert found["r2_mlp"] <= 1
+    few = scores("regression-probe", of.with_labels(Labels.parse("30%")), steps=50)
+    assert 0 < few["r2_linear"] < found["r2_linear"]
 
 
 def test_the_geometry_of_the_features_has_an_alignment_where_an_example_can_move(judged: Subject) -> None:

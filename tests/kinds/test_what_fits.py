@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from toys import DATASETS, METHODS, cell, dataset, registry
 
@@ -30,14 +32,38 @@ def chosen_dataset(name: str):
 def test_an_evaluation_takes_the_kind_or_says_what_it_judges(info, kind: str) -> None:
     evaluation = registry().chosen(PluginRef(name=info.name), ("evaluation",))
     spec: EvaluationSpec = evaluation.spec
-    data = dataset(kind).spec
+    data = replace(dataset(kind).spec, targets=("length",))
     reason = reason_against_judging(evaluation, data, chosen_dataset(DATASETS[kind]), data)
     judges = " or ".join(PLURALS[taken] for taken in spec.takes)
     assert reason == ("" if kind in spec.takes else f"{spec.name} judges {judges}, {HOLDS[kind]}")
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("regression-probe", "digits has no regression targets"),
+        ("dense-probe", "digits does not tell what each pixel shows"),
+    ],
+)
+def test_what_a_target_does_not_tell_is_skipped_in_the_plan(name: str, reason: str) -> None:
+    evaluation = registry().chosen(PluginRef(name=name), ("evaluation",))
+    data = dataset("image").spec
+    assert reason_against_judging(evaluation, data, chosen_dataset("digits"), data) == reason
+    known = replace(data, targets=("x in pixels",), regions=("background", "a line"))
+    assert reason_against_judging(evaluation, known, chosen_dataset("digits"), known) == ""
+
+
 def test_judges_of_features_alone_take_every_kind() -> None:
-    names = ("linear-probe", "knn", "clustering", "generalisation", "regression-probe", "representation", "pretext")
+    names = (
+        "linear-probe",
+        "knn",
+        "clustering",
+        "generalisation",
+        "regression-probe",
+        "representation",
+        "pretext",
+        "mlp-probe",
+    )
     for name in names:
         assert registry().load(name, ("evaluation",)).spec.takes == ("image", "video", "text"), name
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from harness import loading
 from harness.data.rows import RawData, read_as
+from harness.data.splits import rows_of
 from harness.data.texts import words_of
 from harness.data.tokens import UNKNOWN
 from harness.errors import RequestError
@@ -214,3 +215,16 @@ def test_it_loads_into_splits_without_a_data_folder(tmp_path: Path) -> None:
 def test_bad_parameters_are_errors(params: dict[str, str], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         resolve(Config, params, "shapes")
+
+
+@pytest.mark.parametrize("config", [VARIANTS[0], VARIANTS[-1], TURNED[-2]])
+def test_masks_are_where_the_images_are_not_background(config: Config) -> None:
+    rows = rows_of(made(config))
+    masks = SPEC.read_masks(config, rows)
+    assert masks.dtype == torch.uint8
+    assert masks.amax((1, 2)).tolist() == (1 + rows.factors[:, 0]).tolist()  # one shape an image, of its kind
+    away = (rows.values.float() - rows.values[:, :, :1, :1]).abs().amax(1)  # (N,H,W): a corner is background
+    seen = away > 0.5 * away.amax((1, 2), keepdim=True)
+    assert float(((masks > 0) == seen).double().mean()) > 0.998  # all but pixels that are covered to a half
+    areas = (masks > 0).sum((1, 2)).double(), torch.pi * rows.targets[:, 2].double() ** 2
+    assert float(areas[0].mean() / areas[1].mean()) == pytest.approx(1, abs=0.02)
