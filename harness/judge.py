@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from math import isfinite
@@ -23,6 +23,7 @@ from harness.labels import Labels
 from harness.outcomes import outcome
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import EvaluationSpec
+from harness.pretraining import Report
 from harness.reasons import reason_of
 from harness.records import (
     CellTask,
@@ -38,8 +39,6 @@ from harness.records import (
 )
 from harness.registry import Registry
 from harness.seeding import seed_everything
-
-Report = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of it done, latest scalars)
 
 
 def judge(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,22 @@ from harness.expansion import datasets_beside
 from harness.machine import device_class, machine, torch_version
 from harness.records import ALL_LABELS, Cell, PluginRef, TrainConfig
 from harness.registry import FILE, METHOD_KINDS, Chosen, Registry
-from harness.registry.fingerprint import core_modules, digest_of_modules, library_versions
+from harness.registry.fingerprint import digest_of_modules, judging_modules, library_versions, training_modules
 from harness.registry.sources import find_source
+
+
+@dataclass(frozen=True)
+class Core:
+    """The part of Harness itself that an answer depends on."""
+
+    source: str  # its digest
+    libraries: Mapping[str, str]  # the packages behind it, with their versions
+
+    @classmethod
+    def of(cls, modules: Iterable[str]) -> Core:
+        named = sorted(modules)
+        files = [file for name in named if (file := find_source(name)) is not None]
+        return cls(digest_of_modules(named), library_versions(files))
 
 
 class Keys:
@@ -120,7 +134,7 @@ class Keys:
 
     def _keyed(self, cell: Cell) -> dict[str, str]:
         method, backbone, dataset = self.method(cell), self.backbone(cell), self.dataset(cell.source)
-        versions = dict(self._core_libraries)
+        versions = dict(self._training.libraries)
         for chosen in (method, dataset, *([backbone] if backbone else [])):
             versions |= chosen.loaded.libraries
         return {
@@ -128,7 +142,7 @@ class Keys:
             "method files": files_fingerprint(method),
             "backbone source": backbone.digest if backbone else "",
             "backbone files": files_fingerprint(backbone) if backbone else "",
-            "core source": self._core,
+            "core source": self._training.source,
             "dataset": self.fingerprint(cell.source),
             "dataset description": self._description(cell.source),
             "dataset source": dataset.digest,
@@ -138,12 +152,12 @@ class Keys:
         }
 
     @cached_property
-    def _core(self) -> str:
-        return digest_of_modules(core_modules())
+    def _training(self) -> Core:
+        return Core.of(training_modules())
 
     @cached_property
-    def _core_libraries(self) -> Mapping[str, str]:
-        return library_versions(file for name in core_modules() if (file := find_source(name)) is not None)
+    def _judging(self) -> Core:
+        return Core.of(judging_modules())
 
     def evaluation_key(self, cell_key: str, target: PluginRef, ref: PluginRef, labels: str = "") -> str:
         """Of one evaluation of a cell: all that changes what it says."""
@@ -156,10 +170,13 @@ class Keys:
     def _judgement(self, target: PluginRef, ref: PluginRef) -> str:
         judge, beside = self.evaluation(ref), self.others(target, ref)
         parts = self._content(target) | {
+            "core source": self._judging.source,
             "evaluation": judge.full,
             "evaluation source": judge.digest,
             "evaluation files": files_fingerprint(judge),
-            "libraries": written_versions({**self.dataset(target).loaded.libraries, **judge.loaded.libraries}),
+            "libraries": written_versions(
+                {**self._judging.libraries, **self.dataset(target).loaded.libraries, **judge.loaded.libraries}
+            ),
             "timed on": machine("cpu")["device name"] if judge.spec.exclusive else "",
         }
         known = [parts, *(self._content(other) for other in beside)] if beside else parts

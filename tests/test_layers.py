@@ -22,6 +22,7 @@ LAYERS = [
     {"keys"},
     {"cell"},
     {"judge"},
+    {"pretraining"},
     {"building", "outcomes"},
     {"expansion", "suite", "store", "options", "listening", "applicability"},
     {"loading"},

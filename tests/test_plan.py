@@ -230,6 +230,26 @@ def test_a_newer_library_makes_cells_stale(tmp_path: Path, monkeypatch: pytest.M
     assert changed_by(tmp_path, upgrade) == "stale: changed: libraries"
 
 
+def test_a_change_of_how_harness_judges_judges_the_kept_weights_anew_and_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import harness.keys
+
+    before = harness.keys.digest_of_modules
+
+    def changed(module: str) -> None:
+        monkeypatch.setattr(
+            harness.keys,
+            "digest_of_modules",
+            lambda modules: "another" if module in modules else before(modules),
+        )
+
+    why = changed_by(tmp_path, lambda: changed("harness.judge"), plugins="vae")
+    assert why == "to run: 1 of 1 evaluations: count"
+    monkeypatch.undo()
+    assert changed_by(tmp_path, lambda: changed("harness.trainer"), plugins="vae") == "stale: changed: core source"
+
+
 def test_weights_that_came_since_make_a_judgement_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from harness.registry.chosen import LoadedPlugin
 
 BUILT_INS = "harness_plugins"
-CELL = "harness.cell"  # what every cell runs
+TRAINING = "harness.pretraining"  # what every cell trains with
+CELL = "harness.cell"  # what every cell runs: training and judging
 DIGEST_BYTES = 8
 IDLE = {  # libraries whose version changes no number, and why
     "filelock": "locks files",
@@ -34,11 +35,20 @@ IDLE = {  # libraries whose version changes no number, and why
 SPELLED = {"PIL": "pillow", "sklearn": "scikit-learn"}  # saves reading the metadata of everything that is installed
 
 
-def core_modules() -> frozenset[str]:
-    """The modules of Harness that a cell runs, whatever its plugins are."""
-    file = find_source(CELL)
+def training_modules() -> frozenset[str]:
+    """The modules of Harness that every cell trains with, whatever its plugins are."""
+    return _behind(TRAINING)
+
+
+def judging_modules() -> frozenset[str]:
+    """Those that every cell is judged with besides. A change of them makes no training stale."""
+    return _behind(CELL) - training_modules()
+
+
+def _behind(module: str) -> frozenset[str]:
+    file = find_source(module)
     assert file is not None
-    return imported_modules([file]) | {CELL}
+    return imported_modules([file]) | {module}
 
 
 def source_digest(loaded: LoadedPlugin) -> str:

@@ -9,11 +9,12 @@ import pytest
 
 from harness.registry import METHOD_KINDS, Registry
 from harness.registry.fingerprint import (
-    core_modules,
     digest_of_files,
     digest_of_modules,
+    judging_modules,
     library_versions,
     source_digest,
+    training_modules,
 )
 from harness.registry.sources import imported_modules
 
@@ -110,9 +111,12 @@ def test_a_built_in_depends_on_what_it_imports_from_harness_and_no_other_plugin(
     assert source_digest(vae) == source_digest(vae) != source_digest(registry.load("jigsaw", METHOD_KINDS))
 
 
-def test_the_core_is_what_a_cell_imports() -> None:
-    core = core_modules()
-    assert {"harness.cell", "harness.building", "harness.judge", "harness.trainer", "harness.judging.subject"} <= core
+def test_the_core_is_what_a_cell_imports_in_two_parts() -> None:
+    training, judging = training_modules(), judging_modules()
+    assert {"harness.pretraining", "harness.building", "harness.trainer", "harness.judging.monitor"} <= training
+    assert {"harness.cell", "harness.judge", "harness.judging.subject", "harness.metrics.classification"} <= judging
+    assert not training & judging
+    core = training | judging
     assert not {name for name in core if name.split(".")[1] in ("plan", "report", "cli", "launchers", "registry")}
 
 
