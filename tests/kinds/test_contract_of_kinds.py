@@ -50,7 +50,7 @@ def test_the_examples_keep_the_contract(kind: str) -> None:
     assert {check.status for check in encoder if not check.absent} == {"ok"}
     assert any(check.name == f"takes_the_sizes_that_it_claims [{title}]" for check in encoder)
     data = check(DATASETS[kind], ("dataset",))
-    assert {check.status for check in data} == {"ok"}
+    assert {check.status for check in data if not check.absent} == {"ok"}
 
 
 @pytest.mark.parametrize("method", ["random-init", "supervised"])
