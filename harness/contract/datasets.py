@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from harness import loading
-from harness.contract.requirements import Broken, require, require_shape
+from harness.contract.requirements import Absent, Broken, require, require_shape
 from harness.data.columns import column_of
 from harness.data.fields import PLURALS, DataSpec, ImageField, VideoField
 from harness.data.rows import RawData
@@ -90,7 +90,7 @@ def masks_show_its_regions(case: DatasetCase) -> str:
     regions, reader = case.described.regions, case.spec.read_masks
     require(bool(regions) == bool(reader), "say both or none: regions in describe(), and read_masks of the spec")
     if reader is None:
-        raise NotApplicable("it does not tell what each pixel shows")
+        raise Absent("it does not tell what each pixel shows")
     inputs = case.described.inputs
     require(isinstance(inputs, ImageField), "masks are of images")
     rows = rows_of(case.raw)
