@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -113,7 +113,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     stages = subject.backbone.stages()
     models = list(_models(subject, config, rows))
     scratch, transferred = models[0], models[1:]
-    best = transferred[most_accurate([model.chosen.result for model in transferred])]
+    best = _chosen(transferred)
     things = PLURALS[subject.target.spec.kind]
     shared = f"{len(rows)} labelled {things}, {config.steps} steps"
     chance = majority_share(subject.labels("test"))
@@ -127,15 +127,31 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     scores: dict[str, float | ScoreValue] = {
         "accuracy": ScoreValue(value=best.accuracy, chance=chance, note=what, outcomes=best.right),
         "scratch": score(scratch),
-        "over_scratch": best.accuracy - scratch.accuracy,
+        "over_scratch": _better_by(best, scratch),
         "best_k": float(best.copied),
     }
-    for model in transferred:
-        scores[f"{model.mode}_{model.copied}"] = score(model)
-        if model.copied == len(stages):
-            scores[f"{model.mode}_all"] = score(model)
+    for mode in MODES:
+        of_mode = [model for model in transferred if model.mode == mode]
+        if not of_mode:
+            continue
+        whole, chosen = of_mode[-1], _chosen(of_mode)
+        scores |= {f"{mode}_{model.copied}": score(model) for model in of_mode}
+        scores |= {f"{mode}_all": score(whole), mode: score(chosen), f"{mode}_k": float(chosen.copied)}
+        if mode == "frozen":
+            scores["over_all_frozen"] = _better_by(chosen, whole)
     _show(subject, scratch, transferred, [stage.name for stage in stages], shared)
     return scores
+
+
+def _chosen(models: Sequence[Tuned]) -> Tuned:
+    """The one that validation prefers; of equal ones the first, which copies least."""
+    return models[most_accurate([model.chosen.result for model in models])]
+
+
+def _better_by(one: Tuned, other: Tuned) -> ScoreValue:
+    """By how much one is more accurate, example by example; 0 if neither is."""
+    gain = one.right - other.right
+    return ScoreValue(value=float(gain.double().mean()), outcomes=gain)
 
 
 def _models(subject: Subject, config: Config, rows: Tensor) -> Iterator[Tuned]:
@@ -201,6 +217,17 @@ def _accuracy(name: str, text: str, **more: Any) -> ScoreSpec:
     return ScoreSpec(name=name, unit="fraction", better="higher", low=0.0, high=1.0, proportion=True, help=text, **more)
 
 
+def _gain(name: str, text: str, asks: str) -> ScoreSpec:
+    """A difference of two accuracies, of the method's own: 0 means that neither is better."""
+    return ScoreSpec(
+        name=name, unit="fraction", better="higher", low=-1.0, high=1.0, primary=True, role="told", asks=asks, help=text
+    )
+
+
+def _stages(name: str, text: str, **more: Any) -> ScoreSpec:
+    return ScoreSpec(name=name, unit="stages", better="none", low=1.0, high=float(MOST), help=text, **more)
+
+
 SCORES = (
     _accuracy(
         "accuracy",
@@ -209,15 +236,21 @@ SCORES = (
         asks="Transfers by fine-tuning",
     ),
     _accuracy("scratch", "k = 0: the same network, labels and steps from scratch", beside="accuracy", word="scratch"),
-    ScoreSpec(
-        name="over_scratch",
-        unit="fraction",
-        better="higher",
-        low=-1.0,
-        high=1.0,
-        help="accuracy less that from scratch: below 0 the copied weights did harm",
+    _gain(
+        "over_scratch",
+        "accuracy less that from scratch: below 0 the copied weights did harm",
+        asks="Copied weights are better than training from scratch by",
     ),
-    ScoreSpec(name="best_k", unit="stages", better="none", low=1.0, high=float(MOST), help="the k that was chosen"),
+    _stages("best_k", "the k that was chosen for accuracy"),
+    _stages("frozen_k", "the k that validation chose of those frozen", primary=True, asks="How many stages to freeze"),
+    _stages("tuned_k", "the k that validation chose of those trained on"),
+    _accuracy("frozen", "frozen_k stages copied and frozen"),
+    _accuracy("tuned", "tuned_k stages copied, and trained on"),
+    _gain(
+        "over_all_frozen",
+        "frozen less frozen_all: above 0 the last stages are special to the source",
+        asks="Freezing that many is better than freezing all by",
+    ),
     _accuracy("frozen_all", "all stages copied and frozen: a new linear classifier alone is trained"),
     _accuracy("tuned_all", "all stages copied, and trained on"),
     *(_accuracy(f"{mode}_{k}", f"{k} stages copied, {mode}") for mode in MODES for k in range(1, MOST + 1)),

@@ -50,7 +50,8 @@ def test_every_kind_of_data_has_its_curves(kind: str, stages: int, tmp_path: Pat
     found = judged(kind, tmp_path)
     scores = run(found, QUICK)
     each = {f"{mode}_{k}" for mode in ("frozen", "tuned") for k in (*range(1, stages + 1), "all")}
-    assert set(scores) == {"accuracy", "scratch", "over_scratch", "best_k"} | each
+    chosen = {f"{mode}{of}" for mode in ("frozen", "tuned") for of in ("", "_k")}
+    assert set(scores) == {"accuracy", "scratch", "over_scratch", "over_all_frozen", "best_k"} | each | chosen
     assert set(scores) <= {score.name for score in SCORES}
     content = json.loads(Path(found.pictures[-1].file).read_text())
     assert content["x"] == list(range(stages + 1))
@@ -58,7 +59,11 @@ def test_every_kind_of_data_has_its_curves(kind: str, stages: int, tmp_path: Pat
         expected = [scores["scratch"].value, *(scores[f"{mode}_{k}"].value for k in range(1, stages + 1))]
         assert content["lines"][mode] == pytest.approx(expected, abs=1e-5)
         assert scores[f"{mode}_all"] == scores[f"{mode}_{stages}"]
-    assert scores["over_scratch"] == pytest.approx(scores["accuracy"].value - scores["scratch"].value)
+        assert scores[mode] == scores[f"{mode}_{int(scores[f'{mode}_k'])}"]
+    assert scores["accuracy"].value in (scores["frozen"].value, scores["tuned"].value)
+    for gain, one, other in (("over_scratch", "accuracy", "scratch"), ("over_all_frozen", "frozen", "frozen_all")):
+        assert scores[gain].value == pytest.approx(scores[one].value - scores[other].value)
+        assert torch.equal(scores[gain].outcomes, scores[one].outcomes - scores[other].outcomes)
     assert scores["accuracy"].value in {scores[name].value for name in each}
 
 
