@@ -5,6 +5,8 @@ Request -> Plan of Cells -> CellResult (one JSON file) -> rows of the tidy frame
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -317,6 +319,17 @@ def judged_by(evaluation: str, labels: str) -> str:
     if labels in ("", ALL_LABELS):
         return evaluation
     return f"{evaluation} ({labels}{' labels' if '%' in labels else ''})"
+
+
+def short_names(evaluations: Iterable[str]) -> dict[str, str]:
+    """What evaluations are called in tables and lines: without their parameters, where that leaves no two alike.
+
+    >>> short_names(["finetune[labels=100]", "fid[samples=10]", "fid"])
+    {'finetune[labels=100]': 'finetune', 'fid[samples=10]': 'fid[samples=10]', 'fid': 'fid'}
+    """
+    short = {full: re.sub(r"\[.*\]", "", full) for full in evaluations}
+    alone = [name for name, count in Counter(short.values()).items() if count == 1]
+    return {full: name if name in alone else full for full, name in short.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

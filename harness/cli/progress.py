@@ -121,10 +121,13 @@ def _summary(result: CellResult) -> str:
     if result.training.status != "ok":
         return f"{result.training.status}, {result.training.reason}"
     parts = [f"trained in {result.training.seconds:.1f} s"] if result.training.steps else ["ok"]
+    from harness.records import short_names
+
+    called = short_names(evaluation.title for evaluation in result.evaluations)
     for evaluation in result.evaluations:
-        for score in evaluation.scores:
-            if score.primary and evaluation.target == str(result.cell.source) and score.unit == "fraction":
-                parts.append(f"{evaluation.title} {score.value:.3f}")
+        shares = [score for score in evaluation.scores if score.primary and score.unit == "fraction"]
+        if shares and evaluation.target == str(result.cell.source):
+            parts.append(f"{called[evaluation.title]} {shares[0].value:.3f}")
     parts += [f"{e.title} FAILED: {e.reason}" for e in result.evaluations if e.status == "failed"]
     parts += [result.training.note] if result.training.note else []
     return ", ".join(parts)

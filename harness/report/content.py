@@ -24,6 +24,7 @@ from harness.report.summary import Comparison, comparisons
 from harness.report.sweeps import sweeps
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
 from harness.report.transfer import Transfer, transfers
+from harness.report.transfer_answers import transfer_answers
 
 MONITORED = (
     "kNN accuracy on a slice of the validation split while methods train (k = 20, cosine; at most 5,000 training "
@@ -111,6 +112,11 @@ class Content:
     def answered(self) -> list[tuple[Comparison, list[str]]]:
         """What was asked beside the leading score, a line each."""
         return [(comparison, answers(comparison)) for comparison in self.comparisons]
+
+    @property
+    def transferred(self) -> list[str]:
+        """What was found where something was transferred, over all pairs of a source and another target."""
+        return transfer_answers(self.comparisons, self.transfers)
 
     @property
     def drawings(self) -> list[Drawing]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, isnan
+from math import inf, isfinite, isnan
 from typing import Any
 
 import pandas as pd
 
 from harness.examples import Outcomes
 from harness.metrics.statistics import Difference, Estimate
+from harness.records import short_names
 from harness.report.differences import estimate
 from harness.report.examples import Examples
 from harness.report.numbers import ALPHA
@@ -39,6 +40,7 @@ class Column:
     proportion: bool  # a share of independent examples
     asks: str  # the question that it answers, see harness.records.ScoreSpec; empty: none
     one_task: bool  # guessing gets the same for all methods of a seed
+    called: str = ""  # the evaluation in a few words: its name alone, where it was asked for in one way only
     alpha: float = ALPHA  # the level that differences are tested at: less where there was more than one look
 
     @property
@@ -57,7 +59,13 @@ class Column:
 
     @property
     def name(self) -> str:
-        return self.evaluation if self.evaluation == self.score else f"{self.evaluation} {self.score}"
+        called = self.called or self.evaluation
+        return called if called == self.score else f"{called} {self.score}"
+
+    @property
+    def is_gain(self) -> bool:
+        """Is it a difference of a method's own, of which 0 says that there is none?"""
+        return self.low < 0 < self.high and isfinite(self.low)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +112,11 @@ class Rows:
 def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
     """Primary scores in order of appearance, what leads first, what follows then, and what is not ranked last."""
     groups: Any = frame[frame["primary"]].groupby(["evaluation", "score"], sort=False)
-    return tuple(sorted((_column(key[0], key[1], group) for key, group in groups), key=_place))
+    called = short_names(frame["evaluation"].unique())
+    return tuple(sorted((_column(key[0], key[1], called[key[0]], group) for key, group in groups), key=_place))
 
 
-def _column(evaluation: str, score: str, group: pd.DataFrame) -> Column:
+def _column(evaluation: str, score: str, called: str, group: pd.DataFrame) -> Column:
     first = group.iloc[0]
     low, high = limits(group)
     return Column(
@@ -120,6 +129,7 @@ def _column(evaluation: str, score: str, group: pd.DataFrame) -> Column:
         high=high,
         proportion=bool(first["proportion"]),
         asks=first["asks"],
+        called=called,
         one_task=bool((group.groupby("seed")["chance"].nunique() <= 1).all()),
     )
 

@@ -21,8 +21,9 @@ from harness.report.verdicts import verdict
 
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
     """The whole report; `links` says where, relative to it, each picture file is."""
-    parts = [f"# {escaped(content.title)}", *(escaped(sentence) for sentence in content.readings)]
-    parts += (escaped(transfer.by_method) for transfer in content.transfers)
+    parts = [f"# {escaped(content.title)}", *map(escaped, content.transferred[:1])]
+    parts += ["\n".join(f"- {escaped(line)}" for line in content.transferred[1:])] if content.transferred else []
+    parts += map(escaped, content.readings)
     for comparison, lines in content.answered:
         about = f"{comparison.title}: " if len(content.answered) > 1 else ""
         parts += ["\n".join(f"- {escaped(about + line)}" for line in lines)] if lines else []
@@ -44,6 +45,9 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     alone = f"{comparison.counted} alone"
     over = comparison.interval_over
     yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {alone}."
+    settings = comparison.settings
+    if settings:
+        yield escaped(f"Asked for as {', '.join(settings)}.")
     if comparison.looks:
         yield escaped(comparison.looks.text)
     if any(row.series.is_pretrained for row in comparison.rows):

@@ -20,6 +20,8 @@ def transferred(tables: Sequence[Transfer]) -> Iterator[str]:
     if tables:
         yield "## Transfer: source × target"
     for one in tables:
+        if not one.leads:
+            continue
         yield escaped(one.sentence)
         judged = [f"judged on {escaped(target)}" for target in one.targets]
         yield table(

@@ -30,9 +30,27 @@ def answers(comparison: Comparison) -> list[str]:
     """A line for each question beside the leading score's that some method has an answer to."""
     lines = []
     for index, column in enumerate(comparison.columns):
-        if index != comparison.leading and column.asks and column.ranked and ordered(comparison, index):
-            lines.append(f"{column.asks} ({column.name}): {_said(comparison, index)}.")
+        if index == comparison.leading or not column.asks or not ordered(comparison, index):
+            continue
+        said = _said(comparison, index) if column.ranked else _told(comparison, index)
+        lines.append(f"{column.asks} ({column.name}): {said}.")
     return lines
+
+
+def _told(comparison: Comparison, index: int) -> str:
+    """What each method got of what is not ranked; then what saw labels, for scale."""
+    column = comparison.columns[index]
+    learned = ordered(comparison, index)
+    labelled = [row for row in comparison.rows if row.series.uses and row.entries[index].estimate]
+    parts = [listed([_with_value(row, index, column) for row in rows], most=8) for rows in (learned, labelled) if rows]
+    return "; with labels, for scale: ".join(parts)
+
+
+def _with_value(row: Row, index: int, column: Column) -> str:
+    estimate = row.entries[index].estimate
+    assert estimate is not None
+    value = signed(estimate.mean, column.unit) if column.is_gain else number(estimate.mean, column.unit)
+    return " ".join(filter(None, (row.series.label, value, interval(estimate, column.unit))))
 
 
 def ordered(comparison: Comparison, index: int) -> list[Row]:

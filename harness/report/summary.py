@@ -69,6 +69,11 @@ class Comparison:
         some = "" if all(examples for _, examples in over) else " where it was kept what each got"
         return f"seeds, and over test {self.counted}{some}"
 
+    @property
+    def settings(self) -> list[str]:
+        """The evaluations whose parameters are not in the names of the columns, with them."""
+        return list(dict.fromkeys(c.evaluation for c in self.columns if c.called != c.evaluation))
+
     def panels(self) -> list[Panel]:
         """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page."""
         counts = [sum(row.entries[i].estimate is not None for row in self.rows) for i in range(len(self.columns))]

@@ -81,7 +81,7 @@ def _candidates(comparison: Comparison) -> Iterable[tuple[str, list[Text], str]]
         entries = [row.entries[index] for row in comparison.rows]
         if not any(entry.estimate for entry in entries):
             continue
-        title = f"{column.evaluation}\n{column.score.replace('_', ' ')}{_arrow(column.better)}"
+        title = f"{column.called or column.evaluation}\n{column.score.replace('_', ' ')}{_arrow(column.better)}"
         yield title, [_score(entry, column.unit) for entry in entries], column.name
         if index == comparison.leading and any(entry.gain for entry in entries):
             gains = [_gain(entry, column.unit) for entry in entries]

@@ -14,6 +14,7 @@ from typing import Literal
 
 from harness.metrics.statistics import Difference, holm
 from harness.report.entries import Column, Entry
+from harness.report.numbers import signed
 from harness.report.ranking import improvement
 from harness.report.reading import listed
 from harness.report.series import BASELINE, Series, in_its_setting
@@ -75,6 +76,7 @@ class Transfer:
     """One leading score over sources and targets."""
 
     column: Column
+    leads: bool  # it orders the rows of its comparisons; the others answer a question besides
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     rows: tuple[TransferRow, ...]  # methods, each with its sources
@@ -92,16 +94,23 @@ class Transfer:
 
     @property
     def by_method(self) -> str:
-        """What training on another dataset gave each method, in one sentence."""
+        """What training on another dataset gave each method over the baseline, in one sentence."""
         counts: dict[Series, dict[Word, int]] = {}
+        sizes: dict[Series, list[float]] = {}
         for source, target in self._pairs():
             for word, gains in self.helped(source, target):
-                for series, _ in gains:
+                for series, gain in gains:
                     of = counts.setdefault(series, dict.fromkeys(WORDS, 0))
                     of[word] += 1
-        ordered = sorted(counts.items(), key=lambda one: (-one[1]["helps"], one[1]["harms"], one[0].index))
-        parts = [f"{series.label} {_counted(of)}" for series, of in ordered]
-        return f"{self._about}: {'; '.join(parts)}." if parts else self.sentence
+                    sizes.setdefault(series, []).append(gain.difference.effect)
+        means = {series: sum(gains) / len(gains) for series, gains in sizes.items()}
+        ordered = sorted(counts.items(), key=lambda one: (-one[1]["helps"], one[1]["harms"], -means[one[0]]))
+        parts = [
+            f"{series.label} {_counted(of)}, {signed(means[series], self.column.unit)} on average"
+            for series, of in ordered
+        ]
+        about = f"{self.column.asks} ({self.column.name})" if self.column.asks else f"By {self.column.name}"
+        return f"{about}: {'; '.join(parts)}." if parts else self.sentence
 
     @property
     def _about(self) -> str:
@@ -151,19 +160,28 @@ Key = tuple[int, Place]  # of a series at a place
 
 
 def transfers(compared: Sequence[Comparison]) -> list[Transfer]:
-    """A table for each score that leads some comparisons, where two or more of these are of another target."""
-    by_score: dict[tuple[str, str], list[Comparison]] = {}
+    """One for each score that leads some comparisons or answers a question, where two or more are of another target.
+
+    The scores that lead come first.
+    """
+    by_score: dict[tuple[bool, str, str], list[tuple[Comparison, int]]] = {}
     for comparison in compared:
-        column = comparison.leading_column()
-        if column is not None and column.ranked:
-            by_score.setdefault((column.evaluation, column.score), []).append(comparison)
-    return [_transfer(group) for group in by_score.values() if sum(c.source != c.target for c in group) >= LEAST]
+        for index, column in enumerate(comparison.columns):
+            leads = index == comparison.leading
+            if column.ranked and (leads or column.asks):
+                by_score.setdefault((not leads, column.evaluation, column.score), []).append((comparison, index))
+    ordered = sorted(by_score.items(), key=lambda one: one[0][0])
+    return [
+        _transfer(group, leads=not second)
+        for (second, _, _), group in ordered
+        if sum(c.source != c.target for c, _ in group) >= LEAST
+    ]
 
 
-def _transfer(group: Sequence[Comparison]) -> Transfer:
-    column = group[0].leading_column()
-    assert column is not None
-    entries = {(c.source, c.target): {row.series: c.leading_entry(row) for row in c.rows} for c in group}
+def _transfer(group: Sequence[tuple[Comparison, int]], *, leads: bool) -> Transfer:
+    first, place = group[0]
+    column = first.columns[place]
+    entries = {(c.source, c.target): {row.series: row.entries[index] for row in c.rows} for c, index in group}
     cells = _corrected(
         {
             (one.index, place): Cell(entry=entry, gains=tuple(_gains(one, place, entries, column)))
@@ -180,7 +198,7 @@ def _transfer(group: Sequence[Comparison]) -> Transfer:
         for source in sources
     ]
     told = tuple(row for row in rows if any(cell and cell.entry.tried for cell in row.cells))
-    return Transfer(column=column, sources=sources, targets=targets, rows=told)
+    return Transfer(column=column, leads=leads, sources=sources, targets=targets, rows=told)
 
 
 def _gains(one: Series, place: Place, entries: Mapping[Place, dict[Series, Entry]], column: Column) -> Iterator[Gain]:

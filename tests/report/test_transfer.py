@@ -12,9 +12,12 @@ from grid_run import grid_results
 from harness.examples import Outcomes
 from harness.metrics.crossed import crossed_difference
 from harness.metrics.statistics import holm, paired_difference
+from harness.records import EvaluationResult, Score
 from harness.report import build
+from harness.report.reading import answers
 from harness.report.series import BASELINE
 from harness.report.transfer import transfers
+from harness.report.transfer_answers import transfer_answers
 
 PAIRS = [("digits", "digits"), ("digits", "shapes"), ("shapes", "digits"), ("shapes", "shapes")]
 AWAY = [("digits", "shapes"), ("shapes", "digits")]
@@ -140,9 +143,8 @@ def test_each_pair_has_its_verdicts_and_the_sentence_says_them(table):
 
 def test_above_all_methods_stand_by_how_often_they_are_helped(table):
     assert table.by_method == (
-        "Training on another dataset, against random-init of the same source and target by linear-probe accuracy: "
-        "rotation helps on 1 of 2 pairs (harms on 1); vae helps on none of 2 pairs (no difference found on 1, cannot "
-        "tell on 1)."
+        "By linear-probe accuracy: rotation helps on 1 of 2 pairs (harms on 1), +0.051 on average; vae helps on none "
+        "of 2 pairs (no difference found on 1, cannot tell on 1), +0.011 on average."
     )
 
 
@@ -228,7 +230,11 @@ def test_the_page_and_the_markdown_have_table_matrix_and_sentence(tmp_path):
     page, markdown = ((tmp_path / "out" / name).read_text() for name in ("index.html", "report.md"))
     sentence = table_of(grid()).sentence
     above = table_of(grid()).by_method
-    assert f'<p class="reading">{above}</p>' in page
+    assert f"<li>{above}</li>" in page
+    assert (
+        '<p class="reading">Over 2 pairs of a source and another target, against random-init of the same pair:' in page
+    )
+    assert "<summary>Each source and target by itself</summary>" in page
     for text in (page, markdown):
         assert (text.count(above), text.count(sentence)) == (1, 1)
         assert text.index(above) < text.index(sentence)
@@ -240,3 +246,52 @@ def test_the_page_and_the_markdown_have_table_matrix_and_sentence(tmp_path):
     assert '<span class="said marked">helps:</span> <span class="one" data-series="1">rotation +0.210</span>' in section
     assert "| digits | **helps**: rotation +0.310, vae +0.210 | **helps**: rotation +0.210<br>" in markdown
     assert "| **rotation** | digits | 0.809 " in markdown
+
+
+def fine_tuned(result, per_target):
+    """With what a method says of itself on each target: (stages, gain over scratch)."""
+    added = []
+    for target, (stages, gain) in per_target.items():
+        told = {"primary": True, "chance": None, "n": 100, "better": "higher", "unit": "fraction", "high": 1.0}
+        scores = (
+            Score(score="accuracy", value=0.7, low=0.0, asks="Transfers by fine-tuning", **told),
+            Score(score="over_scratch", value=gain, low=-1.0, role="told", asks="Better than scratch by", **told),
+            Score(score="frozen_k", value=stages, low=1.0, role="told", asks="How many stages to freeze",
+                  **told | {"better": "none", "unit": "stages", "high": 8.0}),
+        )  # fmt: skip
+        evaluation = "finetune[labels=100]"
+        about = {"target": target, "evaluation": evaluation, "key": f"{evaluation}-{target}"}
+        added.append(EvaluationResult(**about, status="ok", scores=scores))
+    return replace(result, evaluations=(*result.evaluations, *added))
+
+
+def test_what_methods_tell_of_themselves_is_a_mean_over_pairs_beside_the_source_itself():
+    """Vae: 2 and 3 stages elsewhere, 4 at home; above scratch on one pair, below on the other."""
+    gains = {("digits", "shapes"): 0.04, ("shapes", "digits"): -0.02}
+    results = [
+        fine_tuned(
+            one,
+            {
+                target: (
+                    4.0 if target == source else 2.0 + (source == "shapes"),
+                    gains.get((source, target), 0.1) + 0.002 * one.cell.seed,
+                )
+                for target in ("digits", "shapes")
+            },
+        )
+        if one.cell.method.name == "vae"
+        else one
+        for one in grid_results(grid())
+        for source in [one.cell.source.name]
+    ]
+    compared = compare(results)
+    lines = transfer_answers(compared, transfers(compared))
+    assert lines[-2:] == [
+        "Better than scratch by (finetune over_scratch, mean): vae +0.013 (above 0 on 1 of 2, below 0 on 1).",
+        "How many stages to freeze (finetune frozen_k, mean): vae 2.5 (4.0 on the source itself).",
+    ]
+    assert [table.leads for table in transfers(compared)] == [True, False]
+    home = next(one for one in compared if one.title == "digits")
+    assert "How many stages to freeze (finetune frozen_k): vae 4." in answers(home)
+    assert home.settings == ["finetune[labels=100]"]
+    assert transfer_answers(compared, []) == []
