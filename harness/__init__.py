@@ -36,8 +36,8 @@ def bench(
 ) -> Results:
     """Train, freeze, judge and compare; the Python face of `harness bench`.
 
-    `request` takes the words of a suite: references, datasets, targets, backbone, devices, precision, seeds,
-    evaluations, labels, budget, set, threads, compile; text as on the command line (`seeds="auto:9"`), or lists.
+    `request` takes the words of a suite: tune, tune_by, references, datasets, targets, backbone, devices, precision,
+    seeds, evaluations, labels, budget, set, threads, compile; text as on the command line (`seeds="auto:9"`), or lists.
     `launcher` and `trackers` name plugins, with their parameters: what runs the cells, and what follows the run.
     `monitor` is the number of moments of each training at which a kNN accuracy on validation is measured, to be looked
     at alone. Raises RequestError for a request that makes no sense; a cell that fails is a row of the results, not an

@@ -24,6 +24,7 @@ from harness.records import (
 )
 from harness.registry import Registry
 from harness.store import RunFolder
+from harness.tuning import Tuning
 
 State = Literal["cached", "stale", "to run", "skipped"]
 
@@ -76,11 +77,12 @@ def make_plan(
     data_dir: str | Path | None = None,
     fresh: bool = False,
     ran: Container[str] = (),
+    tuning: Tuning | None = None,
 ) -> Plan:
     """Resolve a request against what the folder holds already. `fresh` takes from it only the cells (by key) that
-    `ran` by now.
+    `ran` by now; `tuning` leaves out the settings that it did not choose.
     """
-    cells = expand(request, registry)
+    cells = [cell for cell in expand(request, registry) if tuning is None or tuning.keeps(cell)]
     keys = Keys(registry, loading.data_root(data_dir))
     for ref in {str(ref): ref for cell in cells for ref in (cell.source, *cell.targets)}.values():
         keys.fingerprint(ref)  # all of them, before any work: a dataset that is missing is an error of the request

@@ -153,6 +153,8 @@ class Request:
     """
 
     plugins: tuple[str, ...] = ("vae", "jigsaw")
+    tune: tuple[str, ...] = ()  # methods with the settings that are tried: the best on validation is reported
+    tune_by: str = "auto"  # what validation is asked for, see the evaluation `selection`
     references: tuple[str, ...] = ("pixels", "pca", "random-init", "supervised")
     datasets: tuple[str, ...] = ("digits",)
     targets: tuple[str, ...] = ()  # empty: each source is its own target

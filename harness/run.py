@@ -21,6 +21,8 @@ from harness.plugin.launching import Conditions, Launcher
 from harness.records import CellResult, Request, Workplace
 from harness.registry import Registry
 from harness.store import RunFolder
+from harness.trials import reported, trials_of
+from harness.tuning import Tuning, chosen
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,6 +68,13 @@ class Results:
 
         return notebook_html(list(self.cells), self.folder.path)
 
+    @cached_property
+    def tuning(self) -> DataFrame:
+        """The trials of `--tune`, a row each: method, backbone, source, setting, score, value, chosen, reason."""
+        from harness.report.tuning import trials_frame
+
+        return trials_frame(self.folder.tuning())
+
     @property
     def failures(self) -> list[str]:
         """One line for each cell or evaluation that failed."""
@@ -96,17 +105,22 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
     `progress` is one more listener to the run's events, beside its trackers.
     """
     make_launcher, make_trackers = launcher_of(options, registry), trackers_of(options, registry)
+    folder = RunFolder(options.out or Path("runs") / slug(request))
+    trials, request = trials_of(request, registry), reported(request)
     limit = limit_of(request)
     looks = list(planned_looks(limit)) if limit else []
-    folder = RunFolder(options.out or Path("runs") / slug(request))
     plan = make_plan(_first(request, looks), registry, folder, data_dir=options.data_dir, fresh=options.fresh)
     folder.create()
     with folder.locked():
         folder.write_looks(None)
+        folder.write_tuning(None)
         launcher = make_launcher(conditions(options, folder, registry))
         listeners = {name: make(folder.path) for name, make in make_trackers.items()}
         with listening(registry, listeners | ({"the progress": progress} if progress else {})):
             run = _Run(folder, launcher, registry, options)
+            if trials and not run.tune(trials):
+                return Results(folder, (), missing=len(plan.cells))
+            plan = run.plan(_first(request, looks)) if trials else plan
             results = run.carry_out(plan)
             for number, look in enumerate(looks, 1):
                 taken = run.looked(look, limit, results)
@@ -133,11 +147,24 @@ class _Run:
         self.options = options
         self.ran: set[str] = set()  # keys of the cells of these plans
         self.taken: list[Look] = []
+        self.tuning: Tuning | None = None
 
     def plan(self, request: Request) -> Plan:
         """What is left to do; `fresh` runs nothing twice."""
         data, fresh = self.options.data_dir, self.options.fresh
-        return make_plan(request, self.registry, self.folder, data_dir=data, fresh=fresh, ran=self.ran)
+        return make_plan(
+            request, self.registry, self.folder, data_dir=data, fresh=fresh, ran=self.ran, tuning=self.tuning
+        )
+
+    def tune(self, trials: Request) -> bool:
+        """Run all trials and choose; what was tried is kept. False where a failure stopped it."""
+        plan = self.plan(trials)
+        results = self.carry_out(plan)
+        if len(results) < len(plan.cells):
+            return False
+        self.tuning = chosen(results)
+        self.folder.write_tuning(self.tuning)
+        return True
 
     def carry_out(self, plan: Plan) -> list[CellResult]:
         keys = [planned.task.key for planned in plan.cells]

@@ -1,7 +1,7 @@
 """A run's folder: what was asked, one atomic file per finished cell, artifacts, logs and the reports made from them.
 
-    request.toml  environment.json  plan.json  looks.json  cells/<key>.json  artifacts/<key>/  logs/<key>.log
-    results.parquet  results.csv  report.md  index.html
+    request.toml  environment.json  plan.json  looks.json  tuning.json  cells/<key>.json  artifacts/<key>/
+    logs/<key>.log  results.parquet  results.csv  report.md  index.html
 Only the process of `harness bench` writes here. A file appears whole or not at all: it is written under another name,
 flushed to the disk, and renamed.
 """
@@ -22,6 +22,7 @@ from harness.data.cache import write_atomically
 from harness.errors import RequestError
 from harness.looks import Looks
 from harness.records import CellResult, CellTask, EvaluationResult, Picture, Request, TrainingResult
+from harness.tuning import Tuning
 
 
 class RunFolder:
@@ -34,6 +35,7 @@ class RunFolder:
         self.logs = self.path / "logs"
         self.staging = self.path / "staging"
         self._looks = self.path / "looks.json"
+        self._tuning = self.path / "tuning.json"
 
     def create(self) -> RunFolder:
         """Make the folders; one clear line where that is not possible."""
@@ -95,6 +97,24 @@ class RunFolder:
     def looks(self) -> Looks | None:
         """What `write_looks` kept; None for a folder that has none, or is none."""
         return _adapter(Looks).validate_json(self._looks.read_bytes()) if self._looks.exists() else None
+
+    def write_tuning(self, tuning: Tuning | None) -> None:
+        """Keep which settings were tried, and which were chosen; None: none were."""
+        if tuning is None:
+            self._tuning.unlink(missing_ok=True)
+        else:
+            write_whole(self._tuning, json.dumps(asdict(tuning), indent=1))
+
+    def tuning(self) -> Tuning | None:
+        """What `write_tuning` kept; None for a folder that has none. Raises RequestError for a damaged one."""
+        if not self._tuning.exists():
+            return None
+        try:
+            return _adapter(Tuning).validate_json(self._tuning.read_bytes())
+        except ValueError:
+            raise RequestError(
+                f"{self._tuning} is damaged: run the same `harness bench` again, which makes it"
+            ) from None
 
     # Cells. ------------------------------------------------------------------------------------------------------
 

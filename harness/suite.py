@@ -13,7 +13,7 @@ from harness.looks import limited
 from harness.records import Request
 from harness.registry.grammar import parse_limit, parse_seeds
 
-PLUGIN_LISTS = ("plugins", "references", "datasets", "targets", "backbone", "evaluations")
+PLUGIN_LISTS = ("plugins", "tune", "references", "datasets", "targets", "backbone", "evaluations")
 WORD_LISTS = ("devices", "precision", "labels")
 WORDS = {"set": "settings"}  # words of the user that are called otherwise inside
 WAYS = ("launcher", "trackers", "monitor")  # how the whole of a suite is carried out: no part of a request
@@ -45,7 +45,7 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
         tables = _tables(values[PARTS], where)
         parts = tuple(make_request({**shared, **table}, f"{where}, part {n}") for n, table in enumerate(tables, 1))
         return replace(make_request(shared, where), parts=parts)
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = {"plugins": ()} if "tune" in values else {}  # what is tuned needs no other method
     for word, value in values.items():
         if word in WAYS:
             raise RequestError(f"{where}: '{word}' says how a whole suite is carried out: write it above its parts")

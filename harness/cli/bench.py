@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ Examples:
   harness bench --plugins 'vae[latent_dim=8|32],jigsaw[grid=2]' --seeds 5
   harness bench --plugins ./mine.py --evaluations linear-probe,knn
   harness bench --plugins rotation --backbone 'convnet[norm=batch|layer],resnet18' --dry-run
+  harness bench --tune 'vae[beta=0.5|1|4]' --tune 'rotation[width=16|32|64]'
   harness bench suite.toml --jobs 4
 
 A plugin is NAME[KEY=VALUE,...]; a bar between values makes a sweep. `harness plugins` lists what there is.
@@ -37,6 +39,21 @@ The same request again does only what is left to do. Exit codes: 0 all cells ok,
 def bench(
     suite: Annotated[Path | None, typer.Argument(help="A TOML file with the words below as keys; options win.")] = None,
     plugins: Annotated[str | None, typer.Option(help=f"Methods to compare. [default: {_DEFAULTS['plugins']}]")] = None,
+    tune: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METHOD[KEY=A|B]",
+            help="Try each setting under one seed, choose on validation, and report the chosen one with the seeds of "
+            "the run: 'vae[beta=0.5|1|4]'. Repeatable; every method gets as many trials, each with the whole budget.",
+        ),
+    ] = None,
+    tune_by: Annotated[
+        str | None,
+        typer.Option(
+            help="What is chosen by on validation: probe, fid, reconstruction, likelihood, or auto: the first of these "
+            "that the method and the data allow. [default: auto]"
+        ),
+    ] = None,
     references: Annotated[
         str | None,
         typer.Option(help=f"Rows to compare with, or `none`. [default: {_DEFAULTS['references']}]"),
@@ -133,6 +150,8 @@ def bench(
 
     given = {
         "plugins": plugins,
+        "tune": tune,
+        "tune_by": tune_by,
         "references": references,
         "datasets": datasets,
         "targets": targets,
@@ -180,10 +199,19 @@ def _dry_run(request: Any, options: Options, registry: Any) -> None:
     from harness.plan import make_plan
     from harness.run import slug
     from harness.store import RunFolder
+    from harness.trials import reported, trials_of, undecided
 
     launcher_of(options, registry), trackers_of(options, registry)  # a wrong name is said now
     folder = RunFolder(options.out or Path("runs") / slug(request))
-    plan = make_plan(request, registry, folder, data_dir=options.data_dir, fresh=options.fresh)
+    planned = partial(make_plan, registry=registry, folder=folder, data_dir=options.data_dir, fresh=options.fresh)
+    trials = trials_of(request, registry)
+    first = planned(trials) if trials else None
+    tuning = undecided(one.cell for one in first.cells) if first else None
+    plan = planned(reported(request), tuning=tuning)
+    if first and tuning:
+        print(f"{tuning.trials} trials of each tuned method, chosen on validation:")
+        _print_plan(first, folder.path)
+        print("\nthen, with the chosen settings in the place of the first ones:")
     _print_plan(plan, folder.path)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from harness.records import CellResult, TrainingResult
+from harness.report import tuning
 from harness.report.across import Across, across_datasets
 from harness.report.cost_charts import compute_chart, cost_chart, worth_drawing
 from harness.report.costs import Costs, training_costs
@@ -25,6 +26,7 @@ from harness.report.sweeps import sweeps
 from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
 from harness.report.transfer import Transfer, transfers
 from harness.report.transfer_answers import transfer_answers
+from harness.tuning import Tuning
 
 MONITORED = (
     "kNN accuracy on a slice of the validation split while methods train (k = 20, cosine; at most 5,000 training "
@@ -42,6 +44,7 @@ class Run:
     results: tuple[CellResult, ...]
     environment: dict[str, Any]
     request: dict[str, Any]
+    tuning: Tuning | None = None  # what was tried before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,8 @@ class Content:
     differing: tuple[str, ...]  # provenance columns in which the runs differ
     rankings: tuple[Drawing, ...]
     transfers: tuple[Transfer, ...]  # sources against targets, where something was transferred
+    tunings: Mapping[str, Tuning]  # what was tried before, by the run's name
+    tuned: tuple[Drawing, ...]  # what so many trials are worth
     across: tuple[Across, ...]  # scores over three datasets or more
     sweeps: tuple[Drawing, ...]
     spent: tuple[Costs, ...]  # of training, one for each source
@@ -119,10 +124,25 @@ class Content:
         return transfer_answers(self.comparisons, self.transfers)
 
     @property
+    def tuning(self) -> list[str]:
+        """What was chosen, a sentence for each run that tuned."""
+        learned = list(dict.fromkeys(one.method.partition("[")[0] for one in self.shown if not one.is_reference))
+        return [tuning.sentence(one, learned) for one in self.tunings.values()]
+
+    @property
     def drawings(self) -> list[Drawing]:
         maps = [shown.drawing for group in self.pictures.values() for shown in group if shown.drawing]
         across = [drawing for one in self.across for drawing in one.drawings]
-        told = [*self.rankings, *across, *self.sweeps, *self.costs, *self.monitors, *self.curves, *self.similarities]
+        told = [
+            *self.rankings,
+            *across,
+            *self.tuned,
+            *self.sweeps,
+            *self.costs,
+            *self.monitors,
+            *self.curves,
+            *self.similarities,
+        ]
         return [*told, *maps]
 
 
@@ -140,6 +160,7 @@ def gather(runs: Sequence[Run]) -> Content:
     pictures = shown_pictures(looked_at, labels)
     rankings = [ranking_chart(c, look, slug(f"ranking-{c.source}-{c.target}")) for c in compared]
     spent = training_costs(numbered, series)
+    tunings = {run.name: run.tuning for run in runs if run.tuning}
     return Content(
         runs=tuple(runs),
         frame=frame,
@@ -149,6 +170,8 @@ def gather(runs: Sequence[Run]) -> Content:
         differing=tuple(differing_provenance(frame)),
         rankings=tuple(drawing for drawing in rankings if drawing),
         transfers=tuple(transfers(compared)),
+        tunings=tunings,
+        tuned=tuple(tuning.drawings(tunings)),
         across=tuple(across_datasets(compared, look)),
         sweeps=tuple(_sweeps(cells, compared)),
         spent=tuple(spent),

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from harness.metrics.statistics import Difference
 from harness.records import CellResult
-from harness.report import across, numbers, transfer
+from harness.report import across, numbers, transfer, tuning
 from harness.report.content import MONITORED, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
@@ -95,6 +95,8 @@ def _templates() -> Environment:
         "MONITORED": MONITORED,
         "TRANSFER": transfer.MEANING,
         "ACROSS": across.MEANING,
+        "TUNING": tuning.MEANING,
+        "trials": tuning.written,
     }
     return templates
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from harness.records import Picture
+from harness.report import tuning
 from harness.report.content import MONITORED, Content
 from harness.report.entries import Column, Entry
 from harness.report.frame import flattened
@@ -27,12 +28,14 @@ def markdown(content: Content, links: Mapping[Path, str]) -> str:
     for comparison, lines in content.answered:
         about = f"{comparison.title}: " if len(content.answered) > 1 else ""
         parts += ["\n".join(f"- {escaped(about + line)}" for line in lines)] if lines else []
+    parts += map(escaped, content.tuning)
     if content.differing:
         parts.append(f"> These runs are not alike: they differ in {escaped(', '.join(content.differing))}.")
     for comparison in content.comparisons:
         parts += _comparison(comparison)
     parts += transferred(content.transfers)
     parts += over_datasets(content.across)
+    parts += _tuned(content)
     parts += _spent(content)
     parts += _figures(content, links)
     parts += _troubles(content)
@@ -125,6 +128,18 @@ def _gain(entry: Entry, column: Column) -> str:
     return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), told)))
 
 
+def _tuned(content: Content) -> Iterator[str]:
+    """What was tried before, and what of it was chosen."""
+    if content.tunings:
+        yield "## Tuning"
+        yield escaped(tuning.MEANING)
+    for tried in content.tunings.values():
+        for one in tried.tuned:
+            yield f"{escaped(one.about)}, seed {tried.seed}, {escaped(tried.budget)} each:"
+            rows = [[escaped(setting), escaped(value), mark] for setting, value, mark in tuning.written(one)]
+            yield table(["setting", f"{escaped(one.score)} on validation", ""], rows)
+
+
 def _spent(content: Content) -> Iterator[str]:
     """What training cost, for each source."""
     if content.spent:
@@ -142,6 +157,7 @@ def _spent(content: Content) -> Iterator[str]:
 def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
     for title, drawings, words in (
         ("Leading score", content.rankings, ""),
+        ("What tuning gives", content.tuned, ""),
         ("Scores along a setting", content.sweeps, ""),
         ("Score against training cost", content.costs, ""),
         ("Along training", content.monitors, MONITORED),

@@ -55,6 +55,7 @@ def _loaded(run: Any) -> Run:
         results=tuple(results),
         environment=_told(folder.environment()),
         request=folder.request(),
+        tuning=folder.tuning(),
     )
 
 
