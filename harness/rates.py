@@ -52,7 +52,7 @@ def parse_schedule(text: str) -> str | Steps:
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"schedule '{text}' holds something that is no number: {_HOW}") from None
     if not all(0 < place < 1 for place in places) or list(places) != sorted(set(places)):
-        raise ValueError(f"schedule '{text}': places are rising fractions of the budget between 0 and 1")
+        raise ValueError(f"schedule '{text}': places are rising fractions of the budget, 0.4 or 200/500")
     if not 0 < factor < float("inf"):
         raise ValueError(f"schedule '{text}': the factor must be above 0")
     return Steps(places=places, factor=factor)

@@ -49,7 +49,7 @@ def test_places_are_fractions_of_the_budget_however_written(text: str) -> None:
         ("steps[a;0.5]", "holds something that is no number"),
         ("steps[1/0;0.5]", "holds something that is no number"),
         ("steps[0.4;half]", "holds something that is no number"),
-        ("steps[200,350;0.5]", "rising fractions of the budget between 0 and 1"),
+        ("steps[200,350;0.5]", "places are rising fractions of the budget, 0.4 or 200/500"),
         ("steps[0.7,0.4;0.5]", "rising fractions"),
         ("steps[0.4,0.4;0.5]", "rising fractions"),
         ("steps[nan;0.5]", "rising fractions"),

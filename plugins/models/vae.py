@@ -26,7 +26,7 @@ from harness.nn.likelihoods import log_likelihood, nll
 from harness.nn.schedules import linear
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
-DECODED = 1_024  # images at once, in the bound
+DECODED = 256  # images at once, in the bound: what fits in a cache
 
 
 @dataclass(frozen=True, kw_only=True)
