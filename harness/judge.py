@@ -84,7 +84,7 @@ def _subject(
             method=method,
             cell=task.cell if task.training is None else as_trained(task.cell, task.training),
             source=source,
-            learned_from=source.pretraining(uses),
+            learned_from=source.pretraining(uses, validation=task.cell.train.validation),
             uses=uses,
             target=data,
             artifacts=workplace.staging,

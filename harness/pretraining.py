@@ -68,7 +68,7 @@ def pretrained(
                 load_weights(method, _kept(workplace.checkpoint))
             return method, source, task.training
         uses = information(registry, cell)
-        rows = source.pretraining(uses).to(cell.device)
+        rows = source.pretraining(uses, validation=cell.train.validation).to(cell.device)
         choice = _precision(task, workplace, method, rows, source.spec, report)
         training = replace(training, precision=choice.precision)
         training = _observed_training(task, method, source, rows, choice, uses, report)
@@ -115,7 +115,8 @@ def _observed_training(
     if "encode" in capabilities_of(method):
         looks.append((Moments(MOMENTS), CollapseWatch(encoder, source, uses, seed=cell.seed).look))
     if looks and task.monitor:
-        monitor = Monitor(encoder, source, seed=cell.seed, news=partial(report, "monitor"))
+        news = partial(report, "monitor")
+        monitor = Monitor(encoder, source, seed=cell.seed, news=news, learned=cell.train.validation)
         looks.append((Moments(task.monitor), monitor.look))
     try:
         training = train(

@@ -14,6 +14,7 @@ from string import ascii_letters
 from typing import Any, Literal
 
 from harness.errors import RequestError
+from harness.rates import parse_schedule
 
 Kind = Literal["model", "pretext", "pretrained", "reference"]  # pretrained: elsewhere, never here
 Better = Literal["higher", "lower", "none"]
@@ -127,12 +128,13 @@ class TrainConfig:
     weight_decay: float = 1e-4  # on weights of two and more dimensions only; adamw: decoupled, else in the gradient
     final_weight_decay: float | None = None  # at the end of the budget, by half a cosine as in DINO; none: the same
     warmup: float = 0.05  # fraction of the budget in [0,1)
-    schedule: Literal["cosine", "constant"] = "cosine"  # of the learning rate after the warm-up; cosine: down to 0
+    schedule: str = "cosine"  # of the rate after the warm-up: cosine (to 0), constant or steps[PLACES;FACTOR]
     beta1: float = 0.9  # adamw: decay of the mean gradient; adversarial methods take 0.5 or 0
     beta2: float = 0.999  # adamw: decay of the mean squared gradient
     momentum: float = 0.9  # sgd and lars: decay of the sum of gradients, without Nesterov's
     clip_norm: float = 5.0  # largest gradient norm per step; 0 turns clipping off
     compile: bool = False  # the backbone by torch.compile, as --compile asks for: faster after a slow first step
+    validation: bool = False  # learn from the source's validation rows too: nothing may be chosen on them then
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
@@ -143,6 +145,7 @@ class TrainConfig:
             raise ValueError("warmup is a fraction of the budget in [0,1)")
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and 0 <= self.momentum < 1):
             raise ValueError("beta1, beta2 and momentum are decay rates in [0,1)")
+        parse_schedule(self.schedule)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from harness.clock import rate_at
 from harness.data.batches import Batch
 from harness.data.columns import Column, Files, InMemory, blocks, column_of
 from harness.data.fields import DataSpec, ImageField
@@ -156,12 +155,6 @@ def test_a_turn_of_nobody_is_an_error() -> None:
         Optimisation(Nobody(), TrainConfig(), "fp32").step(Batch(inputs=torch.zeros(2, 1, 1, 1)))
 
 
-def test_the_schedule_has_no_jump_at_the_end_of_the_warm_up() -> None:
-    assert rate_at(0.1 - 1e-9, 0.1) == pytest.approx(rate_at(0.1, 0.1), abs=1e-6)
-    assert rate_at(0.0, 0.0) == 1.0
-    assert rate_at(1.0, 0.3) == pytest.approx(0.0)
-
-
 def test_a_method_with_fit_sees_all_images_once() -> None:
     class Fitted(nn.Module):
         def fit(self, images: torch.Tensor) -> None:
@@ -195,8 +188,18 @@ def test_a_budget_of_nothing_trains_nothing() -> None:
     assert method.layer.weight.equal(before)
 
 
-def test_a_constant_schedule_stays_at_its_rate_after_the_warm_up() -> None:
-    assert [rate_at(done, 0.5, "constant") for done in (0.0, 0.5, 0.75, 1.0)] == [0.01, 1.0, 1.0, 1.0]
+def test_the_optimiser_takes_the_steps_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+
+    class Watched(Optimisation):
+        def step(self, batch: Batch, rate: float = 1.0) -> torch.Tensor:
+            loss = super().step(batch, rate)
+            rates.append(self.optimisers[""].param_groups[0]["lr"])
+            return loss
+
+    monkeypatch.setattr("harness.trainer.Optimisation", Watched)
+    run(Regression(), "10 epochs", batch_size=20, learning_rate=0.5, warmup=0.0, schedule="steps[2/10,0.7;0.1]")
+    assert rates == pytest.approx([0.5] * 10 + [0.05] * 25 + [0.005] * 15)
 
 
 def test_the_decay_rates_of_the_optimiser_are_those_of_the_config() -> None:

@@ -126,14 +126,17 @@ class Dataset(Generic[F]):
         """The rows of `train`, `validation` or `test`."""
         return getattr(self, name)
 
-    def pretraining(self, uses: Collection[Information]) -> Rows:
+    def pretraining(self, uses: Collection[Information], *, validation: bool = False) -> Rows:
         """What a method that uses this beside the inputs learns from: nothing else of the rows is in it.
 
-        A method that uses nothing but inputs learns from those of the training split and all unlabelled ones.
+        A method that uses nothing but inputs learns from those of the training split and all unlabelled ones; with
+        `validation`, every method learns from the rows of that split too.
         """
+        splits: tuple[SplitName, ...] = ("train", "validation") if validation else ("train",)
+        parts = [self.seen(split, uses) for split in splits]
         if not uses and self.unlabelled is not None:
-            return Rows(inputs=concatenated([self.train.inputs, self.unlabelled.inputs]))
-        return self.seen("train", uses)
+            parts.append(Rows(inputs=self.unlabelled.inputs))
+        return joined(parts) if len(parts) > 1 else parts[0]
 
     def seen(self, split: SplitName, uses: Collection[Information]) -> Rows:
         """The inputs of a split, and beside them what a method sees that uses this; unpaired ones shuffled."""

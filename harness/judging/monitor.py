@@ -29,15 +29,26 @@ NEIGHBOURS, TEMPERATURE = 20, 0.07
 
 
 class Monitor:
-    """Its points, the first before training: `look(clock)` adds one. Where there can be none, `note` says why."""
+    """Its points, the first before training: `look(clock)` adds one. Where there can be none, `note` says why.
+
+    learned: does the method learn from the validation rows? Then there are none.
+    """
 
     def __init__(
-        self, encoder: Encoder, source: Dataset, *, seed: int, news: Callable[[float, dict[str, float]], None]
+        self,
+        encoder: Encoder,
+        source: Dataset,
+        *,
+        seed: int,
+        news: Callable[[float, dict[str, float]], None],
+        learned: bool = False,
     ) -> None:
         self.encoder = encoder
         self.news = news  # gets the fraction of the budget spent, and the number
         self.points: list[CurvePoint] = []
         self.note = "" if source.train.labels is not None else f"not monitored: {source.name} has no labels"
+        if learned:
+            self.note = "not monitored: it learns from the validation rows too"
         self.bank = _slice(source, "train", BANK, seed)
         self.queries = _slice(source, "validation", QUERIES, seed)
 

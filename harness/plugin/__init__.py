@@ -92,6 +92,7 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
         return EvaluationSpec(name="mine", run=run, scores=scores, needs=("encode", "labels"), source="own work")
 
 - Whatever is chosen is chosen on "validation"; "test" is for the number. `subject.generator(purpose)` is for draws.
+  Of a method that learned from the validation rows (`train.validation`), reading them raises NotApplicable.
 - `needs` names capabilities, and "labels", "masks", "targets" of the target; without them it is skipped. With
   `fits_labels=True` a request's `--labels` gives it fewer rows of training and validation.
 - NotApplicable skips, TrainingFailed fails,

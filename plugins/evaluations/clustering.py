@@ -1,10 +1,11 @@
 """Clustering: do groups that k-means finds in the frozen features agree with the classes?
 
 k-means with as many clusters as there are classes (scikit-learn, Lloyd, k-means++ starts) on L2-normalised features,
-so that distance is a function of the cosine, as for kNN. Clusters are found in the training split without its labels,
-and test images are assigned to them: scores are of the test split. nmi = 2 I(u;v) / (H(u) + H(v)), ari is the Rand
-index corrected for chance (Hubert & Arabie 1985), accuracy is that of the best one-to-one naming of the clusters
-(Kuhn 1955).
+so that distance is a function of the cosine, as for kNN; or on features of mean 0 and deviation 1, as scikit-learn's
+example of the digits has them. Clusters are found in the training split without its labels, and test images are
+assigned to them: scores are of the test split. nmi = 2 I(u;v) / (H(u) + H(v)), which is also called V-measure, ari is
+the Rand index corrected for chance (Hubert & Arabie 1985), accuracy is that of the best one-to-one naming of the
+clusters (Kuhn 1955).
 
 N images, D features, K clusters.
 """
@@ -14,13 +15,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from harness.data.fields import PLURALS
 from harness.metrics.classification import majority_share
-from harness.metrics.features import drawn_rows, normalised
+from harness.metrics.features import drawn_rows, normalised, standardised
 from harness.plugin import ANY, EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, hookimpl
 
 
@@ -28,6 +30,9 @@ from harness.plugin import ANY, EvaluationSpec, NotApplicable, ScoreSpec, ScoreV
 class Config:
     starts: int = 10  # k-means runs, of which the one with the least inertia is taken
     train_limit: int = 10_000  # training images clustered at most, drawn without looking at labels
+    scaling: Literal["length", "deviation"] = (
+        "length"  # what is 1 before: every image's length, every feature's deviation
+    )
 
     def __post_init__(self) -> None:
         if self.starts < 1 or self.train_limit < 2:
@@ -47,6 +52,14 @@ def clusters(train: Tensor, test: Tensor, count: int, starts: int, seed: int) ->
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than clusters: some stay empty
         means = KMeans(min(count, len(train)), n_init=starts, random_state=seed % 2**32).fit(train.numpy())
         return torch.from_numpy(means.predict(test.numpy())).long()
+
+
+def scaled(scaling: str, train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (N,D) of each on the unit sphere, or with the mean 0 and the deviation 1 of the training ones."""
+    if scaling == "length":
+        return normalised(train), normalised(test)
+    first, second = standardised(train, test)
+    return first, second
 
 
 def matched_accuracy(found: Tensor, labels: Tensor) -> float:
@@ -76,7 +89,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
         raise NotApplicable("the training split shows fewer than two classes")
     generator = subject.generator("clustering")
     rows = drawn_rows(available, config.train_limit, generator)
-    features = normalised(subject.features("train")[rows]), normalised(subject.features("test"))
+    features = scaled(config.scaling, subject.features("train")[rows], subject.features("test"))
     found = clusters(*features, count, config.starts, generator.initial_seed())
     things = PLURALS[subject.target.spec.kind]
     limited = f", found in {len(rows)} of {available} training {things}" if len(rows) < available else ""

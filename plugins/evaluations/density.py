@@ -9,6 +9,9 @@ exp of a bound of k samples is an unbiased estimate of p(x), so that bounds of s
 all, and memory does not grow with K. Always in float32. Comparable between methods whose p(x|z) is of one family:
 Bernoulli on grey values is no density, and its numbers say nothing beside those of a Gaussian.
 
+Of all test images, or of the same `limit` of them for every seed. Each image's bound is kept: intervals are of new
+images too. 10,000 of 28x28 with 200 samples take a perceptron of 400 units 25 s of one core, the convolutions 90 s.
+
 B images, K importance samples, C channels, H=W pixels, M parts.
 """
 
@@ -16,14 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import log
+from math import log, prod
 
 import torch
 from torch import Tensor
 
+from harness.data.columns import blocks
 from harness.data.images import to_float
 from harness.metrics.features import drawn_rows
 from harness.plugin import EvaluationSpec, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
+from harness.seeding import derived_generator
 
 AT_ONCE = 4096  # images times samples in memory
 SAMPLES_AT_ONCE = 64  # of one image
@@ -32,30 +37,44 @@ SAMPLES_AT_ONCE = 64  # of one image
 @dataclass(frozen=True, kw_only=True)
 class Config:
     samples: int = 200  # K
-    limit: int = 1_000  # test images used at most
+    limit: int | None = None  # test images used at most; none: all of them
     draws: int = 8  # of the bound of one sample
 
     def __post_init__(self) -> None:
-        if min(self.samples, self.draws) < 1 or self.limit < 2:
+        if min(self.samples, self.draws) < 1 or (self.limit is not None and self.limit < 2):
             raise ValueError("samples and draws must be at least 1, limit at least 2")
 
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     test = subject.inputs("test")
-    rows = drawn_rows(len(test), config.limit, subject.generator("density rows"), subject.target.test.labels)
-    images = test.take(rows)
+    rows = _rows(subject, config.limit)
     devices = [subject.device] if subject.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(subject.generator("density samples").initial_seed())
-        elbo = evidence_bound(subject, images, config.draws)  # (N,)
-        bound = importance_bound(subject, images, config.samples)  # (N,)
+        parts = [
+            (evidence_bound(subject, images, config.draws), importance_bound(subject, images, config.samples))
+            for images in blocks(test if rows is None else test.rows(rows), AT_ONCE)
+        ]
+    elbo, bound = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])  # (N,) each
     note = f"{config.samples} importance samples; standard error over images {_standard_error(bound):.2g}"
-    per_bit = -log(2) * images[0].numel()
+    per_bit = -log(2) * prod(subject.spec.inputs.shape)
+
+    def score(outcomes: Tensor, note: str) -> ScoreValue:
+        return ScoreValue(value=float(outcomes.mean()), n=len(outcomes), note=note, outcomes=outcomes, rows=rows)
+
     return {
-        "log_likelihood": ScoreValue(value=float(bound.mean()), n=len(images), note=note),
-        "elbo": ScoreValue(value=float(elbo.mean()), n=len(images), note=f"mean of {config.draws} draws"),
-        "bits_per_dim": ScoreValue(value=float(bound.mean()) / per_bit, n=len(images), note=note),
+        "log_likelihood": score(bound, note),
+        "elbo": score(elbo, f"mean of {config.draws} draws"),
+        "bits_per_dim": score(bound / per_bit, note),
     }
+
+
+def _rows(subject: Subject, limit: int | None) -> Tensor | None:
+    """The test images that are used, the same for every seed: their rows (N,), or None for all."""
+    test = subject.target.test
+    if limit is None or limit >= len(test):
+        return None
+    return drawn_rows(len(test), limit, derived_generator(0, "density rows", subject.target.name), test.labels)
 
 
 def evidence_bound(subject: Subject, images: Tensor, draws: int) -> Tensor:

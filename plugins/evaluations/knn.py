@@ -2,6 +2,7 @@
 
 The k nearest training images vote with weight exp(cosine / T) (Wu et al. 2018, arXiv:1805.01978, section 3.4), or
 with equal weights (T = infinity). k and T are chosen by validation accuracy, ties by likelihood; test is used once.
+`knn[k=1]` is the nearest neighbour of older papers, which chooses nothing.
 
 N images in the bank, Q queries, D features, M neighbours kept, K classes.
 """
@@ -27,10 +28,11 @@ TEMPERATURES = (0.03, 0.07, 0.1, 0.2, 0.5, math.inf)  # of the cosine; infinite:
 @dataclass(frozen=True, kw_only=True)
 class Config:
     bank_limit: int = 60_000  # training images in the bank at most, drawn with every class's share kept
+    k: int | None = None  # neighbours, with equal votes; none: chosen on validation, and their weights too
 
     def __post_init__(self) -> None:
-        if self.bank_limit < 1:
-            raise ValueError("bank_limit must be at least 1")
+        if self.bank_limit < 1 or (self.k is not None and self.k < 1):
+            raise ValueError("bank_limit and k must be at least 1")
 
 
 def choose(cosines: Tensor, neighbours: Tensor, labels: Tensor, classes: int) -> tuple[int, float]:
@@ -55,15 +57,19 @@ def run(subject: Subject, config: Config) -> Mapping[str, float | ScoreValue]:
     rows = drawn_rows(len(train), config.bank_limit, subject.generator("knn rows"), train)
     bank = normalised(subject.features("train")[rows].to(subject.device))
     known = train[rows].to(subject.device)
-    truth = {split: subject.labels(split) for split in ("validation", "test")}
-    classes = 1 + int(max(train.max(), *(labels.max() for labels in truth.values())))
+    splits: tuple[SplitName, ...] = ("validation", "test") if config.k is None else ("test",)
+    truth = {split: subject.labels(split) for split in splits}
+    classes = 1 + int(max(labels.max() for labels in (train, *truth.values())))
 
     def neighbours(split: SplitName, k: int) -> tuple[Tensor, Tensor]:
         queries = normalised(subject.features(split).to(subject.device))
         cosines, found = nearest_by_cosine(queries, bank, k)
         return cosines.cpu(), known[found].cpu()
 
-    k, temperature = choose(*neighbours("validation", _bounded(len(bank))[-1]), truth["validation"], classes)
+    if config.k is None:
+        k, temperature = choose(*neighbours("validation", _bounded(len(bank))[-1]), truth["validation"], classes)
+    else:
+        k, temperature = min(config.k, len(bank)), math.inf
     (shares,) = votes(*neighbours("test", k), classes, [k], temperature)
     predicted = shares.argmax(1)
     weighting = "equal votes" if math.isinf(temperature) else f"T={temperature:g}"

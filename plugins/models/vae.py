@@ -7,7 +7,7 @@ p(x|z) is Bernoulli; Gaussian with unit variance, which is more than an image ha
 Gaussian with a variance that is learned. A Bernoulli is never sure of a grey value: what it keeps of colours is grey.
 Differs from the paper: a convolutional decoder by default, AdamW, and grey values as Bernoulli means, as is common.
 The perceptron of 784-400-40-400-784 units that is often reported is `vae[latent_dim=40,decoder=mlp]` on the backbone
-`mlp`, which standardises its inputs.
+`mlp[standardise=false]`, which sees pixels as they are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from harness.nn.likelihoods import log_likelihood, nll
 from harness.nn.schedules import linear
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, hookimpl
 
-DECODED = 1_024  # images at once, in the bound
+DECODED = 256  # images at once, in the bound: what fits in a cache
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,16 @@ def test_dropout_acts_in_training_alone(name: str) -> None:
     assert torch.equal(net.eval()(images), net(images))
 
 
+def test_a_perceptron_gets_pixels_as_they_are_if_asked() -> None:
+    images = torch.rand(4, 3, 16, 16)
+    net = mlp.build(SPEC, mlp.Config(hidden=8, standardise=False))
+    assert torch.equal(net.standardise(images), images)
+    torch.testing.assert_close(net(images), net.trunk(images))
+    usual = mlp.build(SPEC, mlp.Config(hidden=8))
+    assert float((usual.standardise(images) - images).abs().max()) > 1
+    assert usual.state_dict().keys() == net.state_dict().keys()
+
+
 @pytest.mark.parametrize(("norm", "layer"), [("batch", nn.BatchNorm1d), ("layer", nn.LayerNorm), ("none", None)])
 def test_a_perceptron_has_the_same_parameters(norm: str, layer: type | None) -> None:
     net = mlp.build(SPEC, mlp.Config(hidden=8, layers=2, norm=norm, dropout=0.5))

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal
 
 from harness.errors import TrainingFailed
-from harness.metrics.features import drawn_rows
 from harness_plugins.evaluations import density
 from harness_plugins.evaluations.density import Config, evidence_bound, importance_bound, run
 
@@ -69,11 +68,32 @@ def test_with_the_posterior_itself_every_bound_is_exact(tmp_path: Path) -> None:
     assert scores["log_likelihood"].n == len(DATA.test)
 
 
+def test_every_test_image_has_its_own_outcome(tmp_path: Path) -> None:
+    model = LinearGaussian(DATA.train.values)
+    scores = run(example_subject(model, DATA, tmp_path), Config(samples=2))
+    for name, factor in (("elbo", 1.0), ("log_likelihood", 1.0), ("bits_per_dim", -1 / 64 / log(2))):
+        assert scores[name].rows is None
+        torch.testing.assert_close(scores[name].outcomes, factor * model.exact(DATA.test.values), rtol=0, atol=1e-5)
+    outcomes = scores["log_likelihood"].outcomes
+    assert f"over images {float(outcomes.std()) / len(outcomes) ** 0.5:.2g}" in scores["log_likelihood"].note
+
+
+def test_all_seeds_judge_the_same_images_in_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = LinearGaussian(DATA.train.values)
+    runs = [run(example_subject(model, DATA, tmp_path, seed=seed), Config(samples=2, limit=50)) for seed in (0, 1)]
+    monkeypatch.setattr(density, "AT_ONCE", 17)
+    runs.append(run(example_subject(model, DATA, tmp_path), Config(samples=2, limit=50)))
+    exact = model.exact(DATA.test.values)
+    for scores in runs:
+        assert torch.equal(scores["elbo"].rows, runs[0]["elbo"].rows)
+        torch.testing.assert_close(scores["elbo"].outcomes, exact[scores["elbo"].rows], rtol=0, atol=1e-5)
+    assert run(example_subject(model, DATA, tmp_path), Config(samples=2, limit=10_000))["elbo"].rows is None
+
+
 def test_more_samples_come_nearer_to_the_likelihood_from_below(tmp_path: Path) -> None:
     model = LinearGaussian(DATA.train.values, wider=2.0)
-    rows = example_subject(model, DATA, tmp_path).generator("density rows")
-    exact = float(model.exact(DATA.test.values[drawn_rows(len(DATA.test), 120, rows, DATA.test.labels)]).mean())
     runs = [run(example_subject(model, DATA, tmp_path), Config(samples=samples, limit=120)) for samples in (1, 10, 400)]
+    exact = float(model.exact(DATA.test.values[runs[0]["elbo"].rows]).mean())
     bounds = [scores["log_likelihood"].value for scores in runs]
     assert bounds == sorted(bounds)
     assert bounds[-1] < exact
@@ -104,6 +124,7 @@ def test_the_same_seed_gives_the_same_bits_and_no_more_than_the_limit_is_used(tm
     model, state = LinearGaussian(DATA.train.values, wider=2.0), torch.get_rng_state()
     first, second = (run(example_subject(model, DATA, tmp_path), Config(samples=5, limit=60)) for _ in range(2))
     assert first == second
+    assert all(torch.equal(score.outcomes, second[name].outcomes) for name, score in first.items())
     assert first["elbo"].n == 60
     assert torch.equal(state, torch.get_rng_state())
 
@@ -117,6 +138,7 @@ def test_what_is_no_bound_fails_with_a_reason(tmp_path: Path, answer: object, re
         run(example_subject(Fails(DATA.train.values, answer), DATA, tmp_path), Config(samples=2))
 
 
-def test_a_config_is_checked() -> None:
-    with pytest.raises(ValueError, match="samples"):
-        Config(samples=0)
+@pytest.mark.parametrize("wrong", [{"samples": 0}, {"draws": 0}, {"limit": 1}])
+def test_a_config_is_checked(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        Config(**wrong)

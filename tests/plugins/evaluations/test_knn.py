@@ -90,6 +90,22 @@ def test_digits_and_its_note(tmp_path: Path) -> None:
     assert "bank of 100 of 1294" in run(subject, Config(bank_limit=100))["accuracy"].note
 
 
+@pytest.mark.parametrize("k", [1, 7])
+def test_a_given_k_is_scikit_learns_equal_vote_and_chooses_nothing(tmp_path: Path, k: int) -> None:
+    data = digits_dataset()
+    subject = example_subject(Flat(), replace(data, validation=replace(data.validation, labels=None)), tmp_path)
+    score = run(subject, Config(k=k))["accuracy"]
+    train, test = (normalised(rows.values.flatten(1) / 255) for rows in (data.train, data.test))
+    theirs = KNeighborsClassifier(k, metric="cosine").fit(train, data.train.labels).predict(test)
+    # equal numbers of votes are decided otherwise there
+    assert float((score.outcomes == torch.from_numpy(theirs == data.test.labels.numpy())).double().mean()) > 0.99
+    if k == 1:
+        assert score.value == pytest.approx(float((theirs == data.test.labels.numpy()).mean()))
+    assert score.note == f"k={k}, equal votes"
+    with pytest.raises(ValueError, match="at least 1"):
+        Config(k=0)
+
+
 def test_one_feature_is_no_better_than_chance_by_cosine(tmp_path: Path) -> None:
     score = run(example_subject(Constant(), digits_dataset(), tmp_path), Config())["accuracy"]
     assert score.value < 0.2  # all cosines are 1: only the order of the bank is left
@@ -112,5 +128,5 @@ def test_needs_labels(tmp_path: Path) -> None:
     data = digits_dataset()
     with pytest.raises(NotApplicable, match="has no labels"):
         run(example_subject(Flat(), replace(data, train=Rows(inputs=InMemory(data.train.values))), tmp_path), Config())
-    with pytest.raises(ValueError, match="bank_limit must be at least 1"):
+    with pytest.raises(ValueError, match="bank_limit and k must be at least 1"):
         Config(bank_limit=0)
