@@ -41,9 +41,8 @@ def markdown(content: Content, links: Mapping[Path, str]) -> str:
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
-    alone = f"{comparison.counted} alone"
-    over = comparison.interval_over
-    yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {alone}."
+    over, seen = comparison.interval_over, comparison.seen
+    yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {seen}."
     if comparison.looks:
         yield escaped(comparison.looks.text)
     if any(row.series.is_pretrained for row in comparison.rows):

@@ -57,7 +57,8 @@ def _said(comparison: Comparison, index: int) -> str:
     first = rows[0].entries[index]
     assert first.estimate is not None
     parts = [
-        _against_others(rows, index, column) + _seen(rows),
+        _against_others(rows, index, column),
+        *_seen(rows),
         *_gained(first, column.unit),
         *_trained(first, column.unit),
         *_reference_texts(comparison, index, rows),
@@ -65,9 +66,10 @@ def _said(comparison: Comparison, index: int) -> str:
     return "; ".join(parts)
 
 
-def _seen(rows: Sequence[Row]) -> str:
+def _seen(rows: Sequence[Row]) -> Iterator[str]:
     """What the ranked rows saw beside examples, where that is not nothing: all of them the same."""
-    return f" ({'it' if len(rows) == 1 else 'all'} saw {rows[0].series.uses} too)" if rows[0].series.uses else ""
+    if rows[0].series.uses:
+        yield f"{('it', 'both')[len(rows) - 1] if len(rows) < 3 else 'all of them'} saw {rows[0].series.uses} too"
 
 
 def _against_others(rows: Sequence[Row], index: int, column: Column) -> str:
