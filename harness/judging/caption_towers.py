@@ -36,8 +36,8 @@ from harness.nn.words import are_words, mean_of_words
 RECIPE = 1  # raise it whenever the towers or their training change: kept ones are then trained anew
 DIM = 64  # D and E
 BATCH = 128  # images per training step
-EPOCHS = 14
-FEWEST, MOST = 20_000, 100_000  # images seen in training, whatever the dataset's size
+EPOCHS = 10
+FEWEST, MOST = 20_000, 60_000  # images seen in training, whatever the dataset's size
 LEARNING_RATE = 4e-3
 TEMPERATURE = 0.1
 LOST = 0.1  # of the words of training are read as unknown ones, so that these mean something

@@ -34,8 +34,8 @@ from harness.nn.views import Views, two_views
 
 RECIPE = 1  # raise it whenever the views or the training change: kept encoders are then trained anew
 PROJECTION = 64  # P
-EPOCHS = 6
-FEWEST, MOST = 20_000, 60_000  # images seen in training, whatever the dataset's size; two views of each
+EPOCHS = 4
+FEWEST, MOST = 20_000, 40_000  # images seen in training, whatever the dataset's size; two views of each
 TEMPERATURE = 0.2
 SMALLEST = 0.8  # area of a crop, as a fraction of the image
 JITTER = 0.1  # of brightness and contrast
