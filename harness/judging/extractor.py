@@ -26,7 +26,8 @@ class Extractor:
     dim: int  # F
     embed: Callable[[Tensor], Tensor]  # uint8 (n,C,H,W) on the device -> (n,F)
     device: torch.device
-    accuracy: float | None = None  # of the classifier on the test split, in [0,1]
+    accuracy: float | None = None  # of what it learned to do, on images that it did not learn from, in [0,1]
+    skill: str = "test accuracy {:.3f}"  # what that accuracy is; of a classifier, that on the test split
     classify: Callable[[Tensor], Tensor] | None = None  # uint8 (n,C,H,W) on the device -> class logits (n,K)
     convolve: Callable[[Tensor], list[Tensor]] | None = None  # ... -> maps (n,c,h,w) of each convolution
 
@@ -51,7 +52,7 @@ class Extractor:
 
     def __str__(self) -> str:
         """`in-domain classifier f3a9c1, test accuracy 0.983, 64 features`."""
-        skill = "" if self.accuracy is None else f", test accuracy {self.accuracy:.3f}"
+        skill = "" if self.accuracy is None else f", {self.skill.format(self.accuracy)}"
         return f"{self.name} {self.fingerprint}{skill}, {self.dim} features"
 
 

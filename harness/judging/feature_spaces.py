@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from harness.judging.extractor import Extractor
 from harness.judging.in_domain import in_domain_extractor
+from harness.judging.label_free import label_free_extractor
 from harness.judging.subject import Subject
 
+Space = Literal["in-domain", "label-free", "inception"]
 
-def extractor_named(name: str, subject: Subject) -> Extractor:
-    """`in-domain` or `inception`, for the subject's target. Raises NotApplicable where it cannot be had."""
+
+def extractor_named(name: Space, subject: Subject) -> Extractor:
+    """One of the spaces, for the subject's target. Raises NotApplicable where it cannot be had.
+
+    in-domain    a classifier of the target's own classes; where it has no labels, as label-free
+    label-free   an encoder that learned from the target's own images alone
+    inception    the network of published distances
+    """
     if name == "inception":
         from harness.judging.inception import inception_extractor  # torchvision's models, which nobody else needs
 
         return inception_extractor(subject.device)
+    if name == "label-free" or not has_labels(subject):
+        return label_free_extractor(subject)
     return in_domain_extractor(subject)
+
+
+def has_labels(subject: Subject) -> bool:
+    """Has the target labels to train a classifier with and to test it?"""
+    target = subject.target
+    return all(split.labels is not None for split in (target.train, target.validation, target.test))
 
 
 def files_of(name: str) -> list[Path]:

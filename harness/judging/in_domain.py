@@ -1,8 +1,8 @@
 """The in-domain feature space: that of a small classifier of the target's own classes.
 
-It is trained once per dataset from all labels outside the test split, and kept on the disk. Which cell trains it makes
-no difference: the images are put into an order of their own, the seed is fixed, and training runs on one CPU thread.
-Distances are comparable within one extractor only, so each number names it by a hash of its weights.
+It is trained once per dataset from all labels outside the test split, and kept on the disk, and which cell trains it
+makes no difference (harness.judging.kept_networks). Images without labels have `label_free` in its place. Distances are
+comparable within one extractor only, so each number names it by a hash of its weights.
 
 N images, C channels, H=W pixels, F features, K classes; c maps of h=w places in one of the convolutions.
 """
@@ -10,21 +10,19 @@ N images, C channels, H=W pixels, F features, K classes; c maps of h=w places in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.data.cache import write_atomically
 from harness.data.columns import Column, batches_of, blocks, concatenated, example_shape
 from harness.data.images import column_statistics, to_float
 from harness.data.rows import Rows
 from harness.errors import NotApplicable
 from harness.judging.extractor import INFERENCE_BATCH, Extractor
+from harness.judging.kept_networks import kept_weights, one_thread, ordered_with_keys, weights_hash
 from harness.judging.subject import Subject
 from harness.metrics.classification import accuracy
 
@@ -59,17 +57,15 @@ def in_domain_extractor(subject: Subject) -> Extractor:
 
 def kept_extractor(labelled: Rows, test: Rows, classes: int, folder: Path, device: torch.device) -> Extractor:
     """`in_domain_extractor` for splits with labels: load `folder/<key>.safetensors`, or train and write it."""
-    from filelock import FileLock
-    from safetensors.torch import load_file
+    (ordered, keys), (tested, test_keys) = ordered_with_keys(labelled), ordered_with_keys(test)
 
-    (ordered, keys), (tested, test_keys) = _ordered(labelled), _ordered(test)
-    key = _content_key((ordered, keys), (tested, test_keys), classes)
-    file = folder / f"{key}.safetensors"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{key}.lock"):
-        if not file.is_file():
-            _write(train_classifier(ordered, classes), tested, file)
-    weights = load_file(file)
+    def make() -> dict[str, Tensor]:
+        classifier = train_classifier(ordered, classes)
+        with one_thread():
+            reached = torch.tensor(accuracy_of(classifier, tested), dtype=torch.float64)
+        return {**classifier.state_dict(), ACCURACY: reached}
+
+    weights = kept_weights(folder, _content_key((ordered, keys), (tested, test_keys), classes), make)
     reached = float(weights.pop(ACCURACY))
     classifier = Classifier(example_shape(labelled.inputs), classes)
     classifier.load_state_dict(weights)
@@ -153,7 +149,7 @@ def _convolution(channels: int, width: int, stride: int) -> nn.Sequential:
 def train_classifier(split: Rows, classes: int, *, seed: int = 0) -> Classifier:
     """A classifier of `split`, trained by AdamW with one learning-rate cycle: the same weights whoever calls."""
     assert split.labels is not None
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = Classifier(example_shape(split.inputs), classes).to(memory_format=torch.channels_last)
         for buffer, values in zip((classifier.mean, classifier.std), column_statistics(split.inputs), strict=True):
@@ -181,50 +177,6 @@ def accuracy_of(classifier: Classifier, split: Rows) -> float:
     return accuracy(torch.cat(answers), split.labels)
 
 
-def _write(classifier: Classifier, test: Rows, file: Path) -> None:
-    """Keep weights and test accuracy in one file; a reader sees all of it or nothing."""
-    from safetensors.torch import save
-
-    with _one_thread():
-        tested = torch.tensor(accuracy_of(classifier, test), dtype=torch.float64)
-    weights = {name: value.contiguous() for name, value in classifier.state_dict().items()}
-    content = save({**weights, ACCURACY: tested})
-    write_atomically(file, lambda out: out.write(content))
-
-
-def weights_hash(weights: dict[str, Tensor]) -> str:
-    """Six hexadecimal digits: BLAKE2b of names and values."""
-    digest = hashlib.blake2b(digest_size=3)
-    for name in sorted(weights):
-        digest.update(name.encode() + weights[name].contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-# One order, one key, one thread: why every cell gets the same classifier. ---------------------------------------------
-
-
-def in_own_order(split: Rows) -> Rows:
-    """The same images, in an order that depends on their content alone: seeds cut train and validation differently."""
-    return _ordered(split)[0]
-
-
-def _ordered(split: Rows) -> tuple[Rows, Tensor]:
-    """`in_own_order`, and the key of each image in that order: int64 (N,)."""
-    assert split.labels is not None
-    by_label = torch.argsort(split.labels, stable=True)  # settles the order of equal images with different labels
-    keys = _image_keys(split.inputs)
-    index = by_label[torch.argsort(keys[by_label], stable=True)]
-    return Rows(inputs=split.inputs.rows(index), labels=split.labels[index]), keys[index]
-
-
-def _image_keys(images: Column) -> Tensor:
-    """A 64-bit hash of each of N images: (N,) int64, the sum of its bytes times random odd numbers."""
-    pixels = prod(example_shape(images))
-    generator = torch.Generator().manual_seed(RECIPE)
-    factors = torch.randint(-(2**62), 2**62, (pixels,), generator=generator) * 2 + 1
-    return torch.cat([(part.flatten(1).long() * factors).sum(1) for part in blocks(images, 4096)])
-
-
 def _content_key(labelled: tuple[Rows, Tensor], test: tuple[Rows, Tensor], classes: int) -> str:
     """16 hexadecimal digits for everything that the kept file depends on."""
     digest = hashlib.blake2b(digest_size=8)
@@ -234,14 +186,3 @@ def _content_key(labelled: tuple[Rows, Tensor], test: tuple[Rows, Tensor], class
         digest.update(str((len(split), *example_shape(split.inputs))).encode())
         digest.update(keys.numpy().tobytes() + split.labels.numpy().tobytes())
     return digest.hexdigest()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The number of threads orders floating-point sums."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

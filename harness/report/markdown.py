@@ -45,9 +45,8 @@ def markdown(content: Content, links: Mapping[Path, str]) -> str:
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
-    alone = f"{comparison.counted} alone"
-    over = comparison.interval_over
-    yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {alone}."
+    over, seen = comparison.interval_over, comparison.seen
+    yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {seen}."
     settings = comparison.settings
     if settings:
         yield escaped(f"Asked for as {', '.join(settings)}.")

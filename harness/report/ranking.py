@@ -60,14 +60,14 @@ def improvement(a: Entry, b: Entry, column: Column) -> Difference | None:
 
 
 def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
-    """Of those that saw inputs alone, mark what is worse than the first, and the first as best if all others are.
+    """Of those on equal terms, mark what is worse than the first, and the first as best if all others are.
 
     By Holm's p over them. What is not told apart is left unmarked, and so is all with one seed: nothing is known of
     other seeds.
     """
     shown = worth_a_row(series)
-    alone = [i for i, one in enumerate(series) if not one.uses and not one.is_pretrained and one in shown]
-    running = [i for i in alone if entries[i].estimate]
+    scored = [one for one, entry in zip(series, entries, strict=True) if entry.estimate and one in shown]
+    running = [series.index(one) for one in on_equal_terms([one for one in scored if not one.is_pretrained])]
     if len(running) < 2:
         return entries
     sign = 1 if column.better == "higher" else -1
@@ -83,6 +83,17 @@ def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) 
     if told == len(others):
         marked[best] = replace(entries[best], mark="best")
     return marked
+
+
+def on_equal_terms(series: Sequence[Series]) -> list[Series]:
+    """Those that can be ranked: who saw inputs alone in training.
+
+    Where none did and methods have all seen one and the same thing beside, such as captions, all of those.
+    """
+    alone = [one for one in series if not one.uses]
+    if alone or len({one.uses for one in series}) > 1 or not all(one.competes for one in series):
+        return alone
+    return list(series)
 
 
 def within_noise(best: Entry, other: Entry, gap: Difference | None, p: float | None) -> bool:

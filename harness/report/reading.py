@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.metrics.statistics import Difference, Estimate, holm
 from harness.report.entries import Column, Entry
 from harness.report.numbers import interval, number, signed
-from harness.report.ranking import improvement, within_noise
+from harness.report.ranking import improvement, on_equal_terms, within_noise
 from harness.report.series import BASELINE
 from harness.report.summary import Comparison, Row
 from harness.report.verdicts import verdict
@@ -16,7 +16,7 @@ from harness.report.verdicts import verdict
 def reading(comparison: Comparison) -> str:
     """The comparison in one sentence, as a careful reader would put it."""
     column = comparison.leading_column()
-    learned = [row for row in comparison.rows if row.series.competes and not row.series.uses]
+    learned = on_equal_terms([row.series for row in comparison.rows if row.series.competes])
     if column is None or comparison.leading is None or not ordered(comparison, comparison.leading):
         elsewhere = any(row.series.is_pretrained for row in comparison.rows)
         apart = "references and what was trained elsewhere" if elsewhere else "references"
@@ -41,7 +41,7 @@ def _told(comparison: Comparison, index: int) -> str:
     """What each method got of what is not ranked; then what saw labels, for scale."""
     column = comparison.columns[index]
     learned = ordered(comparison, index)
-    labelled = [row for row in comparison.rows if row.series.uses and row.entries[index].estimate]
+    labelled = [row for row in comparison.rows if row.series.uses and row.entries[index].estimate and row not in learned]
     parts = [listed([_with_value(row, index, column) for row in rows], most=8) for rows in (learned, labelled) if rows]
     return "; with labels, for scale: ".join(parts)
 
@@ -54,10 +54,11 @@ def _with_value(row: Row, index: int, column: Column) -> str:
 
 
 def ordered(comparison: Comparison, index: int) -> list[Row]:
-    """The rows that learned from examples alone and have a number in this column, best first."""
+    """The rows that learned here on equal terms and have a number in this column, best first."""
     sign = 1 if comparison.columns[index].better == "higher" else -1
-    learned = [row for row in comparison.rows if row.series.competes and not row.series.uses]
-    scored = [row for row in learned if row.entries[index].estimate]
+    scored = [row for row in comparison.rows if row.series.competes and row.entries[index].estimate]
+    alike = on_equal_terms([row.series for row in scored])
+    scored = [row for row in scored if row.series in alike]
     return sorted(scored, key=lambda row: -sign * row.entries[index].estimate.mean)  # type: ignore[union-attr]
 
 
@@ -75,11 +76,18 @@ def _said(comparison: Comparison, index: int) -> str:
     assert first.estimate is not None
     parts = [
         _against_others(rows, index, column),
+        *_seen(rows),
         *_gained(first, column.unit),
         *_trained(first, column.unit),
-        *_reference_texts(comparison, index, first.estimate),
+        *_reference_texts(comparison, index, rows),
     ]
     return "; ".join(parts)
+
+
+def _seen(rows: Sequence[Row]) -> Iterator[str]:
+    """What the ranked rows saw beside examples, where that is not nothing: all of them the same."""
+    if rows[0].series.uses:
+        yield f"{('it', 'both')[len(rows) - 1] if len(rows) < 3 else 'all of them'} saw {rows[0].series.uses} too"
 
 
 def _against_others(rows: Sequence[Row], index: int, column: Column) -> str:
@@ -146,10 +154,13 @@ def _trained(entry: Entry, unit: str) -> Iterator[str]:
         yield f"training did not give it: {before} before"
 
 
-def _reference_texts(comparison: Comparison, index: int, first: Estimate) -> list[str]:
-    """Label-free references that are above the best method, what labels would give, and what comes from elsewhere."""
+def _reference_texts(comparison: Comparison, index: int, ranked: Sequence[Row]) -> list[str]:
+    """Label-free references above the best method, what labels or captions would give, and what is from elsewhere."""
     unit, sign = comparison.columns[index].unit, 1 if comparison.columns[index].better == "higher" else -1
-    above, labelled, elsewhere = [], [], []
+    first = ranked[0].entries[index].estimate
+    assert first is not None
+    above, elsewhere = [], []
+    informed: dict[str, list[str]] = {}  # by what they saw
     for row in comparison.rows:
         estimate = row.entries[index].estimate
         if estimate is None:
@@ -157,12 +168,12 @@ def _reference_texts(comparison: Comparison, index: int, first: Estimate) -> lis
         text = f"{row.series.label} ({number(estimate.mean, unit)})"
         if row.series.is_pretrained:
             elsewhere.append(text)
-        elif row.series.uses:
-            labelled.append(text)
+        elif row.series.uses and row not in ranked:
+            informed.setdefault(row.series.uses, []).append(text)
         elif row.series.is_reference and not row.series.is_baseline and sign * (estimate.mean - first.mean) > 0:
             above.append(text)
     texts = [f"above it {'stands' if len(above) == 1 else 'stand'} {listed(above)}"] if above else []
-    texts += [f"with labels, for scale: {listed(labelled)}"] if labelled else []
+    texts += [f"with {what}, for scale: {listed(rows)}" for what, rows in informed.items()]
     return [*texts, *([f"trained elsewhere, for scale: {listed(elsewhere)}"] if elsewhere else [])]
 
 

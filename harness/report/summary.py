@@ -15,7 +15,7 @@ from harness.records import CellResult
 from harness.report.entries import Column, Entry, Rows, columns_of, entry_of
 from harness.report.examples import Examples
 from harness.report.frame import TRAINING, counted, tidy_frame
-from harness.report.ranking import compared
+from harness.report.ranking import compared, on_equal_terms
 from harness.report.series import Series, latest, with_series, worth_a_row
 from harness.store import RunFolder
 
@@ -52,6 +52,12 @@ class Comparison:
     @property
     def title(self) -> str:
         return f"{self.source} → {self.target}" if self.source != self.target else self.source
+
+    @property
+    def seen(self) -> str:
+        """What those saw that are ranked with each other: "images alone"; "images and captions" where none saw less."""
+        ranked = on_equal_terms([row.series for row in self.rows if row.series.competes])
+        return f"{self.counted} and {ranked[0].uses}" if ranked and ranked[0].uses else f"{self.counted} alone"
 
     @property
     def interval_over(self) -> str:

@@ -22,7 +22,7 @@ from harness.report.verdicts import verdict
 
 WIDEST = 100
 LEGEND = (
-    "mean ± half its 95 % interval over {interval_over}; among all that see {counted} alone: * best, - worse than "
+    "mean ± half its 95 % interval over {interval_over}; among all that see {seen}: * best, - worse than "
     "the leader, unmarked not told apart; none ≥ x: no difference found, and x would have been; ~n seeds: cannot tell, "
     "about n would"
 )
@@ -49,7 +49,7 @@ class TerminalTable:
             yield drawn
             if left_out:
                 yield Constrain(Text(f"also in the report: {', '.join(left_out)}", style="dim"), width)
-            legend = LEGEND.format(counted=comparison.counted, interval_over=comparison.interval_over)
+            legend = LEGEND.format(seen=comparison.seen, interval_over=comparison.interval_over)
             yield Constrain(Text(legend, style="dim"), width)
             if comparison.looks:
                 yield Constrain(Text(comparison.looks.text, style="dim"), width)

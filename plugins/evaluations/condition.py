@@ -58,7 +58,10 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
 def by_class(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     """Ask for every class equally often, by its label or by captions of its test images."""
     if subject.target.test.labels is None:
-        raise NotApplicable(f"{subject.target.name} has neither labels nor readable factors to judge samples by")
+        elsewhere = ": caption-retrieval needs neither" if subject.method.condition == "captions" else ""
+        raise NotApplicable(
+            f"{subject.target.name} has neither labels nor readable factors to judge samples by{elsewhere}"
+        )
     classifier = in_domain_extractor(subject)
     classes = subject.target.spec.classes
     index = balanced_rows(subject.labels("test"), max(1, config.n // len(classes)))

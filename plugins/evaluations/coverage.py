@@ -7,7 +7,8 @@ coverage = the share of test images with a sample in their ball (Naeem et al. 20
 
 Perfect samples do not reach 1 (coverage at k=5: 0.97), so beside each score stands what as many real training images
 get in the role of the samples. Density may exceed 1: samples that crowd where test images are dense. The balls are
-closed, so that equal images count as near; with open ones a set of constant features would not be like itself.
+closed, so that equal images count as near; with open ones a set of constant features would not be like itself. The
+extractor is the one of `fid`: a classifier of the target's classes, or without labels an encoder of its images.
 
 N images on each side, C channels, H=W pixels, F features.
 """
@@ -32,7 +33,7 @@ NAMES = ("coverage", "density", "precision", "recall")
 class Config:
     n: int = 2000  # images on each side; fewer where the training or the test split is smaller
     k: int = 5  # nearest neighbours that a ball reaches out to
-    extractor: Literal["in-domain", "inception"] = "in-domain"
+    extractor: Literal["in-domain", "label-free", "inception"] = "in-domain"  # in-domain without labels: label-free
 
     def __post_init__(self) -> None:
         if self.k < 1:

@@ -6,7 +6,8 @@ Kernel: unbiased squared MMD with k(x,y) = (x.y/F + 1)^3 (Binkowski et al. 2018)
 subsets. Sliced Wasserstein: F times the mean squared W2 of 1,000 projections, a third of MIND (arXiv:2605.06797).
 All depend on the extractor and, but for the debiased two, on n: all methods get the same n, and beside each stands its
 floor, the distance of as many real training images from the same test images. An in-domain extractor has learnt from
-those training images, so its floor holds its generalisation gap as well. Formulas: harness.metrics.feature_distances.
+those training images, so its floor holds its generalisation gap as well; so has a label-free one, which takes its place
+where the target has no labels. Formulas: harness.metrics.feature_distances.
 
 N images, C channels, H=W pixels, F features, P steps of a path.
 """
@@ -42,7 +43,7 @@ HEADINGS = {"forward_process": ("From image to noise", 100), "reverse_process": 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     n: int = 2000  # images on each side; fewer where the training or the test split is smaller
-    extractor: Literal["in-domain", "inception"] = "in-domain"
+    extractor: Literal["in-domain", "label-free", "inception"] = "in-domain"  # in-domain without labels: label-free
 
     def __post_init__(self) -> None:
         if self.n < 2:

@@ -8,7 +8,7 @@ test images. nearest_ratio = the median distance of samples over that of test im
 samples that are farther from their nearest training image than that one is from any other (Alaa et al. 2022, section
 4), minus the same share of test images; alone that share says little, it is 0.6 to 0.8 for perfect samples.
 
-Distances are between pixels, averaged down to at most 16 a side, or between features of the target's classifier. On
+Distances are between pixels, averaged down to at most 16 a side, or between features of `fid`'s extractor. On
 Fashion-MNIST pixels find all copies with noise of deviation 0.05, features 1 % of them; copies dimmed by a fifth are
 found rarely by either, mirrored or shifted ones by none. Blurred images are nearer to everything: a nearest_ratio or an
 authenticity_gap that is low without copies proves nothing. Images unlike any other copy nothing, so read this beside
@@ -30,7 +30,7 @@ from torch import Tensor
 
 from harness.data.columns import Column, blocks
 from harness.data.images import to_float
-from harness.judging.in_domain import in_domain_extractor
+from harness.judging.feature_spaces import extractor_named
 from harness.metrics.features import drawn_rows
 from harness.metrics.neighbours import nearest
 from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
@@ -46,7 +46,7 @@ Space = Callable[[Tensor], Tensor]  # uint8 (N,C,H,W) -> (N,F)
 @dataclass(frozen=True, kw_only=True)
 class Config:
     n: int = 2000  # samples and held-out images; fewer where the test split is smaller
-    space: Literal["pixels", "features"] = "pixels"  # features: pixels instead where the target has no labels
+    space: Literal["pixels", "features"] = "pixels"  # features: of fid's extractor
 
     def __post_init__(self) -> None:
         if self.n < 2:
@@ -82,10 +82,7 @@ def _space(subject: Subject, config: Config) -> tuple[str, Space]:
     """Where to look for neighbours, as a name and as a map."""
     if config.space == "pixels":
         return "pixels", pixels(subject.device)
-    try:
-        extractor = in_domain_extractor(subject)
-    except NotApplicable:
-        return f"pixels, since {subject.target.name} has no labels for a classifier", pixels(subject.device)
+    extractor = extractor_named("in-domain", subject)
     return str(extractor), lambda images: extractor(images).float().to(subject.device)
 
 

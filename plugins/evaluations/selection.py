@@ -56,7 +56,7 @@ def run(subject: Subject, config: Config) -> Mapping[str, ScoreValue]:
 def _first_possible(subject: Subject) -> str:
     labelled = subject.target.validation.labels is not None
     for by, needs in NEEDS.items():
-        if subject.has(needs) and (labelled or by not in ("probe", "fid")):
+        if subject.has(needs) and (labelled or by != "probe"):
             return by
     raise NotApplicable(f"nothing tells on validation how good {subject.cell.method.name} is")
 

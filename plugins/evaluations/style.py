@@ -1,10 +1,10 @@
 """Style transfer: does the result have the statistics of the style image, and the structure of the content image?
 
-Both are measured in the in-domain classifier's convolutions, which no method has trained on. Style distance: of the
-channel means and standard deviations of all layers. Content distance: of the last layer's self-similarity, which tells
-where an image is alike, whatever it is made of. Both are relative to the distance between the content and the style
-image: a copy of the content has style distance 1 and content distance 0, a copy of the style the reverse. `transfer`
-is the harmonic mean of what is reached of both, 0 for either copy.
+Both are measured in the convolutions of the in-domain classifier (without labels, of the label-free encoder), which no
+method has trained on. Style distance: of the channel means and standard deviations of all layers. Content distance: of
+the last layer's self-similarity, which tells where an image is alike, whatever it is made of. Both are relative to the
+distance between the content and the style image: a copy of the content has style distance 1 and content distance 0, a
+copy of the style the reverse. `transfer` is the harmonic mean of what is reached of both, 0 for either copy.
 
 N pairs of images, C channels, H=W pixels, L layers with c maps of h=w places.
 """
@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from harness.data.images import to_float, to_uint8
-from harness.judging.in_domain import in_domain_extractor
+from harness.judging.extractor import Extractor
+from harness.judging.feature_spaces import extractor_named, has_labels
 from harness.metrics.classification import accuracy
 from harness.plugin import EvaluationSpec, NotApplicable, ScoreSpec, ScoreValue, Subject, TrainingFailed, hookimpl
 
@@ -35,7 +36,7 @@ class Config:
 
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
-    extractor = in_domain_extractor(subject)
+    extractor = extractor_named("in-domain", subject)
     images = subject.inputs("test")
     chosen = torch.randperm(len(images), generator=subject.generator("style pairs"))[: config.n]
     content = images.take(chosen)  # uint8 (N,C,H,W)
@@ -46,18 +47,21 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     kept = relative_content_distance(*(layers[-1] for layers in maps))
     show(subject, content[: 2 * config.shown])
     n, judge = len(chosen), f"maps of the {extractor}"
-    labels = subject.labels("test")[chosen]
-    return {
+    values = {
         "transfer": ScoreValue(value=harmonic_mean(1 - reached, 1 - kept), n=n, note=f"0 for either copy; {judge}"),
         "style_distance": ScoreValue(value=reached, n=n, note="content copied 1, style copied 0"),
         "content_distance": ScoreValue(value=kept, n=n, note="content copied 0, style copied 1"),
-        "label_kept": ScoreValue(
-            value=accuracy(extractor.predicted(made), labels),
-            n=n,
-            note=f"content copied {accuracy(extractor.predicted(content), labels):.3f}, "
-            f"style copied {accuracy(extractor.predicted(style), labels):.3f}",
-        ),
     }
+    if has_labels(subject):
+        values["label_kept"] = label_kept(extractor, subject.labels("test")[chosen], made, content, style)
+    return values
+
+
+def label_kept(extractor: Extractor, labels: Tensor, made: Tensor, content: Tensor, style: Tensor) -> ScoreValue:
+    """In which share of the images made is the class of the content seen? labels (N,) are those of the contents."""
+    right, copied, other = (accuracy(extractor.predicted(images), labels) for images in (made, content, style))
+    note = f"content copied {copied:.3f}, style copied {other:.3f}"
+    return ScoreValue(value=right, n=len(labels), note=note)
 
 
 def stylised(subject: Subject, content: Tensor, style: Tensor) -> Tensor:

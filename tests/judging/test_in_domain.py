@@ -14,6 +14,7 @@ from harness.data.columns import Files, InMemory
 from harness.data.rows import Rows
 from harness.data.splits import split_dataset
 from harness.judging import in_domain
+from harness.judging.kept_networks import in_own_order, weights_hash
 from harness_plugins.datasets import digits
 
 CPU = torch.device("cpu")
@@ -78,14 +79,14 @@ def test_training_depends_on_neither_threads_nor_random_state_nor_order() -> Non
         order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
         assert split.labels is not None
         shuffled = Rows(inputs=InMemory(split.values[order]), labels=split.labels[order])
-        trained = in_domain.train_classifier(in_domain.in_own_order(shuffled), 2)
-        hashes.add(in_domain.weights_hash(dict(trained.state_dict())))
+        trained = in_domain.train_classifier(in_own_order(shuffled), 2)
+        hashes.add(weights_hash(dict(trained.state_dict())))
         assert torch.equal(torch.get_rng_state(), state)
         assert torch.get_num_threads() == threads
     torch.set_num_threads(before)
     assert len(hashes) == 1
-    other = in_domain.train_classifier(in_domain.in_own_order(split), 2, seed=1)
-    assert in_domain.weights_hash(dict(other.state_dict())) not in hashes
+    other = in_domain.train_classifier(in_own_order(split), 2, seed=1)
+    assert weights_hash(dict(other.state_dict())) not in hashes
 
 
 @pytest.mark.usefixtures("short")
@@ -130,8 +131,8 @@ def test_other_content_is_another_extractor(tmp_path: Path) -> None:
 def test_equal_images_with_different_labels_have_one_order() -> None:
     images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
     images[2:] = 7
-    one = in_domain.in_own_order(Rows(inputs=InMemory(images), labels=torch.tensor([1, 0, 0, 1])))
-    two = in_domain.in_own_order(Rows(inputs=InMemory(images.flip(0)), labels=torch.tensor([0, 1, 1, 0])))
+    one = in_own_order(Rows(inputs=InMemory(images), labels=torch.tensor([1, 0, 0, 1])))
+    two = in_own_order(Rows(inputs=InMemory(images.flip(0)), labels=torch.tensor([0, 1, 1, 0])))
     assert torch.equal(one.values, two.values)
     assert torch.equal(one.labels, two.labels)  # type: ignore[arg-type]
 

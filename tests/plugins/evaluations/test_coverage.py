@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,16 @@ def test_evaluation_ranks_generators_beside_real_images(data: Dataset, folder: P
     assert good["coverage"].note.endswith(f"; k=5; real training images {best:.3g}, {value / best:.3g} of that")
     again = coverage.run(example_subject(LinearCode(data.train.values, 30), data, folder), coverage.Config())
     assert again == good
+
+
+def test_without_labels_the_space_is_that_of_an_encoder_of_the_images(data: Dataset, folder: Path) -> None:
+    parts = {name: replace(data.split(name), labels=None) for name in ("train", "validation", "test")}  # type: ignore[arg-type]
+    bare = replace(data, spec=replace(data.spec, classes=()), **parts)
+    good = coverage.run(example_subject(LinearCode(data.train.values, 30), bare, folder), coverage.Config())
+    poor = coverage.run(example_subject(LinearCode(data.train.values, 2), bare, folder), coverage.Config())
+    assert poor["coverage"].value < good["coverage"].value < good["real_coverage"].value
+    assert good["real_coverage"].value > 0.85
+    assert good["coverage"].note.startswith("label-free encoder ")
 
 
 def test_what_cannot_be_judged_says_why(data: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,19 +112,34 @@ def test_processes_are_shown_from_end_to_end(data: Dataset, folder: Path, monkey
         fid.run(subject, fid.Config(n=100))
 
 
+def unlabelled(data: Dataset) -> Dataset:
+    parts = {name: replace(data.split(name), labels=None) for name in ("train", "validation", "test")}  # type: ignore[arg-type]
+    return replace(data, spec=replace(data.spec, classes=()), **parts)
+
+
+def test_images_without_labels_are_judged_by_an_encoder_of_their_own(data: Dataset, folder: Path) -> None:
+    bare, config = unlabelled(data), fid.Config()
+    real = fid.run(example_subject(Replay(data.train.values), bare, folder), config)
+    good = fid.run(example_subject(LinearCode(data.train.values, 30), bare, folder), config)
+    poor = fid.run(example_subject(LinearCode(data.train.values, 2), bare, folder), config)
+    for name in ("frechet_distance", "debiased_frechet_distance", "sliced_wasserstein_distance", "kernel_distance"):
+        assert real[name].value < good[name].value < poor[name].value
+    assert real["frechet_distance"].value < 2 * real["frechet_floor"].value < good["frechet_distance"].value
+    note = good["frechet_distance"].note
+    assert note.startswith("label-free encoder ")
+    assert note.split(",")[0] == poor["frechet_distance"].note.split(",")[0]
+    asked = fid.run(
+        example_subject(LinearCode(data.train.values, 30), data, folder), fid.Config(extractor="label-free")
+    )
+    assert asked["frechet_distance"] == good["frechet_distance"]  # labels or not, it is the same encoder
+    labelled = fid.run(example_subject(LinearCode(data.train.values, 30), data, folder), config)
+    assert labelled["frechet_distance"].note.split(",")[0] != note.split(",")[0]
+
+
 def test_what_cannot_be_judged_says_why(
     data: Dataset, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = LinearCode(data.train.values, 4)
-    bare = replace(
-        data,
-        spec=replace(data.spec, classes=()),
-        train=replace(data.train, labels=None),
-        validation=replace(data.validation, labels=None),
-        test=replace(data.test, labels=None),
-    )
-    with pytest.raises(NotApplicable, match=r"digits has no labels .*fid\[extractor=inception\]"):
-        fid.run(example_subject(method, bare, folder), fid.Config())
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(NotApplicable, match=r"no Inception weights: put weights-inception.* or choose fid"):
         fid.run(example_subject(method, data, folder), fid.Config(extractor="inception"))

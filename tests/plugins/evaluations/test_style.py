@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from harness.data.rows import Dataset
 from harness.errors import NotApplicable, TrainingFailed
-from harness.judging import in_domain
+from harness.judging import in_domain, label_free
 from harness_plugins.evaluations import style
 
 CONFIG = style.Config(n=64, shown=3)
@@ -30,8 +31,9 @@ def data() -> Dataset:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One folder for all, so that the classifier is trained once, and briefly: scenes are easy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(in_domain, "FEWEST", 4000)
-        patch.setattr(in_domain, "MOST", 4000)
+        for module in (in_domain, label_free):
+            patch.setattr(module, "FEWEST", 4000)
+            patch.setattr(module, "MOST", 4000)
         yield tmp_path_factory.mktemp("style")
 
 
@@ -61,6 +63,15 @@ def test_copies_reach_one_thing_and_not_the_other(data: Dataset, kept: Path) -> 
     assert copied["content_distance"].value == pytest.approx(1.0)
     assert copied["transfer"].value == pytest.approx(0.0, abs=1e-6)
     assert f"style copied {copied['label_kept'].value:.3f}" in content["label_kept"].note
+
+
+def test_without_labels_all_is_judged_but_the_label(data: Dataset, kept: Path) -> None:
+    parts = {name: replace(data.split(name), labels=None) for name in ("train", "validation", "test")}  # type: ignore[arg-type]
+    bare = replace(data, spec=replace(data.spec, classes=()), **parts)
+    found = style.run(example_subject(Stylist(lambda one, two: one), bare, kept), CONFIG)
+    assert set(found) == {"transfer", "style_distance", "content_distance"}
+    assert found["style_distance"].value == pytest.approx(1.0)
+    assert "maps of the label-free encoder" in found["transfer"].note
 
 
 def test_a_recolouring_beats_both_copies_and_a_blend(data: Dataset, kept: Path) -> None:
