@@ -80,6 +80,20 @@ def test_seeds_are_added_while_a_difference_is_open(sequential: harness.Results)
     assert [look.alpha for look in looks.taken] == [look.alpha for look in list(planned_looks(5))[: len(looks.taken)]]
 
 
+def test_the_run_starts_once_and_ends_once_and_later_looks_add_cells_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.report.open_differences", lambda results, folder: ["a against b"])
+    words = {"plugins": "pixels", "references": "none", "evaluations": "none", "trackers": "json-lines[scalars=false]"}
+    harness.bench(**words, seeds="auto:6", out=tmp_path / "run", jobs=1, progress=False)
+    told = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    told = [event for event in told if not event["event"].startswith("cell_")]
+    assert [(event["event"], event["cells"]) for event in told] == [
+        ("run_started", 3), ("cells_added", 2), ("cells_added", 1), ("run_finished", 6),
+    ]  # fmt: skip
+    assert [len(event["request"]["seeds"]) for event in told[:-1]] == [3, 5, 6]
+
+
 def test_the_report_says_how_many_looks_and_at_which_level(sequential: harness.Results):
     looks = sequential.folder.looks()
     said = f"tested at the level{'s' if len(looks.taken) > 1 else ''} {looks.taken[0].alpha:.2g}"
