@@ -14,6 +14,7 @@ from harness.metrics.statistics import Difference, Estimate
 from harness.report.differences import estimate
 from harness.report.examples import Examples
 from harness.report.numbers import ALPHA
+from harness.report.verdicts import Verdict, verdict
 
 _LEADS, _TOLD = "leads", "told"  # harness.records.ScoreSpec says what the roles mean
 _FIRST = (_LEADS, "follows")  # then as the evaluations come
@@ -71,9 +72,10 @@ class Entry:
     chance: float | None = None
     beside: tuple[tuple[str, float], ...] = ()  # what to read it with: ("floor", 2.1), what real data gets
     gain: Difference | None = None  # over the baseline, positive is better
-    p: float | None = None  # of the gain, corrected; None: not tested
-    untrained: Estimate | None = None  # what the same method got before training
-    learned: Difference | None = None  # over its untrained self, positive is better
+    p: float | None = None  # of the gain, corrected; None: not tested, or there is no test of it
+    tested: bool = False  # is the gain? What is shown for scale is not
+    before_after: tuple[float, float] | None = None  # the same method before and after training: means over `learned`
+    learned: Difference | None = None  # over its untrained self, by the seeds of both; positive is better
     mark: str = ""  # "best" or "worse"; empty: not told apart from the first, or not compared
     status: str = ""
     reason: str = ""
@@ -83,6 +85,10 @@ class Entry:
     def tried(self) -> bool:
         """Is there a number, or a failure to get one?"""
         return self.estimate is not None or self.status == "failed"
+
+    def says(self, unit: str) -> Verdict | None:
+        """What the test of the gain said; None where there was none."""
+        return verdict(self.gain, self.p, unit) if self.gain and self.tested else None
 
 
 class Rows:

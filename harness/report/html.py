@@ -12,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.metrics.statistics import Difference
 from harness.records import CellResult
 from harness.report import across, numbers, transfer
 from harness.report.content import MONITORED, Content, provenance_of
@@ -23,7 +22,6 @@ from harness.report.pictures import Shown, heading_of, shared_caption
 from harness.report.reading import reading
 from harness.report.series import BASELINE, ELSEWHERE, with_series
 from harness.report.summary import NOWHERE, comparisons
-from harness.report.verdicts import verdict
 
 _HERE = Path(__file__).parent
 
@@ -61,11 +59,6 @@ def _request_lines(request: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield key, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _verdict(gain: Difference, p: float | None, unit: str) -> str:
-    says = verdict(gain, p, unit)
-    return "" if says is None else str(says)
-
-
 @cache
 def _templates() -> Environment:
     templates = Environment(
@@ -87,8 +80,6 @@ def _templates() -> Environment:
         "sortable": lambda value: json.dumps(value) if value is not None else "",
     }
     templates.globals |= {
-        "verdict": _verdict,
-        "apart": numbers.apart,
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,
         "ELSEWHERE": ELSEWHERE,

@@ -50,18 +50,47 @@ def gaps_to_first(rows: Sequence[Row], index: int, column: Column) -> list[tuple
 
 
 def _said(comparison: Comparison, index: int) -> str:
-    """What a column says of its first row: against the others, the untrained backbone, itself untrained, references."""
+    """What a column says: references that win first; then the first method, against the others, the untrained
+    backbone and itself untrained; and what others got that saw more.
+    """
     column = comparison.columns[index]
     rows = ordered(comparison, index)
     first = rows[0].entries[index]
+    ahead = _references_ahead(comparison, index, rows)
+    bound = comparison.bound(index)
+    if bound is not None:
+        end = "best" if bound == (column.high if column.better == "higher" else column.low) else "worst"
+        said = f"all {len(rows)} methods have the {end} value that is possible, {number(bound, column.unit)}: "
+        parts = [f"{said}it tells nothing apart here"]
+    else:
+        against = _against_others(rows, index, column)
+        parts = [f"of the methods, {against}" if ahead else against]
+        parts += [*_gained(first, column.unit), *_trained(first, column.unit)]
+    return "; ".join([*ahead, *parts, *_for_scale(comparison, index)])
+
+
+def _references_ahead(comparison: Comparison, index: int, rows: Sequence[Row]) -> list[str]:
+    """The references without labels that have a better mean than the best method, the untrained backbone too.
+
+    Whether the best of them differs from it is what the marks say.
+    """
+    column, first = comparison.columns[index], rows[0].entries[index]
+    sign = 1 if column.better == "higher" else -1
     assert first.estimate is not None
-    parts = [
-        _against_others(rows, index, column),
-        *_gained(first, column.unit),
-        *_trained(first, column.unit),
-        *_reference_texts(comparison, index, first.estimate),
+    found = [
+        (sign * row.entries[index].estimate.mean, row)  # type: ignore[union-attr]
+        for row in comparison.rows
+        if row.series.is_reference and not row.series.uses and row.entries[index].estimate
     ]
-    return "; ".join(parts)
+    ahead = [row for mean, row in sorted(found, key=lambda one: -one[0]) if mean > sign * first.estimate.mean]
+    if not ahead:
+        return []
+    texts = listed([f"{row.series.label} ({number(row.entries[index].estimate.mean, column.unit)})" for row in ahead])  # type: ignore[union-attr]
+    references = "the reference" if len(ahead) == 1 else "the references"
+    beaten = "every method" if len(rows) > 1 else "the only method"
+    unsure = len(first.by_seed or {}) > 1 and not first.mark
+    told = f", not told apart from {'the best of them' if len(rows) > 1 else 'it'}" if unsure else ""
+    return [f"{references} {texts} {'is' if len(ahead) == 1 else 'are'} ahead of {beaten}{told}"]
 
 
 def _against_others(rows: Sequence[Row], index: int, column: Column) -> str:
@@ -105,7 +134,7 @@ def _gained(entry: Entry, unit: str) -> Iterator[str]:
     """Against the untrained backbone."""
     if entry.gain is None:
         return
-    size, says = signed(entry.gain.effect, unit), verdict(entry.gain, entry.p, unit)
+    size, says = signed(entry.gain.effect, unit), entry.says(unit)
     if says is None:
         yield f"{size} over {BASELINE}"
     elif says.word == "differs":
@@ -115,23 +144,23 @@ def _gained(entry: Entry, unit: str) -> Iterator[str]:
 
 
 def _trained(entry: Entry, unit: str) -> Iterator[str]:
-    """Against itself before training: what training did not give is not praised."""
-    if entry.untrained is None or entry.learned is None:
+    """Against itself before training, by the seeds of both: what training did not give is not praised."""
+    if entry.before_after is None or entry.learned is None:
         return
-    before, gave = number(entry.untrained.mean, unit), entry.learned
+    before, gave = number(entry.before_after[0], unit), entry.learned
     same_for_all = gave.low is None and gave.n > 1  # the same difference at all seeds
-    if gave.effect > 0 and (same_for_all or (gave.low is not None and gave.low > 0)):
+    if gave.effect > 0 and gave.n == 1:
+        yield f"{signed(gave.effect, unit)} over the {before} before training, at one seed"
+    elif gave.effect > 0 and (same_for_all or (gave.low is not None and gave.low > 0)):
         yield f"training gave {signed(gave.effect, unit)} of it ({before} before)"
-    elif gave.effect > 0 and gave.low is None:
-        yield f"{before} before training"
     else:
         yield f"training did not give it: {before} before"
 
 
-def _reference_texts(comparison: Comparison, index: int, first: Estimate) -> list[str]:
-    """Label-free references that are above the best method, what labels would give, and what comes from elsewhere."""
-    unit, sign = comparison.columns[index].unit, 1 if comparison.columns[index].better == "higher" else -1
-    above, labelled, elsewhere = [], [], []
+def _for_scale(comparison: Comparison, index: int) -> list[str]:
+    """What labels would give, and what comes from elsewhere."""
+    unit = comparison.columns[index].unit
+    labelled, elsewhere = [], []
     for row in comparison.rows:
         estimate = row.entries[index].estimate
         if estimate is None:
@@ -141,10 +170,7 @@ def _reference_texts(comparison: Comparison, index: int, first: Estimate) -> lis
             elsewhere.append(text)
         elif row.series.uses:
             labelled.append(text)
-        elif row.series.is_reference and not row.series.is_baseline and sign * (estimate.mean - first.mean) > 0:
-            above.append(text)
-    texts = [f"above it {'stands' if len(above) == 1 else 'stand'} {listed(above)}"] if above else []
-    texts += [f"with labels, for scale: {listed(labelled)}"] if labelled else []
+    texts = [f"with labels, for scale: {listed(labelled)}"] if labelled else []
     return [*texts, *([f"trained elsewhere, for scale: {listed(elsewhere)}"] if elsewhere else [])]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,7 @@ from harness.records import CellResult
 from harness.report.entries import Column, Entry, Rows, columns_of, entry_of
 from harness.report.examples import Examples
 from harness.report.frame import TRAINING, counted, tidy_frame
+from harness.report.numbers import number
 from harness.report.ranking import compared
 from harness.report.series import Series, latest, with_series, worth_a_row
 from harness.store import RunFolder
@@ -84,6 +86,17 @@ class Comparison:
     def learned(self) -> list[int]:
         """The columns in which some row can be told from its untrained self."""
         return [i for i in range(len(self.columns)) if any(row.entries[i].learned for row in self.rows)]
+
+    def bound(self, index: int) -> float | None:
+        """The end of what a score can be, where all methods are: such a score tells nothing apart. None elsewhere.
+
+        As far as its decimals show; where there are two methods or more.
+        """
+        column = self.columns[index]
+        entries = [row.entries[index] for row in self.rows if row.series.competes and row.entries[index].estimate]
+        values = {number(entry.estimate.mean, column.unit) for entry in entries if entry.estimate}
+        ends = [end for end in (column.low, column.high) if isfinite(end) and values == {number(end, column.unit)}]
+        return ends[0] if ends and len(entries) > 1 else None
 
     def leading_column(self) -> Column | None:
         return None if self.leading is None else self.columns[self.leading]

@@ -14,11 +14,10 @@ from rich.text import Text
 from harness.records import CellResult
 from harness.report.entries import Entry
 from harness.report.frame import tidy_frame
-from harness.report.numbers import plus_minus, signed
+from harness.report.numbers import plain, plus_minus, signed
 from harness.report.reading import answers, reading
 from harness.report.series import BASELINE, with_series
 from harness.report.summary import NOWHERE, Comparison, Row, comparisons
-from harness.report.verdicts import verdict
 
 WIDEST = 100
 LEGEND = (
@@ -54,7 +53,7 @@ class TerminalTable:
             if comparison.looks:
                 yield Constrain(Text(comparison.looks.text, style="dim"), width)
             for sentence in (reading(comparison), *answers(comparison)):
-                yield Constrain(Text(sentence), width)
+                yield Constrain(Text(plain(sentence)), width)
 
 
 def _table(comparison: Comparison, width: int) -> tuple[list[str], Table]:
@@ -101,7 +100,7 @@ def _method(row: Row) -> Text:
 def _score(entry: Entry, unit: str) -> Text:
     if entry.estimate is None:
         return Text("failed" if entry.status == "failed" else "-", style="dim")
-    value = plus_minus(entry.estimate, unit)
+    value = plain(plus_minus(entry.estimate, unit))
     mark = {"best": " *", "worse": " -"}.get(entry.mark, "  ")
     return Text(value + mark, style="bold" if entry.mark == "best" else "")
 
@@ -109,8 +108,8 @@ def _score(entry: Entry, unit: str) -> Text:
 def _gain(entry: Entry, unit: str) -> Text:
     if entry.gain is None:
         return Text("")
-    says = verdict(entry.gain, entry.p, unit)  # None of a reference: shown, not tested
-    return Text(" ".join(filter(None, (signed(entry.gain.effect, unit), f"({says.brief})" if says else ""))))
+    says = entry.says(unit)
+    return Text(plain(" ".join(filter(None, (signed(entry.gain.effect, unit), f"({says.brief})" if says else "")))))
 
 
 def _width(column: tuple[str, Sequence[Text]]) -> int:
