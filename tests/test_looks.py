@@ -133,5 +133,6 @@ def test_the_words_say_what_is_still_open():
     taken = (Look(seeds=3, alpha=0.0125, open=("a against b",)), Look(seeds=5, alpha=0.0375, open=("a against b",)))
     looks = Looks(limit=5, taken=taken)
     assert "2 looks, with 3 and 5 seeds, tested at the levels 0.013, 0.037; still open at 5: a against b" in looks.text
+    assert "Intervals of means are 95 % ones of this look" in looks.text
     decided = replace(looks, taken=(Look(seeds=3, alpha=0.0125),))
     assert "1 look, with 3 seeds, tested at the level 0.013; by then all that was asked was decided" in decided.text

@@ -11,6 +11,7 @@ import pandas as pd
 
 from harness.examples import Outcomes
 from harness.metrics.statistics import Difference, Estimate
+from harness.records import judged_by
 from harness.report.differences import estimate
 from harness.report.examples import Examples
 from harness.report.numbers import ALPHA
@@ -38,6 +39,7 @@ class Column:
     low: float  # what it can be, -inf and inf where there is no end to it
     high: float
     proportion: bool  # a share of independent examples
+    labels: str  # the part of the labels that it was fitted to, "1%"; empty: to none
     asks: str  # the question that it answers, see harness.records.ScoreSpec; empty: none
     one_task: bool  # guessing gets the same for all methods of a seed
     alpha: float = ALPHA  # the level that differences are tested at: less where there was more than one look
@@ -55,6 +57,12 @@ class Column:
     def ranked(self) -> bool:
         """Does a better value mean a better method?"""
         return self.teaches and (self.one_task or self.leads)
+
+    @property
+    def judge(self) -> str:
+        """The evaluation, whatever part of the labels it was fitted to."""
+        return next(name for name in (self.evaluation.rpartition(" (")[0], self.evaluation)
+                    if judged_by(name, self.labels) == self.evaluation)  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -125,6 +133,7 @@ def _column(evaluation: str, score: str, group: pd.DataFrame) -> Column:
         low=low,
         high=high,
         proportion=bool(first["proportion"]),
+        labels=first["labels"],
         asks=first["asks"],
         one_task=bool((group.groupby("seed")["chance"].nunique() <= 1).all()),
     )

@@ -45,6 +45,8 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {alone}."
     if comparison.looks:
         yield escaped(comparison.looks.text)
+    if comparison.leading_part:
+        yield escaped(comparison.leading_part)
     if any(row.series.is_pretrained for row in comparison.rows):
         yield ELSEWHERE
     for panel in comparison.panels():

@@ -98,6 +98,20 @@ class Comparison:
         ends = [end for end in (column.low, column.high) if isfinite(end) and values == {number(end, column.unit)}]
         return ends[0] if ends and len(entries) > 1 else None
 
+    @property
+    def leading_part(self) -> str:
+        """Which of several parts of the labels orders the rows, in one sentence; empty where there is one."""
+        first = self.leading_column()
+        if first is None or not first.labels:
+            return ""
+        parts = [column.labels for column in self.columns if (column.judge, column.score) == (first.judge, first.score)]
+        if len(parts) < 2:
+            return ""
+        return (
+            f"{first.judge.capitalize()} was fitted to {len(parts)} parts of the labels ({', '.join(parts)}): the "
+            f"first, {first.labels}, orders the rows and is what the first sentence speaks of."
+        )
+
     def leading_column(self) -> Column | None:
         return None if self.leading is None else self.columns[self.leading]
 

@@ -52,6 +52,8 @@ class TerminalTable:
             yield Constrain(Text(legend, style="dim"), width)
             if comparison.looks:
                 yield Constrain(Text(comparison.looks.text, style="dim"), width)
+            if comparison.leading_part:
+                yield Constrain(Text(comparison.leading_part, style="dim"), width)
             for sentence in (reading(comparison), *answers(comparison)):
                 yield Constrain(Text(plain(sentence)), width)
 

@@ -22,6 +22,7 @@ from harness.records import CurvePoint, Picture
 from harness.report import build, notebook_html, table, terminal_table
 from harness.report.figures import _mean_points
 from harness.report.frame import read_frame, tidy_frame
+from harness.report.html import request_lines
 from harness.store import RunFolder
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -410,3 +411,20 @@ def test_a_command_is_told_without_the_places_of_one_machine(results, tmp_path, 
     assert f"    {told}\n" in (tmp_path / "out" / "report.md").read_text()
     assert "/my " not in page_of(tmp_path / "out")
     assert "/home/me" not in page_of(tmp_path / "out")
+
+
+SMALLEST = {"plugins": ["vae"], "seeds": [0, 1], "targets": [], "most_seeds": 0, "threads": 1, "compile": False}
+
+
+def test_of_a_request_stands_what_was_asked() -> None:
+    assert dict(request_lines(SMALLEST)) == {"plugins": "vae", "seeds": "0, 1", "threads": "1"}
+    assert dict(request_lines({**SMALLEST, "seeds": list(range(9)), "most_seeds": 9}))["seeds"] == "auto:9"
+
+
+def test_parts_of_a_request_say_what_they_share_once_and_what_is_their_own() -> None:
+    """What stands beside the parts is the default of a key that no part may have asked for."""
+    parts = [SMALLEST, {**SMALLEST, "plugins": ["gan", "vae"], "targets": ["shapes"]}]
+    assert list(request_lines({**SMALLEST, "plugins": ["jigsaw"], "parts": parts})) == [
+        ("seeds", "0, 1"), ("threads", "1"), ("part 1: plugins", "vae"), ("part 2: plugins", "gan, vae"),
+        ("part 2: targets", "shapes"),
+    ]  # fmt: skip
