@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from harness.records import CellResult
 from harness.report import across, numbers, transfer
-from harness.report.content import MONITORED, Content, provenance_of
+from harness.report.content import MONITORED, SMALL_WORDS, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
 from harness.report.palette import looks, on_page
@@ -102,6 +102,7 @@ def _templates() -> Environment:
         "BASELINE": BASELINE,
         "ELSEWHERE": ELSEWHERE,
         "MONITORED": MONITORED,
+        "SMALL_WORDS": SMALL_WORDS,
         "TRANSFER": transfer.MEANING,
         "ACROSS": across.MEANING,
     }

@@ -42,7 +42,11 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
     alone = f"{comparison.counted} alone"
     over = comparison.interval_over
-    yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {alone}."
+    if comparison.seeds > 1:
+        marked = f"; **best** and worse are marked among all that see {alone}" if comparison.marks else ""
+        yield f"Mean over seeds, 95 % interval over {over}{marked}."
+    else:
+        yield f"One seed, 95 % interval over {over}: it says nothing of other seeds, and nothing is marked."
     if comparison.looks:
         yield escaped(comparison.looks.text)
     if comparison.leading_part:
@@ -64,7 +68,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
             [
                 [named(row.series), *(_gain(row.entries[i], comparison.columns[i]) for i in gained)]
                 for row in comparison.rows
-                if not row.series.is_baseline
+                if not row.series.is_baseline and any(row.entries[i].gain for i in gained)
             ],
         )
 
@@ -135,14 +139,18 @@ def _spent(content: Content) -> Iterator[str]:
     """What training cost, for each source."""
     if content.spent:
         yield "## What training cost"
+    said = ""
     for costs in content.spent:
+        if costs.meaning != said:
+            said = costs.meaning
+            yield escaped(said)
+        yield f"Training on {escaped(costs.source)}:"
         yield from map(escaped, costs.unequal)
         written = [
             [named(row.series), *("–" if value is None else number(value, unit) for value, unit in costs.values(row))]
             for row in costs.rows
         ]
         yield table(["method", *costs.columns], written)
-        yield f"Training on {escaped(costs.source)}. {escaped(costs.meaning)}"
 
 
 def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:

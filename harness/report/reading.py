@@ -60,7 +60,8 @@ def _said(comparison: Comparison, index: int) -> str:
     bound = comparison.bound(index)
     if bound is not None:
         end = "best" if bound == (column.high if column.better == "higher" else column.low) else "worst"
-        said = f"all {len(rows)} methods have the {end} value that is possible, {number(bound, column.unit)}: "
+        every = "both" if len(rows) == 2 else f"all {len(rows)}"
+        said = f"{every} methods have the {end} value that is possible, {number(bound, column.unit)}: "
         parts = [f"{said}it tells nothing apart here"]
     else:
         against = _against_others(rows, index, column)

@@ -71,6 +71,16 @@ class Comparison:
         some = "" if all(examples for _, examples in over) else " where it was kept what each got"
         return f"seeds, and over test {self.counted}{some}"
 
+    @property
+    def marks(self) -> bool:
+        """Is anything marked as best or worse?"""
+        return any(entry.mark for row in self.rows for entry in row.entries)
+
+    @property
+    def seeds(self) -> int:
+        """The most that anything has."""
+        return max((len(entry.by_seed or {}) for row in self.rows for entry in row.entries), default=0)
+
     def panels(self) -> list[Panel]:
         """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page."""
         counts = [sum(row.entries[i].estimate is not None for row in self.rows) for i in range(len(self.columns))]

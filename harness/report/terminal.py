@@ -20,11 +20,6 @@ from harness.report.series import BASELINE, with_series
 from harness.report.summary import NOWHERE, Comparison, Row, comparisons
 
 WIDEST = 100
-LEGEND = (
-    "mean ± half its 95 % interval over {interval_over}; among all that see {counted} alone: * best, - worse than "
-    "the leader, unmarked not told apart; none ≥ x: no difference found, and x would have been; ~n seeds: cannot tell, "
-    "about n would"
-)
 _GAP = 2  # between columns
 
 
@@ -48,14 +43,33 @@ class TerminalTable:
             yield drawn
             if left_out:
                 yield Constrain(Text(f"also in the report: {', '.join(left_out)}", style="dim"), width)
-            legend = LEGEND.format(counted=comparison.counted, interval_over=comparison.interval_over)
-            yield Constrain(Text(legend, style="dim"), width)
+            yield Constrain(Text(_legend(comparison), style="dim"), width)
             if comparison.looks:
                 yield Constrain(Text(comparison.looks.text, style="dim"), width)
             if comparison.leading_part:
                 yield Constrain(Text(comparison.leading_part, style="dim"), width)
             for sentence in (reading(comparison), *answers(comparison)):
                 yield Constrain(Text(plain(sentence)), width)
+
+
+def _legend(comparison: Comparison) -> str:
+    """What the signs mean, of those that are there."""
+    parts = [f"mean ± half its 95 % interval over {comparison.interval_over}"]
+    if comparison.marks:
+        signs = "* best, - worse than the leader, unmarked not told apart"
+        parts.append(f"among all that see {comparison.counted} alone: {signs}")
+    leading = comparison.leading
+    gains = (
+        []
+        if leading is None
+        else [row.entries[leading].says(comparison.columns[leading].unit) for row in comparison.rows]
+    )
+    briefs = [plain(says.brief) for says in gains if says]
+    if any(brief.startswith("none ≥") for brief in briefs):
+        parts.append("none ≥ x: no difference found, and x would have been")
+    if any(brief.startswith("~") for brief in briefs):
+        parts.append("~n seeds: cannot tell, about n would")
+    return "; ".join(parts)
 
 
 def _table(comparison: Comparison, width: int) -> tuple[list[str], Table]:

@@ -23,7 +23,12 @@ within classes, since there may be fewer images than features squared; no layer 
 dataset is read at the source's size and number of channels, as any target is: how it was resized may be a part of what
 tells it, and the note says so.
 
-MEASURED
+Which pair tells methods apart? AUROC by kNN on digits of 8 pixels, 20,000 images of training, one seed:
+
+    foreign            pixels  pca    random-init  rotation  vae    supervised
+    its own classes    0.903   0.960  0.842        0.772     0.945  0.999
+    fashion-mnist      0.728   0.939  0.869        0.917     0.940  0.946
+    shapes             1.000   1.000  1.000        1.000     1.000  0.999
 
 N examples, D features.
 """
