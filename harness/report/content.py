@@ -127,8 +127,9 @@ class Content:
 
     @property
     def seed_counts(self) -> set[int]:
-        """How many seeds the scores have that are shown."""
-        return {len(entry.by_seed) for _, entry in self.entries if entry.by_seed}
+        """How many seeds the scores and differences have that are shown."""
+        compared = {found.n for _, entry in self.entries for found in (entry.gain, entry.learned) if found}
+        return compared | {len(entry.by_seed) for _, entry in self.entries if entry.by_seed}
 
     @property
     def counted(self) -> str:

@@ -65,7 +65,7 @@ def _said(comparison: Comparison, index: int) -> str:
         parts = [f"{said}it tells nothing apart here"]
     else:
         against = _against_others(rows, index, column)
-        parts = [f"of the methods, {against}" if ahead else against]
+        parts = [f"of the methods, {against}" if ahead and len(rows) > 1 else against]
         parts += [*_gained(first, column.unit), *_trained(first, column.unit)]
     return "; ".join([*ahead, *parts, *_for_scale(comparison, index)])
 

@@ -23,7 +23,9 @@ within classes, since there may be fewer images than features squared; no layer 
 dataset is read at the source's size and number of channels, as any target is: how it was resized may be a part of what
 tells it, and the note says so.
 
-Which pair tells methods apart? AUROC by kNN on digits of 8 pixels, 20,000 images of training, one seed:
+Which pair tells methods apart? AUROC by kNN on digits of 8 pixels, 20,000 images of training, one seed (and on
+Fashion-MNIST 0.824, 0.882 and 0.938 by its own classes for pixels, random-init and rotation; against digits 0.808, 0.768
+and 0.892):
 
     foreign            pixels  pca    random-init  rotation  vae    supervised
     its own classes    0.903   0.960  0.842        0.772     0.945  0.999
@@ -108,7 +110,7 @@ def _against_classes(subject: Subject, config: Config) -> tuple[Sequence[Trial],
             f"{name} shows no two classes to hold one out: name another dataset, such as [other=digits]"
         )
     truth, test = subject.labels("test"), subject.features("test")
-    trials = []
+    trials: list[Trial] = []
     for half in (shown[::2], shown[1::2]):
         known = torch.isin(labels, torch.tensor(half)).nonzero().flatten()
         generator = subject.generator(f"out-of-distribution rows {len(trials)}")
