@@ -41,6 +41,8 @@ def reason_against_judging(
         return f"{name} does not tell what each pixel shows"
     if "targets" in evaluation.spec.needs and not data.targets:
         return f"{name} has no regression targets"
+    if "predict" in evaluation.spec.needs and data.classes and data.classes != source.classes:
+        return f"{name} has other classes than the source: a method's own predictions are of those it has learned"
     for other, looks in others:
         if looks.kind != source.kind:
             holds = f"{other.ref} holds {PLURALS[looks.kind]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from harness.store import RunFolder
 
 
 class Execution:
-    """The state of one bench while it runs: results so far, by key."""
+    """The state of one plan while it runs: results so far, by key."""
 
     def __init__(
         self,
@@ -47,11 +46,8 @@ class Execution:
             elif planned.state == "skipped":
                 self.results[planned.task.key] = self.folder.save(skipped_result(planned), None)
         trainings, timings = self.plan.tasks(exclusive=False), self.plan.tasks(exclusive=True)
-        cells = len({*_keys(trainings), *_keys(timings)})
-        self.registry.tell("harness_run_started", request=self.plan.request, cells=cells)
         if self._run(trainings, alone=False):
             self._run([task for task in map(self._trained, timings) if task is not None], alone=True)
-        self.registry.tell("harness_run_finished", results=list(self.results.values()))
         return [self.results[planned.task.key] for planned in self.plan.cells if planned.task.key in self.results]
 
     def _run(self, tasks: list[CellTask], *, alone: bool) -> bool:
@@ -92,10 +88,6 @@ class Execution:
             self.results[task.key] = self.folder.save(replace(result, evaluations=rows), None)
             return None
         return replace(task, training=result.training)
-
-
-def _keys(tasks: Iterable[CellTask]) -> list[str]:
-    return [task.key for task in tasks]
 
 
 def _failed(result: CellResult) -> bool:

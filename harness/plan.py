@@ -64,6 +64,11 @@ class Plan:
                 tasks.append(replace(planned.task, todo=todo))
         return tasks
 
+    @property
+    def cells_left(self) -> int:
+        """How many cells will be trained or evaluated."""
+        return len({task.key for exclusive in (False, True) for task in self.tasks(exclusive=exclusive)})
+
     def _alone(self, todo: EvaluationTask) -> bool:
         """Does it need the machine for itself? What only says that it makes no sense does not."""
         return todo.evaluation.name in self.exclusive and not todo.unfit

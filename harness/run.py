@@ -128,6 +128,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
                     break
                 plan = run.plan(at(request, looks[number].seeds))
                 results = run.carry_out(plan)
+            run.finished()
         reports = write_reports(folder)
     return Results(folder, tuple(results), missing=len(plan.cells) - len(results), reports=tuple(reports))
 
@@ -138,13 +139,14 @@ def _first(request: Request, looks: Sequence[Look]) -> Request:
 
 
 class _Run:
-    """Plans carried out one after the other in one folder, by one launcher."""
+    """Plans carried out one after the other in one folder, by one launcher: one run for who listens."""
 
     def __init__(self, folder: RunFolder, launcher: Launcher, registry: Registry, options: Options) -> None:
         self.folder = folder
         self.launcher = launcher
         self.registry = registry
         self.options = options
+        self.results: dict[str, CellResult] = {}  # of all plans, by key
         self.ran: set[str] = set()  # keys of the cells of these plans
         self.taken: list[Look] = []
         self.tuning: Tuning | None = None
@@ -173,8 +175,16 @@ class _Run:
         execution = Execution(
             plan, self.folder, here, self.launcher, self.registry, fail_fast=how.fail_fast, monitor=how.monitor
         )
+        started = "harness_cells_added" if self.ran else "harness_run_started"
+        self.registry.tell(started, request=plan.request, cells=plan.cells_left)
         self.ran |= set(keys)
-        return execution.run()
+        results = execution.run()
+        self.results |= {result.key: result for result in results}
+        return results
+
+    def finished(self) -> None:
+        """All plans are carried out, as far as they will be."""
+        self.registry.tell("harness_run_finished", results=list(self.results.values()))
 
     def looked(self, look: Look, limit: int, results: Sequence[CellResult]) -> Look:
         """The look with what it left open. It is kept first, since its level is that of the tests."""

@@ -58,6 +58,12 @@ def test_each_part_is_a_task_of_what_fits_to_labels_alone(tmp_path: Path) -> Non
     (cell,) = planned(tmp_path, labels="100%,1%").cells
     asked = [(todo.evaluation.name, todo.labels) for todo in cell.task.todo]
     assert asked == [("linear-probe", "100%"), ("linear-probe", "1%"), ("clustering", "")]
+
+
+def test_fine_tuning_takes_parts_and_few_shot_draws_its_own(tmp_path: Path) -> None:
+    (cell,) = planned(tmp_path, labels="1%,5/class", evaluations="finetune,few-shot").cells
+    asked = [(todo.evaluation.name, todo.labels) for todo in cell.task.todo]
+    assert asked == [("finetune", "1%"), ("finetune", "5/class"), ("few-shot", "")]
     assert len({todo.key for todo in cell.task.todo}) == cell.judged == 3
 
 
@@ -109,5 +115,12 @@ def test_a_bench_with_fewer_labels(tmp_path: Path) -> None:
     assert names[0] == "linear-probe accuracy"
     assert {"linear-probe (1% labels) accuracy", "knn (5/class) accuracy"} < set(names)
     assert whole.examples("knn")["labels"].nunique() == 3
+    said = (
+        "Linear-probe was fitted to 3 parts of the labels (100%, 1%, 5/class): the first, 100%, orders the rows and is "
+        "what the first sentence speaks of."
+    )
+    assert comparison.leading_part == said
     page = (tmp_path / "run" / "index.html").read_text()
     assert "linear-probe (1% labels)" in page
+    assert said in page
+    assert said in (tmp_path / "run" / "report.md").read_text()

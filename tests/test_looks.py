@@ -80,6 +80,20 @@ def test_seeds_are_added_while_a_difference_is_open(sequential: harness.Results)
     assert [look.alpha for look in looks.taken] == [look.alpha for look in list(planned_looks(5))[: len(looks.taken)]]
 
 
+def test_the_run_starts_once_and_ends_once_and_later_looks_add_cells_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.report.open_differences", lambda results, folder: ["a against b"])
+    words = {"plugins": "pixels", "references": "none", "evaluations": "none", "trackers": "json-lines[scalars=false]"}
+    harness.bench(**words, seeds="auto:6", out=tmp_path / "run", jobs=1, progress=False)
+    told = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    told = [event for event in told if not event["event"].startswith("cell_")]
+    assert [(event["event"], event["cells"]) for event in told] == [
+        ("run_started", 3), ("cells_added", 2), ("cells_added", 1), ("run_finished", 6),
+    ]  # fmt: skip
+    assert [len(event["request"]["seeds"]) for event in told[:-1]] == [3, 5, 6]
+
+
 def test_the_report_says_how_many_looks_and_at_which_level(sequential: harness.Results):
     looks = sequential.folder.looks()
     said = f"tested at the level{'s' if len(looks.taken) > 1 else ''} {looks.taken[0].alpha:.2g}"
@@ -119,5 +133,6 @@ def test_the_words_say_what_is_still_open():
     taken = (Look(seeds=3, alpha=0.0125, open=("a against b",)), Look(seeds=5, alpha=0.0375, open=("a against b",)))
     looks = Looks(limit=5, taken=taken)
     assert "2 looks, with 3 and 5 seeds, tested at the levels 0.013, 0.037; still open at 5: a against b" in looks.text
+    assert "Intervals of means are 95 % ones of this look" in looks.text
     decided = replace(looks, taken=(Look(seeds=3, alpha=0.0125),))
     assert "1 look, with 3 seeds, tested at the level 0.013; by then all that was asked was decided" in decided.text

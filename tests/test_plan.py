@@ -291,6 +291,25 @@ def test_a_declaration_that_fails_is_an_error_in_one_line(tmp_path: Path, functi
         planned(tmp_path, plugins=str(plugin))
 
 
+def test_predictions_are_not_judged_where_the_classes_are_others(tmp_path: Path) -> None:
+    """A method knows the classes of its source, by their names; what is fitted to the target does not care."""
+    words = {"plugins": "vae", "datasets": "shapes", "targets": "shapes,digits,digits[size=16]"}
+    for cell in planned(tmp_path, **words, evaluations="generalisation,linear-probe").cells:
+        unfit = {(todo.target.name, todo.evaluation.name): todo.unfit for todo in cell.task.todo}
+        assert unfit == {
+            ("shapes", "generalisation"): "",
+            ("digits", "generalisation"): "digits has other classes than the source: a method's own predictions are of "
+            "those it has learned",
+            ("shapes", "linear-probe"): "",
+            ("digits", "linear-probe"): "",
+        }
+
+
+def test_predictions_are_judged_on_another_dataset_of_the_same_classes(tmp_path: Path) -> None:
+    words = {"plugins": "vae", "datasets": "digits", "targets": "digits[size=16]", "evaluations": "generalisation"}
+    assert {todo.unfit for cell in planned(tmp_path, **words).cells for todo in cell.task.todo} == {""}
+
+
 # How often. -----------------------------------------------------------------------------------------------------------
 
 

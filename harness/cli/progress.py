@@ -40,6 +40,10 @@ class _Log:
 
     @hookimpl
     def harness_run_started(self, cells: int) -> None:
+        self.counter.cells = cells
+
+    @hookimpl
+    def harness_cells_added(self, cells: int) -> None:
         self.counter.cells += cells
 
     @hookimpl
@@ -73,9 +77,12 @@ class _Live:
     @hookimpl
     def harness_run_started(self, cells: int) -> None:
         self.progress.start()
-        self.counter.cells += cells  # seeds that are added are more of the same run
-        if self.run is None:
-            self.run = self.progress.add_task("all cells", total=max(cells, 1), news="")
+        self.counter.cells = cells
+        self.run = self.progress.add_task("all cells", total=max(cells, 1), news="")
+
+    @hookimpl
+    def harness_cells_added(self, cells: int) -> None:
+        self.counter.cells += cells
         self.progress.update(self.run, total=max(self.counter.cells, 1))
 
     @hookimpl

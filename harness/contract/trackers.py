@@ -51,8 +51,10 @@ def follows_a_run(case: TrackerCase) -> str:
 def _small_run() -> Iterator[tuple[str, dict[str, Any]]]:
     """The events of a run of two cells: one is trained, the other fails."""
     results = []
-    yield "harness_run_started", {"request": Request(), "cells": 2}
+    yield "harness_run_started", {"request": Request(), "cells": 1}
     for seed, status in ((0, "ok"), (1, "failed")):
+        if seed:
+            yield "harness_cells_added", {"request": Request(), "cells": 1}
         cell = _cell(seed)
         yield "harness_cell_started", {"cell": cell}
         for stage, done in (("loading", 0.0), ("training", 0.5), ("training", 1.0)):

@@ -59,10 +59,12 @@ def harness_tracker() -> TrackerSpec:  # type: ignore[empty-body]
 
 @hookspec
 def harness_run_started(request: Request, cells: int) -> None:
-    """A run begins; `cells` is the number of cells that will be trained or evaluated.
+    """A run begins, told once; `cells` is the number of cells that will be trained or evaluated."""
 
-    Told again, and `harness_run_finished` too, each time that `--seeds auto` adds seeds.
-    """
+
+@hookspec
+def harness_cells_added(request: Request, cells: int) -> None:
+    """The run goes on with `cells` more, as when `--seeds auto` adds seeds; `request` has those before them too."""
 
 
 @hookspec
@@ -82,4 +84,4 @@ def harness_cell_finished(cell: Cell, result: CellResult) -> None:
 
 @hookspec
 def harness_run_finished(results: list[CellResult]) -> None:
-    """All cells ended. It is not told where a run is interrupted."""
+    """All cells ended, those that were added too: told once, and not at all where a run is interrupted."""

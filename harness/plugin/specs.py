@@ -116,7 +116,9 @@ class EvaluationSpec:
     name: str
     run: Callable[[Subject, Any], Mapping[str, float | ScoreValue]]
     scores: tuple[ScoreSpec, ...]
-    needs: tuple[str, ...] = ("encode",)  # capabilities; of the target "labels", "masks", "targets"
+    # Capabilities; of the target "labels", "masks", "targets". "predict" makes sense where target and source have the
+    # same classes: elsewhere the row is skipped in the plan.
+    needs: tuple[str, ...] = ("encode",)
     config: type = NoConfig
     takes: tuple[DataKind, ...] = ("image",)  # the kinds of data that it can judge on; ANY where features are enough
     exclusive: bool = False

@@ -14,6 +14,7 @@ from harness.report import tuning
 from harness.report.across import Across, across_datasets
 from harness.report.cost_charts import compute_chart, cost_chart, worth_drawing
 from harness.report.costs import Costs, training_costs
+from harness.report.entries import Column, Entry
 from harness.report.figures import Drawing, curve_panel, monitor_chart, ranking_chart, sweep_chart
 from harness.report.frame import PROVENANCE, counted, dataset_labels, joined, tidy_frame
 from harness.report.palette import Look, looks
@@ -33,6 +34,17 @@ MONITORED = (
     "examples vote on at most 1,000). To look at: nothing was chosen by it, and training went as without it. A cell "
     "that was not asked for it has no line."
 )
+
+
+SMALL_WORDS = {  # below a score, and what each means; what they count is put in
+    "floor": "what real training {} get by a distance",
+    "real": "what real training {} get",
+    "copy": "the input itself",
+    "unseen": "combinations that were held out of training",
+    "gap": "how much better it is on training {}",
+    "ceiling": "what its judge gets on real test {}",
+    "chance": "guessing",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +88,7 @@ class Content:
     @property
     def title(self) -> str:
         learned = list(dict.fromkeys(one.method for one in self.shown if not one.is_reference))
-        shown = learned if len(learned) <= 5 else [*learned[:4], f"{len(learned) - 4} more"]
+        shown = learned if len(learned) <= 5 else [*learned[:4], f"and {len(learned) - 4} more"]
         sources = list(dict.fromkeys(comparison.source for comparison in self.comparisons))
         return f"{', '.join(shown) or 'References'} on {', '.join(sources) or 'nothing'}"
 
@@ -103,6 +115,27 @@ class Content:
             if usual_value(values) and len(set(filter(None, values))) > 1:
                 told.append(f"a name that says no {name} is on {usual_value(values)}")
         return " and ".join(told)
+
+    @property
+    def entries(self) -> list[tuple[Column, Entry]]:
+        """All that the comparisons show, each with its column."""
+        rows = [(c.columns, row.entries) for c in self.comparisons for row in c.rows]
+        return [pair for columns, entries in rows for pair in zip(columns, entries, strict=True)]
+
+    @property
+    def small_words(self) -> list[str]:
+        """The words below scores, of those that have a meaning for all evaluations."""
+        shown = {word for _, entry in self.entries for word, _ in entry.beside}
+        guessed = any(
+            entry.chance is not None and entry.estimate and not column.ranked for column, entry in self.entries
+        )
+        return [word for word in SMALL_WORDS if word in shown or (word == "chance" and guessed)]
+
+    @property
+    def seed_counts(self) -> set[int]:
+        """How many seeds the scores and differences have that are shown."""
+        compared = {found.n for _, entry in self.entries for found in (entry.gain, entry.learned) if found}
+        return compared | {len(entry.by_seed) for _, entry in self.entries if entry.by_seed}
 
     @property
     def counted(self) -> str:

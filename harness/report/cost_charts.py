@@ -47,7 +47,6 @@ class Point:
     look: Look
     entry: Entry  # it has an estimate
     cost: float  # 0: nothing was trained, or in steps that were not counted
-    trained: bool
 
     @property
     def mean(self) -> float:
@@ -120,7 +119,7 @@ def _points(
             cost = costs.of(row.series)
             value = scale.cost(cost) if cost and (cost.flops or not counted) else 0.0
             look, entry = looks[row.series.index], row.entries[index]
-            yield Point(series=row.series, look=look, entry=entry, cost=value or 0.0, trained=cost is not None)
+            yield Point(series=row.series, look=look, entry=entry, cost=value or 0.0)
 
 
 def _panel(axes: Axes, scale: Scale, points: Sequence[Point]) -> None:
@@ -177,7 +176,7 @@ def _edge_labels(axes: Axes, points: Sequence[Point]) -> None:
     for point, (across, height), label in zip(ordered, at, spread([y for _, y in at], gap=gap), strict=True):
         axes.plot([across, 1, 1.025], [height, height, label], color=point.look.colour, linewidth=0.5, clip_on=False,
                   transform=axes.transAxes, gid=point.gid)  # fmt: skip
-        note = "" if point.trained else " (untrained)"
+        note = " (untrained)" if point.series.is_baseline or point.series.is_untrained else ""
         axes.text(1.03, label, point.series.label + note, transform=axes.transAxes, va="center", gid=point.gid)
 
 

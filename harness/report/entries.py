@@ -11,10 +11,11 @@ import pandas as pd
 
 from harness.examples import Outcomes
 from harness.metrics.statistics import Difference, Estimate
-from harness.records import short_names
+from harness.records import judged_by, short_names
 from harness.report.differences import estimate
 from harness.report.examples import Examples
 from harness.report.numbers import ALPHA
+from harness.report.verdicts import Verdict, verdict
 
 _LEADS, _TOLD = "leads", "told"  # harness.records.ScoreSpec says what the roles mean
 _FIRST = (_LEADS, "follows")  # then as the evaluations come
@@ -38,6 +39,7 @@ class Column:
     low: float  # what it can be, -inf and inf where there is no end to it
     high: float
     proportion: bool  # a share of independent examples
+    labels: str  # the part of the labels that it was fitted to, "1%"; empty: to none
     asks: str  # the question that it answers, see harness.records.ScoreSpec; empty: none
     one_task: bool  # guessing gets the same for all methods of a seed
     called: str = ""  # the evaluation in a few words: its name alone, where it was asked for in one way only
@@ -56,6 +58,12 @@ class Column:
     def ranked(self) -> bool:
         """Does a better value mean a better method?"""
         return self.teaches and (self.one_task or self.leads)
+
+    @property
+    def judge(self) -> str:
+        """The evaluation, whatever part of the labels it was fitted to."""
+        return next(name for name in (self.evaluation.rpartition(" (")[0], self.evaluation)
+                    if judged_by(name, self.labels) == self.evaluation)  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -79,9 +87,10 @@ class Entry:
     chance: float | None = None
     beside: tuple[tuple[str, float], ...] = ()  # what to read it with: ("floor", 2.1), what real data gets
     gain: Difference | None = None  # over the baseline, positive is better
-    p: float | None = None  # of the gain, corrected; None: not tested
-    untrained: Estimate | None = None  # what the same method got before training
-    learned: Difference | None = None  # over its untrained self, positive is better
+    p: float | None = None  # of the gain, corrected; None: not tested, or there is no test of it
+    tested: bool = False  # is the gain? What is shown for scale is not
+    before_after: tuple[float, float] | None = None  # the same method before and after training: means over `learned`
+    learned: Difference | None = None  # over its untrained self, by the seeds of both; positive is better
     mark: str = ""  # "best" or "worse"; empty: not told apart from the first, or not compared
     status: str = ""
     reason: str = ""
@@ -91,6 +100,10 @@ class Entry:
     def tried(self) -> bool:
         """Is there a number, or a failure to get one?"""
         return self.estimate is not None or self.status == "failed"
+
+    def says(self, unit: str) -> Verdict | None:
+        """What the test of the gain said; None where there was none."""
+        return verdict(self.gain, self.p, unit) if self.gain and self.tested else None
 
 
 class Rows:
@@ -128,6 +141,7 @@ def _column(evaluation: str, score: str, called: str, group: pd.DataFrame) -> Co
         low=low,
         high=high,
         proportion=bool(first["proportion"]),
+        labels=first["labels"],
         asks=first["asks"],
         called=called,
         one_task=bool((group.groupby("seed")["chance"].nunique() <= 1).all()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.metrics.statistics import Difference
 from harness.records import CellResult
 from harness.report import across, numbers, transfer, tuning
-from harness.report.content import MONITORED, Content, provenance_of
+from harness.report.content import MONITORED, SMALL_WORDS, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
 from harness.report.palette import looks, on_page
@@ -23,9 +22,9 @@ from harness.report.pictures import Shown, heading_of, shared_caption
 from harness.report.reading import reading
 from harness.report.series import BASELINE, ELSEWHERE, with_series
 from harness.report.summary import NOWHERE, comparisons
-from harness.report.verdicts import verdict
 
 _HERE = Path(__file__).parent
+_DERIVED = ("parts", "most_seeds")  # of a request: no words of who asked
 
 
 def page(content: Content) -> str:
@@ -38,7 +37,7 @@ def page(content: Content) -> str:
             content=content,
             shared=shared,
             own=own,
-            environments=[(r, dict(flattened(r.environment)), dict(_request_lines(r.request))) for r in content.runs],
+            environments=[(r, dict(flattened(r.environment)), dict(request_lines(r.request))) for r in content.runs],
             evaluations=list(dict.fromkeys(row.evaluation for row in content.scores)),
             targets=list(dict.fromkeys(row.target for row in content.scores if row.target)),
             style=Markup((_HERE / "style.css").read_text()),
@@ -56,14 +55,26 @@ def notebook_html(results: Iterable[CellResult], folder: Path | None = None) -> 
     return template.render(compared=list(zip(compared, readings, strict=True)), looks=looks(series))
 
 
-def _request_lines(request: dict[str, Any]) -> Iterable[tuple[str, str]]:
+def request_lines(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What was asked, key by key: first what all parts share, then what each part says of its own.
+
+    >>> list(request_lines({"plugins": ["vae"], "targets": [], "seeds": [0, 1], "most_seeds": 0, "compile": False}))
+    [('plugins', 'vae'), ('seeds', '0, 1')]
+    """
+    parts = [dict(_asked(part)) for part in request.get("parts") or [request]]
+    shared = {key: text for key, text in parts[0].items() if all(part.get(key) == text for part in parts)}
+    yield from shared.items()
+    for number, part in enumerate(parts, 1):
+        yield from ((f"part {number}: {key}", text) for key, text in part.items() if key not in shared)
+
+
+def _asked(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a request says: nothing that it leaves empty; seeds that were added as they were asked for."""
     for key, value in request.items():
-        yield key, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _verdict(gain: Difference, p: float | None, unit: str) -> str:
-    says = verdict(gain, p, unit)
-    return "" if says is None else str(says)
+        if key == "seeds" and request.get("most_seeds"):
+            yield key, f"auto:{request['most_seeds']}"
+        elif value and key not in _DERIVED:
+            yield key, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @cache
@@ -87,12 +98,11 @@ def _templates() -> Environment:
         "sortable": lambda value: json.dumps(value) if value is not None else "",
     }
     templates.globals |= {
-        "verdict": _verdict,
-        "apart": numbers.apart,
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,
         "ELSEWHERE": ELSEWHERE,
         "MONITORED": MONITORED,
+        "SMALL_WORDS": SMALL_WORDS,
         "TRANSFER": transfer.MEANING,
         "ACROSS": across.MEANING,
         "TUNING": tuning.MEANING,

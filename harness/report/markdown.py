@@ -13,11 +13,10 @@ from harness.report.entries import Column, Entry
 from harness.report.frame import flattened
 from harness.report.markdown_datasets import over_datasets, transferred
 from harness.report.markup import escaped, named, table
-from harness.report.numbers import apart, interval, number, signed
+from harness.report.numbers import interval, number, signed
 from harness.report.pictures import heading_of
 from harness.report.series import BASELINE, ELSEWHERE
 from harness.report.summary import Comparison
-from harness.report.verdicts import verdict
 
 
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
@@ -46,18 +45,24 @@ def markdown(content: Content, links: Mapping[Path, str]) -> str:
 def _comparison(comparison: Comparison) -> Iterator[str]:
     yield f"## {escaped(comparison.title)}"
     over, seen = comparison.interval_over, comparison.seen
-    yield f"Mean over seeds, 95 % interval over {over}; **best** and worse are marked among all that see {seen}."
+    if comparison.seeds > 1:
+        marked = f"; **best** and worse are marked among all that see {seen}" if comparison.marks else ""
+        yield f"Mean over seeds, 95 % interval over {over}{marked}."
+    else:
+        yield f"One seed, 95 % interval over {over}: it says nothing of other seeds, and nothing is marked."
     settings = comparison.settings
     if settings:
         yield escaped(f"Asked for as {', '.join(settings)}.")
     if comparison.looks:
         yield escaped(comparison.looks.text)
+    if comparison.leading_part:
+        yield escaped(comparison.leading_part)
     if any(row.series.is_pretrained for row in comparison.rows):
         yield ELSEWHERE
     for panel in comparison.panels():
         columns = [(i, comparison.columns[i]) for i in panel.columns]
         yield table(
-            ["method", *(f"{escaped(column.name)}{_arrow(column)}" for _, column in columns)],
+            ["method", *(f"{escaped(column.name)}{_arrow(column)}{_bound(comparison, i)}" for i, column in columns)],
             [[named(row.series), *(_entry(row.entries[i], c) for i, c in columns)] for row in panel.rows],
         )
     yield from _learned(comparison)
@@ -69,7 +74,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
             [
                 [named(row.series), *(_gain(row.entries[i], comparison.columns[i]) for i in gained)]
                 for row in comparison.rows
-                if not row.series.is_baseline
+                if not row.series.is_baseline and any(row.entries[i].gain for i in gained)
             ],
         )
 
@@ -79,7 +84,10 @@ def _learned(comparison: Comparison) -> Iterator[str]:
     columns = comparison.learned()
     if not columns:
         return
-    yield "What training gave: the method as it was initialised → trained, and the gain (positive is better):"
+    yield (
+        "What training gave, paired by seed: the method as it was initialised → trained, and the gain with its 95 % "
+        "interval (positive is better; not tested):"
+    )
     rows = [row for row in comparison.rows if any(row.entries[i].learned for i in columns)]
     yield table(
         ["method", *(escaped(comparison.columns[i].name) for i in columns)],
@@ -88,16 +96,22 @@ def _learned(comparison: Comparison) -> Iterator[str]:
 
 
 def _before_after(entry: Entry, column: Column) -> str:
-    if entry.learned is None or entry.untrained is None or entry.estimate is None:
+    if entry.learned is None or entry.before_after is None:
         return "–"
-    unit = column.unit
-    values = f"{number(entry.untrained.mean, unit)} → {number(entry.estimate.mean, unit)}"
-    says = ", ".join(filter(None, (signed(entry.learned.effect, unit), apart(entry.untrained, entry.estimate))))
-    return f"{values} ({says})"
+    unit, gave = column.unit, entry.learned
+    before, after = (number(value, unit) for value in entry.before_after)
+    says = " ".join(filter(None, (signed(gave.effect, unit), interval(gave, unit).replace("[", "\\["))))
+    common = f", {gave.n} common {'seed' if gave.n == 1 else 'seeds'}" if gave.unpaired else ""
+    return f"{before} → {after} ({says}{common})"
 
 
 def _arrow(column: Column) -> str:
     return {"higher": " ↑", "lower": " ↓"}.get(column.better, "") + ("" if column.ranked else " (not ranked)")
+
+
+def _bound(comparison: Comparison, index: int) -> str:
+    ranked = comparison.columns[index].ranked
+    return " (all at the bound)" if ranked and comparison.bound(index) is not None else ""
 
 
 def _entry(entry: Entry, column: Column) -> str:
@@ -122,7 +136,7 @@ def _gain(entry: Entry, column: Column) -> str:
     if entry.gain is None:
         return "–"
     value = signed(entry.gain.effect, column.unit)
-    says = verdict(entry.gain, entry.p, column.unit)
+    says = entry.says(column.unit)
     told = f"({says})" if says else ""
     return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), told)))
 
@@ -143,14 +157,18 @@ def _spent(content: Content) -> Iterator[str]:
     """What training cost, for each source."""
     if content.spent:
         yield "## What training cost"
+    said = ""
     for costs in content.spent:
+        if costs.meaning != said:
+            said = costs.meaning
+            yield escaped(said)
+        yield f"Training on {escaped(costs.source)}:"
         yield from map(escaped, costs.unequal)
         written = [
             [named(row.series), *("–" if value is None else number(value, unit) for value, unit in costs.values(row))]
             for row in costs.rows
         ]
         yield table(["method", *costs.columns], written)
-        yield f"Training on {escaped(costs.source)}. {escaped(costs.meaning)}"
 
 
 def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:

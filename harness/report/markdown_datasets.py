@@ -10,7 +10,6 @@ from harness.report.across import Across, Standing
 from harness.report.markup import escaped, named, table
 from harness.report.numbers import interval, number, probability, signed
 from harness.report.transfer import Cell, Gain, Transfer
-from harness.report.verdicts import verdict
 
 BREAK = "<br>"  # within a cell
 
@@ -55,7 +54,7 @@ def _cell(cell: Cell | None, unit: str) -> str:
 
 
 def _gain(gain: Gain, unit: str) -> str:
-    says = verdict(gain.difference, gain.p, unit)
+    says = gain.says(unit)
     return f"{signed(gain.difference.effect, unit)} over {gain.over}{f' ({says})' if says else ''}"
 
 

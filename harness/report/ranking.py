@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.metrics.statistics import Difference, holm, overlaps
@@ -31,8 +31,16 @@ def _with_untrained(entries: list[Entry], column: Column, series: Sequence[Serie
             found.append(entry)
             continue
         gain = improvement(entry, before, column)
-        found.append(replace(entry, untrained=before.estimate, learned=gain))
+        found.append(replace(entry, before_after=_in_common(before.by_seed, entry.by_seed), learned=gain))
     return found
+
+
+def _in_common(before: Mapping[int, float], after: Mapping[int, float]) -> tuple[float, float] | None:
+    """The means of both over the seeds that both have."""
+    common = before.keys() & after.keys()
+    if not common:
+        return None
+    return sum(before[seed] for seed in common) / len(common), sum(after[seed] for seed in common) / len(common)
 
 
 def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
@@ -44,7 +52,10 @@ def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) 
         gains.append(improvement(entry, of[baseline], column) if baseline else None)
     tested = [one for one in worth_a_row(series) if one.competes]
     ps = holm([gain.p if gain and one in tested else None for one, gain in zip(series, gains, strict=True)])
-    return [replace(entry, gain=gain, p=p) for entry, gain, p in zip(entries, gains, ps, strict=True)]
+    return [
+        replace(entry, gain=gain, p=p, tested=one in tested)
+        for (one, entry), gain, p in zip(of.items(), gains, ps, strict=True)
+    ]
 
 
 def improvement(a: Entry, b: Entry, column: Column) -> Difference | None:

@@ -41,7 +41,9 @@ def _told(comparison: Comparison, index: int) -> str:
     """What each method got of what is not ranked; then what saw labels, for scale."""
     column = comparison.columns[index]
     learned = ordered(comparison, index)
-    labelled = [row for row in comparison.rows if row.series.uses and row.entries[index].estimate and row not in learned]
+    labelled = [
+        row for row in comparison.rows if row.series.uses and row.entries[index].estimate and row not in learned
+    ]
     parts = [listed([_with_value(row, index, column) for row in rows], most=8) for rows in (learned, labelled) if rows]
     return "; with labels, for scale: ".join(parts)
 
@@ -69,19 +71,48 @@ def gaps_to_first(rows: Sequence[Row], index: int, column: Column) -> list[tuple
 
 
 def _said(comparison: Comparison, index: int) -> str:
-    """What a column says of its first row: against the others, the untrained backbone, itself untrained, references."""
+    """What a column says: references that win first; then the first method, against the others, the untrained
+    backbone and itself untrained; and what others got that saw more.
+    """
     column = comparison.columns[index]
     rows = ordered(comparison, index)
     first = rows[0].entries[index]
+    ahead = _references_ahead(comparison, index, rows)
+    bound = comparison.bound(index)
+    if bound is not None:
+        end = "best" if bound == (column.high if column.better == "higher" else column.low) else "worst"
+        every = "both" if len(rows) == 2 else f"all {len(rows)}"
+        said = f"{every} methods have the {end} value that is possible, {number(bound, column.unit)}: "
+        parts = [f"{said}it tells nothing apart here"]
+    else:
+        against = _against_others(rows, index, column)
+        parts = [f"of the methods, {against}" if ahead and len(rows) > 1 else against]
+        parts += [*_seen(rows), *_gained(first, column.unit), *_trained(first, column.unit)]
+    return "; ".join([*ahead, *parts, *_for_scale(comparison, index, rows)])
+
+
+def _references_ahead(comparison: Comparison, index: int, rows: Sequence[Row]) -> list[str]:
+    """The references without labels that have a better mean than the best method, the untrained backbone too.
+
+    Whether the best of them differs from it is what the marks say.
+    """
+    column, first = comparison.columns[index], rows[0].entries[index]
+    sign = 1 if column.better == "higher" else -1
     assert first.estimate is not None
-    parts = [
-        _against_others(rows, index, column),
-        *_seen(rows),
-        *_gained(first, column.unit),
-        *_trained(first, column.unit),
-        *_reference_texts(comparison, index, rows),
+    found = [
+        (sign * row.entries[index].estimate.mean, row)  # type: ignore[union-attr]
+        for row in comparison.rows
+        if row.series.is_reference and not row.series.uses and row.entries[index].estimate
     ]
-    return "; ".join(parts)
+    ahead = [row for mean, row in sorted(found, key=lambda one: -one[0]) if mean > sign * first.estimate.mean]
+    if not ahead:
+        return []
+    texts = listed([f"{row.series.label} ({number(row.entries[index].estimate.mean, column.unit)})" for row in ahead])  # type: ignore[union-attr]
+    references = "the reference" if len(ahead) == 1 else "the references"
+    beaten = "every method" if len(rows) > 1 else "the only method"
+    unsure = len(first.by_seed or {}) > 1 and not first.mark
+    told = f", not told apart from {'the best of them' if len(rows) > 1 else 'it'}" if unsure else ""
+    return [f"{references} {texts} {'is' if len(ahead) == 1 else 'are'} ahead of {beaten}{told}"]
 
 
 def _seen(rows: Sequence[Row]) -> Iterator[str]:
@@ -131,7 +162,7 @@ def _gained(entry: Entry, unit: str) -> Iterator[str]:
     """Against the untrained backbone."""
     if entry.gain is None:
         return
-    size, says = signed(entry.gain.effect, unit), verdict(entry.gain, entry.p, unit)
+    size, says = signed(entry.gain.effect, unit), entry.says(unit)
     if says is None:
         yield f"{size} over {BASELINE}"
     elif says.word == "differs":
@@ -141,25 +172,23 @@ def _gained(entry: Entry, unit: str) -> Iterator[str]:
 
 
 def _trained(entry: Entry, unit: str) -> Iterator[str]:
-    """Against itself before training: what training did not give is not praised."""
-    if entry.untrained is None or entry.learned is None:
+    """Against itself before training, by the seeds of both: what training did not give is not praised."""
+    if entry.before_after is None or entry.learned is None:
         return
-    before, gave = number(entry.untrained.mean, unit), entry.learned
+    before, gave = number(entry.before_after[0], unit), entry.learned
     same_for_all = gave.low is None and gave.n > 1  # the same difference at all seeds
-    if gave.effect > 0 and (same_for_all or (gave.low is not None and gave.low > 0)):
+    if gave.effect > 0 and gave.n == 1:
+        yield f"{signed(gave.effect, unit)} over the {before} before training, at one seed"
+    elif gave.effect > 0 and (same_for_all or (gave.low is not None and gave.low > 0)):
         yield f"training gave {signed(gave.effect, unit)} of it ({before} before)"
-    elif gave.effect > 0 and gave.low is None:
-        yield f"{before} before training"
     else:
         yield f"training did not give it: {before} before"
 
 
-def _reference_texts(comparison: Comparison, index: int, ranked: Sequence[Row]) -> list[str]:
-    """Label-free references above the best method, what labels or captions would give, and what is from elsewhere."""
-    unit, sign = comparison.columns[index].unit, 1 if comparison.columns[index].better == "higher" else -1
-    first = ranked[0].entries[index].estimate
-    assert first is not None
-    above, elsewhere = [], []
+def _for_scale(comparison: Comparison, index: int, ranked: Sequence[Row]) -> list[str]:
+    """What labels or captions would give, and what comes from elsewhere."""
+    unit = comparison.columns[index].unit
+    elsewhere: list[str] = []
     informed: dict[str, list[str]] = {}  # by what they saw
     for row in comparison.rows:
         estimate = row.entries[index].estimate
@@ -170,10 +199,7 @@ def _reference_texts(comparison: Comparison, index: int, ranked: Sequence[Row]) 
             elsewhere.append(text)
         elif row.series.uses and row not in ranked:
             informed.setdefault(row.series.uses, []).append(text)
-        elif row.series.is_reference and not row.series.is_baseline and sign * (estimate.mean - first.mean) > 0:
-            above.append(text)
-    texts = [f"above it {'stands' if len(above) == 1 else 'stand'} {listed(above)}"] if above else []
-    texts += [f"with {what}, for scale: {listed(rows)}" for what, rows in informed.items()]
+    texts = [f"with {what}, for scale: {listed(rows)}" for what, rows in informed.items()]
     return [*texts, *([f"trained elsewhere, for scale: {listed(elsewhere)}"] if elsewhere else [])]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,7 @@ from harness.records import CellResult
 from harness.report.entries import Column, Entry, Rows, columns_of, entry_of
 from harness.report.examples import Examples
 from harness.report.frame import TRAINING, counted, tidy_frame
+from harness.report.numbers import number
 from harness.report.ranking import compared, on_equal_terms
 from harness.report.series import Series, latest, with_series, worth_a_row
 from harness.store import RunFolder
@@ -80,6 +82,16 @@ class Comparison:
         """The evaluations whose parameters are not in the names of the columns, with them."""
         return list(dict.fromkeys(c.evaluation for c in self.columns if c.called != c.evaluation))
 
+    @property
+    def marks(self) -> bool:
+        """Is anything marked as best or worse?"""
+        return any(entry.mark for row in self.rows for entry in row.entries)
+
+    @property
+    def seeds(self) -> int:
+        """The most that anything has."""
+        return max((len(entry.by_seed or {}) for row in self.rows for entry in row.entries), default=0)
+
     def panels(self) -> list[Panel]:
         """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page."""
         counts = [sum(row.entries[i].estimate is not None for row in self.rows) for i in range(len(self.columns))]
@@ -95,6 +107,31 @@ class Comparison:
     def learned(self) -> list[int]:
         """The columns in which some row can be told from its untrained self."""
         return [i for i in range(len(self.columns)) if any(row.entries[i].learned for row in self.rows)]
+
+    def bound(self, index: int) -> float | None:
+        """The end of what a score can be, where all methods are: such a score tells nothing apart. None elsewhere.
+
+        As far as its decimals show; where there are two methods or more.
+        """
+        column = self.columns[index]
+        entries = [row.entries[index] for row in self.rows if row.series.competes and row.entries[index].estimate]
+        values = {number(entry.estimate.mean, column.unit) for entry in entries if entry.estimate}
+        ends = [end for end in (column.low, column.high) if isfinite(end) and values == {number(end, column.unit)}]
+        return ends[0] if ends and len(entries) > 1 else None
+
+    @property
+    def leading_part(self) -> str:
+        """Which of several parts of the labels orders the rows, in one sentence; empty where there is one."""
+        first = self.leading_column()
+        if first is None or not first.labels:
+            return ""
+        parts = [column.labels for column in self.columns if (column.judge, column.score) == (first.judge, first.score)]
+        if len(parts) < 2:
+            return ""
+        return (
+            f"{first.judge.capitalize()} was fitted to {len(parts)} parts of the labels ({', '.join(parts)}): the "
+            f"first, {first.labels}, orders the rows and is what the first sentence speaks of."
+        )
 
     def leading_column(self) -> Column | None:
         return None if self.leading is None else self.columns[self.leading]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,15 @@ def troubles(frame: pd.DataFrame, series: Sequence[Series]) -> list[Trouble]:
     bad = merged[(merged["evaluation"] == TRAINING) | merged["untrained"].isna()]
     keys = ["status", "series", "source", "evaluation", "reason"]
     found = [_trouble(dict(zip(keys, key, strict=True)), group, series) for key, group in _groups(bad, keys)]
-    return sorted(found, key=lambda trouble: trouble.status != "failed")
+    return sorted(_merged(found), key=lambda trouble: trouble.status != "failed")
+
+
+def _merged(found: Sequence[Trouble]) -> list[Trouble]:
+    """What is the same on several sources as one line."""
+    alike: dict[Trouble, list[str]] = {}
+    for trouble in found:
+        alike.setdefault(replace(trouble, where=""), []).append(trouble.where)
+    return [replace(trouble, where="; ".join(where)) for trouble, where in alike.items()]
 
 
 def _trouble(key: dict[str, Any], group: pd.DataFrame, series: Sequence[Series]) -> Trouble:

@@ -14,18 +14,12 @@ from rich.text import Text
 from harness.records import CellResult
 from harness.report.entries import Entry
 from harness.report.frame import tidy_frame
-from harness.report.numbers import plus_minus, signed
+from harness.report.numbers import plain, plus_minus, signed
 from harness.report.reading import answers, reading
 from harness.report.series import BASELINE, with_series
 from harness.report.summary import NOWHERE, Comparison, Row, comparisons
-from harness.report.verdicts import verdict
 
 WIDEST = 100
-LEGEND = (
-    "mean ± half its 95 % interval over {interval_over}; among all that see {seen}: * best, - worse than "
-    "the leader, unmarked not told apart; none ≥ x: no difference found, and x would have been; ~n seeds: cannot tell, "
-    "about n would"
-)
 _GAP = 2  # between columns
 
 
@@ -49,12 +43,33 @@ class TerminalTable:
             yield drawn
             if left_out:
                 yield Constrain(Text(f"also in the report: {', '.join(left_out)}", style="dim"), width)
-            legend = LEGEND.format(seen=comparison.seen, interval_over=comparison.interval_over)
-            yield Constrain(Text(legend, style="dim"), width)
+            yield Constrain(Text(_legend(comparison), style="dim"), width)
             if comparison.looks:
                 yield Constrain(Text(comparison.looks.text, style="dim"), width)
+            if comparison.leading_part:
+                yield Constrain(Text(comparison.leading_part, style="dim"), width)
             for sentence in (reading(comparison), *answers(comparison)):
-                yield Constrain(Text(sentence), width)
+                yield Constrain(Text(plain(sentence)), width)
+
+
+def _legend(comparison: Comparison) -> str:
+    """What the signs mean, of those that are there."""
+    parts = [f"mean ± half its 95 % interval over {comparison.interval_over}"]
+    if comparison.marks:
+        signs = "* best, - worse than the leader, unmarked not told apart"
+        parts.append(f"among all that see {comparison.seen}: {signs}")
+    leading = comparison.leading
+    gains = (
+        []
+        if leading is None
+        else [row.entries[leading].says(comparison.columns[leading].unit) for row in comparison.rows]
+    )
+    briefs = [plain(says.brief) for says in gains if says]
+    if any(brief.startswith("none ≥") for brief in briefs):
+        parts.append("none ≥ x: no difference found, and x would have been")
+    if any(brief.startswith("~") for brief in briefs):
+        parts.append("~n seeds: cannot tell, about n would")
+    return "; ".join(parts)
 
 
 def _table(comparison: Comparison, width: int) -> tuple[list[str], Table]:
@@ -101,7 +116,7 @@ def _method(row: Row) -> Text:
 def _score(entry: Entry, unit: str) -> Text:
     if entry.estimate is None:
         return Text("failed" if entry.status == "failed" else "-", style="dim")
-    value = plus_minus(entry.estimate, unit)
+    value = plain(plus_minus(entry.estimate, unit))
     mark = {"best": " *", "worse": " -"}.get(entry.mark, "  ")
     return Text(value + mark, style="bold" if entry.mark == "best" else "")
 
@@ -109,8 +124,8 @@ def _score(entry: Entry, unit: str) -> Text:
 def _gain(entry: Entry, unit: str) -> Text:
     if entry.gain is None:
         return Text("")
-    says = verdict(entry.gain, entry.p, unit)  # None of a reference: shown, not tested
-    return Text(" ".join(filter(None, (signed(entry.gain.effect, unit), f"({says.brief})" if says else ""))))
+    says = entry.says(unit)
+    return Text(plain(" ".join(filter(None, (signed(entry.gain.effect, unit), f"({says.brief})" if says else "")))))
 
 
 def _width(column: tuple[str, Sequence[Text]]) -> int:

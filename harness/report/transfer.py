@@ -19,7 +19,7 @@ from harness.report.ranking import improvement
 from harness.report.reading import listed
 from harness.report.series import BASELINE, Series, in_its_setting
 from harness.report.summary import Comparison
-from harness.report.verdicts import verdict
+from harness.report.verdicts import Verdict, verdict
 
 AT_HOME = "of its own comparison"
 LEAST = 2  # pairs of a source and another target, from which on there is something to set side by side
@@ -40,11 +40,16 @@ class Gain:
     over: str  # "random-init", "supervised on shapes"
     difference: Difference
     family: str  # what it is corrected together with
-    p: float | None = None  # corrected; None: not tested
+    p: float | None = None  # corrected; None: not tested, or there is no test of it
+    tested: bool = False  # what is shown for scale is not
+
+    def says(self, unit: str) -> Verdict | None:
+        """What the test said; None where there was none."""
+        return verdict(self.difference, self.p, unit) if self.tested else None
 
     def word(self, unit: str) -> Word | None:
         """The verdict, with its direction; None for what was not tested."""
-        says = verdict(self.difference, self.p, unit)
+        says = self.says(unit)
         if says is None:
             return None
         if says.word == "differs":
@@ -241,6 +246,8 @@ def _corrected(cells: Mapping[Key, Cell], tested: Collection[int]) -> dict[Key, 
         corrected = holm([gain.difference.p for _, gain in gains])
         ps |= {(key, family): p for (key, _), p in zip(gains, corrected, strict=True)}
     return {
-        key: replace(cell, gains=tuple(replace(g, p=ps.get((key, g.family), g.p)) for g in cell.gains))
+        key: replace(
+            cell, gains=tuple(replace(g, p=ps.get((key, g.family), g.p), tested=key[0] in tested) for g in cell.gains)
+        )
         for key, cell in cells.items()
     }

@@ -7,7 +7,7 @@ from typing import Literal
 
 from harness.metrics.crossed import detectable, enough_seeds
 from harness.metrics.statistics import Difference
-from harness.report.numbers import ALPHA, number, probability
+from harness.report.numbers import ALPHA, KEPT, number, probability
 
 Word = Literal["differs", "no difference found", "cannot tell"]
 
@@ -40,6 +40,6 @@ def verdict(found: Difference, p: float | None, unit: str = "") -> Verdict | Non
     enough = enough_seeds(found, level=level)
     if enough is None:
         size = number(detectable(found, level=level), unit)
-        return Verdict("no difference found", f"{size} or more would have been", f"none ≥ {size}")
+        return Verdict("no difference found", f"{size} or more would have been", f"none{KEPT}≥{KEPT}{size}")
     seeds = max(enough, found.n + 1)
-    return Verdict("cannot tell", f"about {seeds} seeds would settle it", f"~{seeds} seeds")
+    return Verdict("cannot tell", f"about {seeds}{KEPT}seeds would settle it", f"~{seeds}{KEPT}seeds")

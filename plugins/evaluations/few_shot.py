@@ -12,6 +12,9 @@ points of the best C for rotation, vae, pixels and random-init. A strong penalty
 so the nearest mean has no place of its own: there it was behind by 0 to 6 points with 1 label, by 6 to 18 with 10.
 Features are standardised with the whole training split, which needs no labels.
 
+It takes no part in a request's `--labels`: how many labels there are is its own axis, and it draws them from all, many
+times over, where a part of the labels is one draw. It is judged once, whatever parts are asked for.
+
 Differs from the protocol of episodes (Snell et al. 2017, arXiv:1703.05175): all classes at once, all of test.
 
 N examples, D features, K classes, S labels of each class, R draws.

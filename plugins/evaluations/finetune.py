@@ -9,7 +9,8 @@ Every k and mode, training from scratch among them, has the same labels, initial
 as many trials: each learning rate of a grid, each looked at at several points of its schedule; the checkpoint with the
 best validation accuracy is the one that test is used for, once. Inputs reach the trunk as the method's own `encode`
 gives them (jigsaw: each image less its own mean), from scratch too, so that weights alone differ along a curve. There
-is no augmentation: what frozen stages give is computed once.
+is no augmentation: what frozen stages give is computed once. A request's `--labels` says which labels there are, of
+training and of validation; of these, at most `labels` of the config are used.
 
 Cost: 2n + 1 models times the rates times the steps. With the defaults, on one core and convnet (n = 3): 27 s on digits
 of 16 pixels, 40 s on Fashion-MNIST.
@@ -265,6 +266,7 @@ def harness_evaluation() -> EvaluationSpec:
         takes=ANY,
         scores=SCORES,
         needs=("encode", "labels"),
+        fits_labels=True,
         config=Config,
         on_request=True,
         source="arXiv:1411.1792, section 3",

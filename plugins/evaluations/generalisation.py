@@ -1,7 +1,8 @@
 """Generalisation: how well a classifier does on the images that it learned from, and on those that it did not.
 
 gap = accuracy on training images - accuracy on test images, of the method's own predictions in eval mode. What dropout
-and normalisation are for is a smaller gap at no lower test accuracy.
+and normalisation are for is a smaller gap at no lower test accuracy. On a target with other classes than the source the
+plan skips it: the predictions are of the source's classes.
 
 N images, K classes.
 """

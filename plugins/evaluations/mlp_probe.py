@@ -9,6 +9,11 @@ a linear classifier that was fitted and chosen as the linear probe's is, on the 
 A representation from which more can be read by a network than by a line holds its classes, but bent (e.g. Bordes et al.
 2022, arXiv:2206.13378, where projectors are removed).
 
+With few labels it may be below the line, and the choice on validation is hardly at fault. On 10 % of the labels of
+digits (108 to train on, 36 to choose by; 128 random features, 6 seeds) the linear classifier had 0.844, the chosen
+network 0.831, one chosen by its last step alone 0.832, and the best of all networks and steps, picked by test accuracy
+over all seeds, 0.835. A stronger decay (30) did not help. So many weights want more labels than that.
+
 N images, D features, H hidden units, K classes, R networks of one width.
 """
 

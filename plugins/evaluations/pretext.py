@@ -21,6 +21,7 @@ from harness.plugin import (
     ANY,
     EvaluationSpec,
     NoConfig,
+    NotApplicable,
     Rows,
     ScoreSpec,
     ScoreValue,
@@ -35,6 +36,10 @@ SURPRISING = 5.0  # standard errors above the mean of 1/K, from which the common
 
 
 def run(subject: Subject, config: NoConfig) -> dict[str, ScoreValue]:
+    if "labels" in subject.uses and subject.target.spec.classes != subject.source.spec.classes:
+        raise NotApplicable(
+            f"its questions are about the classes of {subject.source.name}, {subject.target.name} has others"
+        )
     given, right, answers = posed(subject, subject.seen("test"))
     chance, note = guessing(right, answers)
     return {"accuracy": ScoreValue(value=accuracy(given, right), n=len(right), chance=chance, note=note)}

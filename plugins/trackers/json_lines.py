@@ -46,6 +46,10 @@ class JsonLines:
         self.write("run_started", cells=cells, request=asdict(request))
 
     @hookimpl
+    def harness_cells_added(self, request: Request, cells: int) -> None:
+        self.write("cells_added", cells=cells, request=asdict(request))
+
+    @hookimpl
     def harness_cell_started(self, cell: Cell) -> None:
         known = str(cell) in self.numbers
         self.write("cell_started", cell=self.number(cell), title=cell.title, **({} if known else asdict(cell)))

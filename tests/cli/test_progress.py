@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.cli.progress import _Live
+from harness.cli.progress import _Live, _Log
 from harness.expansion import expand
 from harness.records import Request
 from harness.registry import Registry
@@ -22,3 +22,15 @@ def test_the_last_number_of_the_monitor_stays_in_the_line_while_a_cell_trains() 
     live.harness_scalars(cell, "monitor", 0.2, {"kNN accuracy": 0.8123})
     assert line("training", 0.3, loss=0.4) == "training, loss 0.4, kNN accuracy 0.812"
     assert line("knn", 0.0) == "knn"
+
+
+def test_cells_that_are_added_are_more_of_the_same_run() -> None:
+    live = _Live()
+    live.harness_run_started(cells=6)
+    live.harness_cells_added(cells=4)
+    live.close()
+    assert [task.total for task in live.progress.tasks] == [10]
+    log = _Log()
+    log.harness_run_started(cells=6)
+    log.harness_cells_added(cells=4)
+    assert log.counter.cells == 10

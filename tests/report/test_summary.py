@@ -231,9 +231,52 @@ def test_reading_calls_best_what_differs_from_all_others(results):
 
 
 def test_reading_admits_that_a_reference_is_better(results):
-    digits = compare([r for r in results if r.cell.method.name not in ("rotation", "jigsaw")])[0]
-    assert "above it stand pca (0.93" in reading(digits)
-    assert "pixels (0.931)" in reading(digits)
+    """First and plainly: that some method is best is said of the methods alone."""
+    digits = compare([r for r in results if r.cell.method.name != "rotation"])[0]
+    rows = rows_of(digits)
+    gain = {"pca": 0.05, "pixels": 0.04}
+    ahead = replace(digits, rows=tuple(_above(row, gain.get(row.series.method, 0.0)) for row in digits.rows))
+    said = reading(ahead)
+    means = {name: rows[name].entries[0].estimate.mean + gain[name] for name in gain}
+    both = f"pca ({means['pca']:.3f}) and pixels ({means['pixels']:.3f})"
+    assert said.startswith(
+        f"By linear-probe accuracy on digits, the references {both} are ahead of every method, "
+        "not told apart from the best of them; of the methods, jigsaw[grid=3] "
+    )
+    assert said.count("pixels") == 1
+
+
+def test_a_reference_that_differs_from_the_best_method_is_ahead_without_a_doubt(results):
+    digits = compare([r for r in results if r.cell.method.name in ("vae", "pixels", "random-init")])[0]
+    assert rows_of(digits)["vae"].entries[0].mark == "worse"
+    assert "the reference pixels (0.931) is ahead of the only method; vae has " in reading(digits)
+
+
+def _above(row, more):
+    """A row whose leading score is higher, with no mark."""
+    first = row.entries[0]
+    estimate = first.estimate and replace(first.estimate, mean=first.estimate.mean + more)
+    return replace(row, entries=(replace(first, estimate=estimate, mark=""), *row.entries[1:]))
+
+
+@pytest.mark.parametrize(("value", "end"), [(1.0, "best"), (0.0, "worst")])
+def test_a_score_whose_methods_are_all_at_its_bound_tells_nothing_apart(results, value, end):
+    def at_the_bound(evaluation):
+        if evaluation.evaluation != "linear-probe":
+            return evaluation
+        return replace(evaluation, scores=tuple(replace(score, value=value) for score in evaluation.scores))
+
+    methods = ("rotation", "vae", "jigsaw")
+    changed = [
+        replace(r, evaluations=tuple(map(at_the_bound, r.evaluations))) if r.cell.method.name in methods else r
+        for r in results
+    ]
+    digits = compare(changed)[0]
+    said = f"all 3 methods have the {end} value that is possible, {value:.3f}: it tells nothing apart here; with labels"
+    assert said in reading(digits)
+    assert digits.bound(0) == value
+    assert digits.bound(column_of(digits, "knn")) is None
+    assert digits.bound(column_of(digits, "reconstruction")) is None  # one method, and no bound
 
 
 def test_reading_says_so_if_nothing_beats_random_init(results):

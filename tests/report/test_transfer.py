@@ -14,6 +14,7 @@ from harness.metrics.crossed import crossed_difference
 from harness.metrics.statistics import holm, paired_difference
 from harness.records import EvaluationResult, Score
 from harness.report import build
+from harness.report.numbers import plain
 from harness.report.reading import answers
 from harness.report.series import BASELINE
 from harness.report.transfer import transfers
@@ -239,7 +240,7 @@ def test_the_page_and_the_markdown_have_table_matrix_and_sentence(tmp_path):
         assert (text.count(above), text.count(sentence)) == (1, 1)
         assert text.index(above) < text.index(sentence)
         assert "Transfer: source × target" in text
-        assert "+0.210 over random-init (p &lt; 0.001)" in text
+        assert "+0.210 over random-init (p &lt; 0.001)" in plain(text)
         assert "over supervised on shapes" in text
     section = page.split('<section id="transfer">')[1].split("</section>")[0]
     assert section.count("<tbody>") == 2
@@ -295,3 +296,20 @@ def test_what_methods_tell_of_themselves_is_a_mean_over_pairs_beside_the_source_
     assert "How many stages to freeze (finetune frozen_k): vae 4." in answers(home)
     assert home.settings == ["finetune[labels=100]"]
     assert transfer_answers(compared, []) == []
+
+
+def test_of_references_nothing_is_said_with_one_seed_either(tmp_path):
+    """A reference is shown for scale, and with one seed there is no test to speak of."""
+    found = table_of(grid(seeds=1))
+    for row in found.rows:
+        for gain in (gain for cell in row.cells if cell for gain in cell.gains):
+            assert (gain.says("fraction") is not None) == row.series.competes, (row.series.label, gain.over)
+    results = grid_results(grid(seeds=1))
+    build([(results, tmp_path)], tmp_path)
+    for name in ("index.html", "report.md"):
+        lines = (tmp_path / name).read_text().splitlines()
+        rows = [line for line in lines if "over supervised on" in line or f"over {BASELINE}" in line]
+        assert any("cannot tell: one seed" in line for line in rows)
+    of_references = [line for line in (tmp_path / "report.md").read_text().splitlines() if "(reference" in line]
+    assert of_references
+    assert not any("cannot tell" in line for line in of_references)

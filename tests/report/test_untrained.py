@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from example_run import example_results
 
-from harness.metrics.statistics import Estimate
 from harness.records import Budget, CellResult
 from harness.report.content import Run, gather
 from harness.report.frame import tidy_frame
 from harness.report.html import page
 from harness.report.markdown import markdown
-from harness.report.numbers import apart
 from harness.report.reading import reading
 from harness.report.series import with_series
 from harness.report.summary import Comparison, comparisons
@@ -49,8 +48,7 @@ def test_an_untrained_twin_has_no_row_but_says_what_training_gave(both: list[Cel
     (vae,) = [row for row in comparison.rows if row.series.label.startswith("vae")]
     entry = vae.entries[0]
     assert entry.learned.effect == pytest.approx(0.2)
-    assert entry.untrained.mean == pytest.approx(entry.estimate.mean - 0.2)
-    assert apart(entry.untrained, entry.estimate) == "intervals apart"
+    assert entry.before_after == pytest.approx((entry.estimate.mean - 0.2, entry.estimate.mean))
     assert not any(row.entries[0].learned for row in comparison.rows if row is not vae)
 
 
@@ -72,7 +70,7 @@ def test_the_sentence_does_not_praise_what_training_did_not_give(both: list[Cell
 def test_marks_and_gains_are_those_of_a_run_without_the_twin(both: list[CellResult]) -> None:
     alone = compare([result for result in both if result.cell.budget.amount])
     for one, other in zip(alone.rows, compare(both).rows, strict=True):
-        kept = [replace(entry, untrained=None, learned=None) for entry in other.entries]
+        kept = [replace(entry, before_after=None, learned=None) for entry in other.entries]
         assert (one.series.label, list(one.entries)) == (other.series.label, kept)
 
 
@@ -143,7 +141,16 @@ def test_settings_of_the_optimisation_are_series_of_their_own(both: list[CellRes
     assert labels == {"rotation", "rotation · learning_rate=0.1"}
 
 
-def test_intervals_that_are_not_there_say_nothing() -> None:
-    wide, far = Estimate(mean=0.0, low=-1.0, high=1.0, n=3), Estimate(mean=5.0, low=4.0, high=6.0, n=3)
-    assert (apart(wide, far), apart(wide, wide)) == ("intervals apart", "intervals overlap")
-    assert apart(Estimate(mean=0.0, low=None, high=None, n=1), far) == apart(None, far) == ""
+def test_before_and_after_are_of_the_seeds_that_both_have(both: list[CellResult]) -> None:
+    """One seed was left untrained: what stands beside the gain is of that seed, so that the numbers add up."""
+    one = [result for result in both if result.cell.budget.amount or result.cell.seed == 0]
+    entry = next(row for row in compare(one).rows if row.series.label == "vae").entries[0]
+    before, after = entry.before_after
+    assert after == entry.by_seed[0] != pytest.approx(entry.estimate.mean)
+    assert after - before == pytest.approx(entry.learned.effect)
+    assert entry.learned.unpaired == 2
+
+
+def test_what_one_seed_gained_is_said_to_be_of_one_seed(both: list[CellResult]) -> None:
+    twin = [untrained(r) for r in both if r.cell.method.name == "rotation" and r.cell.seed == 0]
+    assert re.search(r"; \+0\.200 over the 0\.\d{3} before training, at one seed", reading(compare([*both, *twin])))

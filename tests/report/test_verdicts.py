@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.metrics.statistics import paired_difference
+from harness.metrics.statistics import Estimate, paired_difference
+from harness.report.numbers import KEPT, duration, interval, number, plain, plus_minus, probability
 from harness.report.verdicts import verdict
 
 
@@ -27,16 +28,16 @@ def found(*deltas: float):
 def test_the_verdict_is_one_of_three(deltas, word, why):
     difference = found(*deltas)
     says = verdict(difference, difference.p, "fraction")
-    assert (says.word, says.why) == (word, why)
-    assert str(says) == (why if word == "differs" else f"{word}: {why}")
+    assert (says.word, plain(says.why)) == (word, why)
+    assert plain(str(says)) == (why if word == "differs" else f"{word}: {why}")
 
 
 def test_a_corrected_p_asks_for_more_seeds_than_there_are():
     difference = found(0.10, 0.11, 0.12)
     says = verdict(difference, 0.06, "fraction")
-    assert says.why == "about 4 seeds would settle it"
+    assert plain(says.why) == "about 4 seeds would settle it"
     of_many = paired_difference(dict(enumerate((0.02, 0.05, -0.01))), dict.fromkeys(range(3), 0.0))
-    alone, many = (verdict(of_many, p, "fraction").why for p in (of_many.p, min(1.0, 4 * of_many.p)))
+    alone, many = (plain(verdict(of_many, p, "fraction").why) for p in (of_many.p, min(1.0, 4 * of_many.p)))
     assert int(many.split()[1]) > int(alone.split()[1])  # of four that are tested, each has to reach further
 
 
@@ -44,3 +45,15 @@ def test_what_was_not_tested_has_no_verdict():
     difference = found(0.10, 0.11, 0.09)
     assert verdict(difference, None, "fraction") is None
     assert verdict(replace(difference, p=None), None, "fraction").word == "cannot tell"
+
+
+def test_no_line_breaks_within_a_number():
+    difference = found(0.10, 0.11, 0.12)
+    estimate = Estimate(mean=0.9, low=0.8, high=1.0, n=3)
+    texts = [
+        probability(0.0001), probability(0.012), interval(difference, "fraction"), plus_minus(estimate, "fraction"),
+        number(5.32e7, "weights"), duration(7500), duration(0.4),
+        verdict(difference, 0.06, "fraction").brief, verdict(found(0.05, -0.05, 0.02, -0.019), 0.9, "fraction").brief,
+    ]  # fmt: skip
+    assert [text for text in texts if " " in text] == []
+    assert all(KEPT in text for text in texts)

@@ -22,6 +22,9 @@ from harness.records import CurvePoint, Picture
 from harness.report import build, notebook_html, table, terminal_table
 from harness.report.figures import _mean_points
 from harness.report.frame import read_frame, tidy_frame
+from harness.report.html import request_lines
+from harness.report.series import with_series
+from harness.report.tables import troubles
 from harness.store import RunFolder
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -410,3 +413,58 @@ def test_a_command_is_told_without_the_places_of_one_machine(results, tmp_path, 
     assert f"    {told}\n" in (tmp_path / "out" / "report.md").read_text()
     assert "/my " not in page_of(tmp_path / "out")
     assert "/home/me" not in page_of(tmp_path / "out")
+
+
+SMALLEST = {"plugins": ["vae"], "seeds": [0, 1], "targets": [], "most_seeds": 0, "threads": 1, "compile": False}
+
+
+def test_of_a_request_stands_what_was_asked() -> None:
+    assert dict(request_lines(SMALLEST)) == {"plugins": "vae", "seeds": "0, 1", "threads": "1"}
+    assert dict(request_lines({**SMALLEST, "seeds": list(range(9)), "most_seeds": 9}))["seeds"] == "auto:9"
+
+
+def test_parts_of_a_request_say_what_they_share_once_and_what_is_their_own() -> None:
+    """What stands beside the parts is the default of a key that no part may have asked for."""
+    parts = [SMALLEST, {**SMALLEST, "plugins": ["gan", "vae"], "targets": ["shapes"]}]
+    assert list(request_lines({**SMALLEST, "plugins": ["jigsaw"], "parts": parts})) == [
+        ("seeds", "0, 1"), ("threads", "1"), ("part 1: plugins", "vae"), ("part 2: plugins", "gan, vae"),
+        ("part 2: targets", "shapes"),
+    ]  # fmt: skip
+
+
+def test_a_legend_speaks_of_what_is_shown(example, tmp_path):
+    """With one seed nothing is said of marks or of seeds; words below scores are explained where they stand."""
+    of_many = (example / "index.html").read_text().partition("How to read this")[2].partition("</details>")[0]
+    for word in ("the mean over seeds", "<strong>worse</strong>", "<em>floor</em>", "<em>chance</em>", "never ranked"):
+        assert word in of_many
+    assert "<em>copy</em>" not in of_many
+    out = tmp_path / "out"
+    build([(few(tmp_path, seeds=(0,), targets=("digits",)), tmp_path)], out)
+    legend = (out / "index.html").read_text().partition("How to read this")[2].partition("</details>")[0]
+    assert "A score is of one seed: its 95 % interval speaks of new test images alone" in legend
+    assert "mean over seeds" not in legend
+    assert "<strong>worse</strong>" not in legend
+    text = (out / "report.md").read_text()
+    assert "One seed, 95 % interval over test images: it says nothing of other seeds, and nothing is marked." in text
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(terminal_table([result for result in RunFolder(example).load_cells() if result.cell.seed == 0]))
+    assert "* best" not in console.export_text()
+
+
+def test_what_gave_no_number_on_several_sources_is_one_line(results):
+    def on(source):
+        return [
+            replace(r, key=f"{r.key}-{source}", cell=replace(r.cell, source=replace(r.cell.source, name=source)))
+            for r in results
+        ]
+
+    frame, series = with_series(tidy_frame([*on("digits"), *on("mnist")]))
+    found = [t for t in troubles(frame, series) if t.series.method == "vae" and t.what == "pretext"]
+    assert [(t.where, t.seeds) for t in found] == [
+        ("digits → digits, noisy-digits; mnist → digits, noisy-digits", (0, 1, 2))
+    ]
+
+
+def test_the_meaning_of_costs_is_said_once(example):
+    for name in ("index.html", "report.md"):
+        assert (example / name).read_text().count("A crop or a tile of any size is one input.") == 1

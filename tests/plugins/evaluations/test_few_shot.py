@@ -120,3 +120,18 @@ def test_what_it_does_not_apply_to(tmp_path: Path) -> None:
         run(example_subject(Flat(), replace(data, train=one), tmp_path), QUICK)
     with pytest.raises(ValueError, match="must be at least 1"):
         Config(draws=0)
+
+
+def test_in_bf16_it_is_as_good_as_in_fp32(tmp_path: Path) -> None:
+    """Features of a network are computed in bf16; the same rows are drawn, and the classifier computes as always."""
+    torch.manual_seed(0)
+    method = nn.Module()
+    method.layer = nn.Linear(64, 128)
+    method.encode = lambda images: method.layer(images.flatten(1)).relu()
+    full, half = (
+        dict(run(example_subject(method, digits_dataset(), tmp_path / precision, precision=precision), QUICK))
+        for precision in ("fp32", "bf16")
+    )
+    assert [name for name in full if bool((full[name].outcomes != half[name].outcomes).any())]
+    for name, score in full.items():
+        assert half[name].value == pytest.approx(score.value, abs=0.02)

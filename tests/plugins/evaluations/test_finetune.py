@@ -7,18 +7,23 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 from toys import cell, dataset, registry, subject
 
+from harness import loading
 from harness.building import build_backbone, build_method
 from harness.data.rows import Dataset, Rows, read_as
 from harness.errors import NotApplicable
 from harness.judging.finetuning import Descent, Transferred, best_checkpoint, examples_of
 from harness.judging.subject import Subject
 from harness.nn.stages import copy_stages
+from harness.records import PluginRef
+from harness_plugins.datasets.shapes import Config as Shapes
+from harness_plugins.evaluations import finetune
 from harness_plugins.evaluations.finetune import SCORES, Config, harness_evaluation, run
 
 QUICK = Config(labels=60, steps=6, rates=2, checkpoints=2, batch_size=16, validation_limit=60)
@@ -32,7 +37,9 @@ def few(data: Dataset, n: int = 200) -> Dataset:
     )  # fmt: skip
 
 
-def judged(kind: str, folder: Path, method: str = "random-init", **weights: float) -> Subject:
+def judged(
+    kind: str, folder: Path, method: str = "random-init", precision: Literal["fp32", "bf16"] = "fp32", **weights: float
+) -> Subject:
     """A method on some of the example of its kind, its backbone's weights moved away from their start."""
     data = dataset(kind)
     data = few(read_as(data, data.spec))
@@ -41,6 +48,7 @@ def judged(kind: str, folder: Path, method: str = "random-init", **weights: floa
     for weight in built.parameters():
         weight.data += weights.get("moved", 0.0) * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
     found = subject(built, data, folder, kind, method)
+    found.cell = replace(found.cell, precision=precision)
     found.new_backbone = partial(build_backbone, registry(), asked, data.spec)
     return found
 
@@ -73,6 +81,63 @@ def test_the_same_subject_twice_gives_the_same_bits_and_scratch_knows_no_trained
     assert first == again
     assert moved["scratch"] == first["scratch"]
     assert moved != first
+
+
+def across(folder: Path, **changes: Any) -> Subject:
+    """A method of digits (8x8, grey, 10 classes) on shapes (32x32 in colour, 4 classes), read as digits are."""
+    source, shapes = (
+        dataset("image"),
+        loading.load(registry().load("shapes", ("dataset",)).spec, Shapes(n=400, test=200), Path(), 0),
+    )
+    source = few(read_as(source, source.spec))
+    target = few(read_as(shapes, source.spec))
+    asked = cell("image", "random-init", **changes)
+    built = build_method(registry(), asked, source.spec)
+    return Subject(
+        method=built,
+        cell=replace(asked, targets=(PluginRef(name="shapes"),)),
+        source=source,
+        learned_from=source.pretraining(()),
+        target=target,
+        artifacts=folder / "artifacts",
+        cache=folder / "cache",
+        fingerprint="example",
+        new_backbone=partial(build_backbone, registry(), asked, source.spec),
+    )
+
+
+def test_another_dataset_of_other_size_channels_and_classes_is_fine_tuned_on(tmp_path: Path) -> None:
+    found = across(tmp_path)
+    assert (found.source.spec.inputs.title, len(found.source.spec.classes)) == ("8x8x1", 10)
+    assert len(found.target.spec.classes) == 4
+    assert found.target.train.inputs.take(torch.arange(2)).shape == (2, 1, 8, 8)
+    assert "resized from 32x32x3 to 8x8x1" in found.note
+    heads: list[int] = []
+
+    class Seen(Transferred):
+        def __init__(self, backbone: Any, classes: int, frozen: int) -> None:
+            super().__init__(backbone, classes, frozen)
+            heads.append(classes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune, "Transferred", Seen)
+        scores = run(found, QUICK)
+    assert set(heads) == {4}
+    assert scores["accuracy"].chance == pytest.approx(float(found.labels("test").bincount().max()) / 200)
+    assert len(scores["accuracy"].outcomes) == len(found.target.test) == 200
+    assert 0.1 < scores["tuned_all"].value < 1
+
+
+def test_in_bf16_it_learns_as_in_fp32(tmp_path: Path) -> None:
+    """The same labels, start and order: test accuracies differ by rounding alone, and not by what was learned."""
+    config = replace(QUICK, labels=150, steps=30, rates=1, checkpoints=1, modes="tuned", slowest=1e-2, fastest=1e-2)
+    full, half = (run(judged("image", tmp_path, precision=precision), config) for precision in ("fp32", "bf16"))
+    assert full["scratch"].value > 0.4
+    for name in ("scratch", "tuned_all"):
+        assert half[name].value == pytest.approx(full[name].value, abs=0.06)
+    assert any(
+        float((half[name].outcomes != full[name].outcomes).sum()) for name in half if hasattr(half[name], "value")
+    )
 
 
 HOW = Descent(rates=[1e-2], steps=5, looks=1, batch_size=16, precision="fp32", seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 
 from harness.data.batches import Batch
 from harness.data.rows import Dataset
-from harness.errors import TrainingFailed
+from harness.errors import NotApplicable, TrainingFailed
 from harness.plugin.specs import NoConfig
 from harness.records import Information
 from harness_plugins.evaluations import pretext
@@ -54,6 +55,15 @@ def test_perfect_and_guessing_methods(data: Dataset, tmp_path: Path) -> None:
     assert guess.value == pytest.approx(0.2, abs=4 * (0.2 * 0.8 / n) ** 0.5)
     half = pretext.run(example_subject(Turning(4, skill=0.5), data, tmp_path), NoConfig())["accuracy"]
     assert half.value == pytest.approx(0.5 + 0.5 / 4, abs=4 * (0.25 / n) ** 0.5)
+
+
+def test_questions_about_classes_are_not_posed_where_there_are_others(data: Dataset, tmp_path: Path) -> None:
+    other = replace(data.spec, classes=("circle", "square"))
+    subject = example_subject(Turning(4, skill=1.0), data, tmp_path, spec=other, uses=("labels",))
+    with pytest.raises(NotApplicable, match="its questions are about the classes of digits, digits has others"):
+        pretext.run(subject, NoConfig())
+    unlabelled = example_subject(Turning(4, skill=1.0), data, tmp_path, spec=other)
+    assert pretext.run(unlabelled, NoConfig())["accuracy"].value == 1.0
 
 
 def test_questions_are_seeded_and_the_global_generator_is_left_alone(data: Dataset, tmp_path: Path) -> None:
