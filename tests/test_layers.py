@@ -39,7 +39,6 @@ LAYERS = [
     {"metrics"},
     {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels"},
     {"records"},
-    {"rates"},
     {"errors"},
 ]
 # What a plugin may import, beside the standard library and other packages. README and DESIGN say the same.
