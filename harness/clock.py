@@ -1,4 +1,4 @@
-"""How much of a training's budget is spent."""
+"""How much of a training's budget is spent, and at which rate it learns there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from math import ceil
 
 from harness.errors import TrainingFailed
+from harness.nn.schedules import cosine, linear
+from harness.rates import Steps, parse_schedule
 from harness.records import Budget
 
 
@@ -67,3 +69,22 @@ class Clock:
 def whole_steps(steps: float) -> int:
     """The next whole number of steps, at least one; a rounding error makes none."""
     return max(1, ceil(steps - 1e-9))
+
+
+def rate_at(done: float, warmup: float, schedule: str = "cosine") -> float:
+    """The factor on the learning rate: a linear warm-up, then half a cosine down to 0, or 1 (constant), or steps.
+
+    >>> [round(rate_at(done, 0.1), 3) for done in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    [0.01, 0.505, 1.0, 0.5, 0.0]
+    >>> [rate_at(done, 0.0, "steps[0.4,0.7;0.5]") for done in (0.0, 0.4, 0.69, 0.7, 1.0)]
+    [1.0, 0.5, 0.5, 0.25, 0.25]
+    """
+    after = parse_schedule(schedule)
+    if isinstance(after, Steps):
+        factor = after.at(done)
+        return factor * linear(0.01, 1.0, done, until=warmup)
+    if done < warmup:
+        return linear(0.01, 1.0, done, until=warmup)
+    if after == "constant":
+        return 1.0
+    return cosine(1.0, 0.0, (done - warmup) / (1 - warmup))

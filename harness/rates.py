@@ -1,4 +1,4 @@
-"""The factor on the learning rate along a budget: a warm-up, then a schedule. Plain text and arithmetic.
+"""How a schedule of the learning rate is written. Plain text and arithmetic; `harness.clock.rate_at` follows it.
 
     schedule = "cosine" | "constant" | "steps[" place { "," place } ";" factor "]"
     place    = number | number "/" number       a fraction of the budget in (0,1): 0.4, or 200/500 of 500 epochs
@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-
-from harness.nn.schedules import cosine, linear
 
 NAMES = ("cosine", "constant")
 _STEPS = re.compile(r"steps\[([^;\]]+);([^;\]]+)\]")
@@ -61,22 +59,3 @@ def parse_schedule(text: str) -> str | Steps:
 def _place(text: str) -> float:
     part, _, whole = text.partition("/")
     return float(part) / float(whole) if whole else float(text)
-
-
-def rate_at(done: float, warmup: float, schedule: str = "cosine") -> float:
-    """The factor on the learning rate: a linear warm-up, then half a cosine down to 0, or 1 (constant), or steps.
-
-    >>> [round(rate_at(done, 0.1), 3) for done in (0.0, 0.05, 0.1, 0.55, 1.0)]
-    [0.01, 0.505, 1.0, 0.5, 0.0]
-    >>> [rate_at(done, 0.0, "steps[0.4,0.7;0.5]") for done in (0.0, 0.4, 0.69, 0.7, 1.0)]
-    [1.0, 0.5, 0.5, 0.25, 0.25]
-    """
-    after = parse_schedule(schedule)
-    if isinstance(after, Steps):
-        factor = after.at(done)
-        return factor * linear(0.01, 1.0, done, until=warmup)
-    if done < warmup:
-        return linear(0.01, 1.0, done, until=warmup)
-    if after == "constant":
-        return 1.0
-    return cosine(1.0, 0.0, (done - warmup) / (1 - warmup))

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from harness.clock import Clock
+from harness.clock import Clock, rate_at
 from harness.compilation import CompiledSteps
 from harness.costs import StepCosts, costs_of
 from harness.curve import Curve, Progress
@@ -24,7 +24,6 @@ from harness.data.rows import Rows
 from harness.errors import TrainingFailed
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
-from harness.rates import rate_at
 from harness.records import Budget, TrainConfig, TrainingResult
 from harness.seeding import derived_generator, seed_everything
 from harness.unsaved import plain_state, unsaved_note

@@ -38,7 +38,7 @@ LAYERS = [
     {"data"},
     {"metrics"},
     {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels"},
-    {"records"},
+    {"records", "rates"},
     {"errors"},
 ]
 # What a plugin may import, beside the standard library and other packages. README and DESIGN say the same.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.rates import Steps, parse_schedule, rate_at
+from harness.clock import rate_at
+from harness.rates import Steps, parse_schedule
 from harness.records import TrainConfig
 
 

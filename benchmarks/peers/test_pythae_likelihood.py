@@ -8,6 +8,15 @@ budget, as Pythae's reproducibility/vae.py has it. Each is trained by its own tr
 are judged by `log_likelihood_bound` with 200 importance samples on the 10,000 test images: Pythae's weights are copied
 into our VAE. Its own `get_nll`, which takes one image at a time, is asked of a few, as a check of the estimator.
 
+Measured here on one core, 10,000 test images (standard error of each 0.75, of a difference below 0.1):
+
+                      harness    pythae    harness, pixels standardised
+    constant rate     -239.92    -239.84   -239.43
+    steps             HARNESS    -241.41   -240.67
+
+Standardised pixels, which every backbone gets unless told otherwise, are several times as large: the first layer learns
+faster. After 50 epochs that is 0.5 nats for Harness, which is why this comparison gives both the pixels as they are.
+
 What is asserted: the two log-likelihoods are within NATS of each other. Images are the same, so the standard error of
 the difference is far below that of either.
 """
@@ -39,7 +48,7 @@ EPOCHS, BATCH, HIDDEN, LATENT, SAMPLES = 50, 100, 400, 40, 200
 FACTOR = 10**-0.2
 PLACES = (200 / 500, 350 / 500)
 FEW = 20  # test images for get_nll
-AS_THEY_ARE = DataSpec(inputs=ImageField(channels=1, size=28, mean=(0.0,), std=(1.0,)))  # nothing is standardised
+SPEC = DataSpec(inputs=ImageField(channels=1, size=28))
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -55,7 +64,9 @@ def data() -> Dataset:
 
 
 def new_vae(spec: DataSpec) -> vae.VAE:
-    return vae.VAE(mlp.build(spec, mlp.Config(hidden=HIDDEN)), spec, vae.Config(latent_dim=LATENT, decoder="mlp"))
+    """Pixels are as they are, as Pythae's encoder gets them."""
+    encoder = mlp.build(spec, mlp.Config(hidden=HIDDEN, standardise=False))
+    return vae.VAE(encoder, spec, vae.Config(latent_dim=LATENT, decoder="mlp"))
 
 
 def ours(data: Dataset, schedule: str) -> vae.VAE:
@@ -122,8 +133,8 @@ def theirs(images: Tensor, schedule: str, folder: Path) -> Any:
 
 
 def copied(model: Any) -> vae.VAE:
-    """Pythae's weights in our VAE, which gets its images as they are."""
-    method = new_vae(AS_THEY_ARE)
+    """Pythae's weights in our VAE."""
+    method = new_vae(SPEC)
     encoder, decoder = model.encoder, model.decoder
     heads = encoder.mean, encoder.log_variance
     with torch.no_grad():

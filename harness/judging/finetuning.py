@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.clock import rate_at
 from harness.data.batches import Batch
 from harness.data.columns import Column
 from harness.data.images import channels_last
@@ -26,7 +27,6 @@ from harness.nn.backbone import Backbone
 from harness.nn.stages import freeze_stages
 from harness.optimisation import Optimisation
 from harness.precision import autocast
-from harness.rates import rate_at
 from harness.records import TrainConfig
 from harness.seeding import seed_everything
 
