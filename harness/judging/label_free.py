@@ -7,6 +7,9 @@ test split but a tenth, on which it must do better than guessing. It is kept and
 Differs from the papers: views are mild, since distances are to tell of what stronger ones would make it blind to: they
 keep their colours, their sides and most of the image; both views of an image have one turn, so that an image turned is
 another image; features are the layer below the projection.
+On 10,000 images of Fashion-MNIST it takes 11 s of one core, and Fréchet distances order what the classifier's order.
+Multiples of the floor here (there), n = 2,000: noise of deviation 0.12 19 (29), a blur of 1.2 pixels 71 (287), three
+classes of ten missing 48 (63), half of the classes four times as often 31 (35).
 
 N images, B of them in a batch, C channels, H=W pixels, F features, P units of the projection.
 """
