@@ -23,6 +23,7 @@ HOMOGRAPHS = {
     "precision",  # of numbers: a word of requests, a column of the frame
     "parameters",  # what training cost
     "bits",  # a unit
+    "ceiling",  # a word below a score, of those that harness.records.ScoreSpec names
 }
 
 
