@@ -143,10 +143,7 @@ def test_each_pair_has_its_verdicts_and_the_sentence_says_them(table):
 
 
 def test_above_all_methods_stand_by_how_often_they_are_helped(table):
-    assert table.by_method == (
-        "By linear-probe accuracy: rotation helps on 1 of 2 pairs (harms on 1), +0.051 on average; vae helps on none "
-        "of 2 pairs (no difference found on 1, cannot tell on 1), +0.011 on average."
-    )
+    assert table.by_method == ("XXX")
 
 
 def test_methods_of_one_verdict_stand_by_the_size_of_their_gain():
