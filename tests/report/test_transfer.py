@@ -142,8 +142,21 @@ def test_each_pair_has_its_verdicts_and_the_sentence_says_them(table):
     )
 
 
-def test_above_all_methods_stand_by_how_often_they_are_helped(table):
-    assert table.by_method == ("XXX")
+def test_above_all_methods_stand_by_their_mean_gain_over_the_pairs(table):
+    """Its interval and p are those of the paired test over seeds of the means over pairs, p corrected over methods."""
+    gains = {method: np.mean([GAINS[method][pair] for pair in AWAY], axis=0) for method in GAINS}
+    expected = {method: paired(gain, [0.0] * 4) for method, gain in gains.items()}
+    (rotation, vae) = table._overall()
+    assert [one.series.method for one in (rotation, vae)] == ["rotation", "vae"]
+    for one in (rotation, vae):
+        direct = expected[one.series.method]
+        assert one.difference.effect == pytest.approx(direct.effect)
+        assert (one.difference.low, one.difference.high) == pytest.approx((direct.low, direct.high))
+    assert [rotation.p, vae.p] == pytest.approx(holm([expected["rotation"].p, expected["vae"].p]))
+    assert plain(table.by_method) == (
+        "By linear-probe accuracy: rotation +0.051 [0.035, 0.068] (p = 0.004), helps on 1 of 2 pairs, harms on 1; vae "
+        "+0.011 [−0.014, 0.037] (cannot tell: about 18 seeds would settle it), helps on none of 2 pairs."
+    )
 
 
 def test_methods_of_one_verdict_stand_by_the_size_of_their_gain():
@@ -228,14 +241,15 @@ def test_the_page_and_the_markdown_have_table_matrix_and_sentence(tmp_path):
     page, markdown = ((tmp_path / "out" / name).read_text() for name in ("index.html", "report.md"))
     sentence = table_of(grid()).sentence
     above = table_of(grid()).by_method
-    assert f"<li>{above}</li>" in page
+    about, _, said = above.partition(": ")
+    assert f"<li><strong>{about}:</strong> {said}</li>" in page
     assert (
         '<p class="reading">Over 2 pairs of a source and another target, against random-init of the same pair:' in page
     )
     assert "<summary>Each source and target by itself</summary>" in page
     for text in (page, markdown):
-        assert (text.count(above), text.count(sentence)) == (1, 1)
-        assert text.index(above) < text.index(sentence)
+        assert (text.count(said), text.count(sentence)) == (1, 1)
+        assert text.index(said) < text.index(sentence)
         assert "Transfer: source × target" in text
         assert "+0.210 over random-init (p &lt; 0.001)" in plain(text)
         assert "over supervised on shapes" in text
