@@ -243,9 +243,7 @@ def test_the_page_and_the_markdown_have_table_matrix_and_sentence(tmp_path):
     above = table_of(grid()).by_method
     about, _, said = above.partition(": ")
     assert f"<li><strong>{about}:</strong> {said}</li>" in page
-    assert (
-        '<p class="reading">Over 2 pairs of a source and another target, against random-init of the same pair:' in page
-    )
+    assert "Over 2 pairs of a source and another target, the mean gain over random-init of the same pair" in page
     assert "<summary>Each source and target by itself</summary>" in page
     for text in (page, markdown):
         assert (text.count(said), text.count(sentence)) == (1, 1)
