@@ -70,10 +70,10 @@ class RowMaker:
         self, finding: Finding, old: Unit, new: Unit, margin: Margin, one: Rows, other: Rows
     ) -> Finding | Asked:
         common = sorted(one.keys() & other.keys())
-        assert finding.base is not None
-        assert finding.candidate is not None
-        finding = replace(finding, seeds=len(common), margin=margin.of(finding.base))
-        finding = replace(finding, change=finding.candidate - finding.base)
+        base, candidate = finding.base, finding.candidate
+        assert base is not None
+        assert candidate is not None
+        finding = replace(finding, seeds=len(common), margin=margin.of(base), change=candidate - base)
         failed = {seed: new.troubles[seed] for seed in new.troubles if seed in one and seed not in common}
         failed = {seed: trouble for seed, trouble in failed.items() if trouble[0] == "failed"}
         if failed:  # a regression, whatever the other seeds say
