@@ -1,6 +1,6 @@
 """Does the gate keep its promises? Its rule (harness.metrics.non_inferiority) on answers drawn as in coverage.py.
 
-    python benchmarks/statistics/gate.py          # the tables of docs/gate.md; some 10 minutes
+    python benchmarks/statistics/gate.py          # the tables of docs/gate.md; five to ten minutes
 
 Base and candidate are two versions of one method, trained with the same seeds and judged on the same examples. They
 differ as two trainings do that a rounding error drove apart (variances as measured, see coverage.py; of examples that

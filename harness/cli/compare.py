@@ -46,8 +46,10 @@ Exit codes: 0 pass, 1 regression (a gated row is worse, or failed in the candida
 
 
 def compare(
-    base: Annotated[Path, typer.Argument(help="The run to be as good as: its folder, or its results.parquet.")],
-    candidate: Annotated[Path, typer.Argument(help="The run that is judged.")],
+    base: Annotated[
+        Path, typer.Argument(metavar="BASE", help="The run to be as good as: its folder, or its results.parquet.")
+    ],
+    candidate: Annotated[Path, typer.Argument(metavar="CANDIDATE", help="The run that is judged.")],
     margins: Annotated[Path | None, typer.Option(help="What counts as worse, in TOML. [default: see below]")] = None,
     across: Annotated[
         str | None,

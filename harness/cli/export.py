@@ -28,7 +28,9 @@ and seeds stand beside them, in extra_info.
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A folder that `harness bench` made, or its results.parquet.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A folder that `harness bench` made, or its results.parquet.")
+    ],
     format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "pytest-benchmark",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A file. [default: standard output]")] = None,
 ) -> None:

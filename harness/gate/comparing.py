@@ -87,4 +87,4 @@ def _notes(base: Side, candidate: Side, pairs: Sequence[Pair], told: int, across
     if changed:
         yield f"compared across another {', '.join(changed)}, as asked"
     if told:
-        yield f"{told} scores have no better direction, or are none of a question, and are not judged"
+        yield f"without a better direction, or no question here, and not judged: {told}"

@@ -15,6 +15,7 @@ from typing import Any
 from harness.gate.findings import Place
 from harness.gate.margins import TRAINING
 from harness.gate.sides import Side
+from harness.records import ALL_LABELS
 from harness.report.frame import PROVENANCE
 
 SETTINGS = ("device", "precision", "budget", "train")
@@ -63,6 +64,8 @@ def units(side: Side) -> list[Unit]:
     rows: Any = frame.astype(object).where(frame.notna(), None).to_dict("records")
     for row in rows:
         place = Place(**{key: row[key] for key in (*_PLACE, *SETTINGS)})
+        if place.labels == ALL_LABELS:
+            place = replace(place, labels="")  # as a frame says it that was written before there were parts
         unit = found.setdefault(place, Unit(place))
         unit.provenance = unit.provenance or provenance_of(row)
         if row["value"] is not None and row["score"]:

@@ -101,9 +101,12 @@ def shown(comparison: Comparison, *, everything: bool = False) -> tuple[list[Fin
         return list(comparison.findings), []
     unchanged = [f for f in comparison.findings if f.gated and is_unchanged(f)]
     rows = [f for f in comparison.findings if f not in unchanged and (f.gated or _is_news(f))]
-    rest = len(comparison.findings) - len(rows) - len(unchanged)
-    folded = [f"{len(unchanged)} gated rows are identical or unchanged"] if unchanged else []
-    return rows, [*folded, *([f"{rest} rows that are not gated are left out (--all)"] if rest else [])]
+    rest = [f for f in comparison.findings if not f.gated and f not in rows]
+    folded = [f"identical or unchanged: {len(unchanged)} of the gated rows"] if unchanged else []
+    counts = [(state, sum(f.state == state for f in rest)) for state in ("appeared", "vanished", "refused")]
+    of_them = ", ".join(f"{n} {state}" for state, n in counts if n)
+    told = f"not gated and left out (--all): {len(rest)}{f', of them {of_them}' if of_them else ''}"
+    return rows, [*folded, *([told] if rest else [])]
 
 
 def is_unchanged(f: Finding) -> bool:
@@ -112,7 +115,8 @@ def is_unchanged(f: Finding) -> bool:
 
 
 def _is_news(f: Finding) -> bool:
-    return f.state in ("failed", "vanished", "appeared") or f.verdict in ("worse", "better")
+    """Is it worth a line though it is not gated?"""
+    return f.state == "failed" or f.verdict in ("worse", "better")
 
 
 def meaning(comparison: Comparison) -> str:

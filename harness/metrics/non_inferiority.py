@@ -184,7 +184,7 @@ def _why(word: Word, passes: bool, enough: int | None, found: Difference) -> str
     if word == "better":
         return "shown to be better"
     if passes:
-        return "not worse by the margin; whether it is better is open"
+        return "non-inferior: not worse by the margin; whether it is better is open"
     if enough:
         return f"about {max(enough, found.n + 1)} seeds would decide it"
     return "more test examples would be needed" if found.of_examples > 0 else "no number of seeds up to 100 decides it"

@@ -122,6 +122,18 @@ def test_no_seed_in_common_is_refused(tmp_path):
     assert (of(found, KNN).state, found.exit_code) == ("refused", 3)
 
 
+def test_a_frame_from_before_there_were_parts_of_labels_is_compared(tmp_path):
+    run = [cell(judged(score(), labels="100%"))]
+    sides = load_sides(write(tmp_path / "a", run), write(tmp_path / "b", run))
+    sides[0].frame["labels"] = ""
+    assert of(compare(*sides), KNN).verdict == "equivalent"
+    fewer = write(tmp_path / "c", [cell(judged(score(), labels="10%"))])
+    assert {f.state for f in compare(*load_sides(tmp_path / "a", fewer)).findings if f.score == "accuracy"} == {
+        "vanished",
+        "appeared",
+    }
+
+
 # The family. ----------------------------------------------------------------------------------------------------------
 
 

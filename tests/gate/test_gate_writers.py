@@ -32,7 +32,7 @@ def found(tmp_path_factory) -> Comparison:
             for s, (v, n) in enumerate(zip(values, nmi, strict=True))
         ]  # fmt: skip
 
-    gone = judged(score("ari", primary=False), by="clusters")
+    gone = judged(score("ari", primary=False), by="other")
     base = run(BASE, (0, 0, 0, 0, 0), gone)
     candidate = run(WORSE, (0.02, -0.03, 0.01, 0.02, -0.025))
     result = compared(tmp_path_factory.mktemp("runs"), base, candidate)
@@ -51,22 +51,27 @@ def test_the_terminal_says_the_outcome_last_and_the_worst_row_first(found):
     lines = [line for line in text(found).splitlines() if line.strip()]
     assert lines[0].strip() == "mine against main"
     assert lines[-1].strip() == "Regression: of 5 gated rows 1 worse, 1 undecided, 3 pass."
-    rows = [line for line in lines if line.startswith("vae")]
-    assert [line.split()[1] for line in rows] == ["knn", "clustering", "clusters"]
-    assert "worse" in rows[0]
-    assert "5" in rows[0].split()
-    assert "vanished" in rows[2]
+    rows = [line.split() for line in lines if " vae " in line]
+    assert [row[:4] for row in rows] == [["✗", "worse", "vae", "knn"], ["?", "undecided", "vae", "clustering"]]
+    assert "0.902 → 0.854" in text(found)
+    assert "seeds would decide it" in text(found)
 
 
 def test_what_did_not_change_is_folded_until_all_is_asked_for(found):
     assert "training steps" not in text(found)
-    assert "3 gated rows are identical or unchanged" in text(found)
+    assert "identical or unchanged: 3 of the gated rows" in text(found)
+    assert "not gated and left out (--all): 3, of them 1 vanished" in text(found)
     assert "training steps" in text(found, everything=True)
     assert "differs in torch: 2.9 → <b>100" in text(found)
 
 
-def test_a_narrow_terminal_loses_no_number(found):
-    assert {"0.902", "0.854"} <= set(text(found, width=80).split())
+@pytest.mark.parametrize("width", [40, 72, 80, 100, 120])
+def test_a_narrow_terminal_loses_no_verdict_and_no_reason(found, width):
+    drawn = text(found, width=width)
+    assert {"worse", "undecided", "−0.048"} <= set(drawn.split())
+    assert "about" in drawn
+    assert max(map(len, drawn.splitlines())) <= width
+    assert ("±0.01" in drawn) == (width >= 100)
 
 
 def test_the_markdown_has_a_row_for_each_and_takes_text_literally(found):
