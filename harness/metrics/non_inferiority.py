@@ -140,7 +140,7 @@ def _decided(question: Question, loss: float | None, gain: float | None, rule: R
     word: Word = "undecided"
     if passes and high < margin:
         word = "equivalent"
-    elif not passes and found.effect < -margin / 2 and loss < rule.alarm:
+    elif found.effect < -margin / 2 and loss < rule.alarm:  # not non-inferior: such a loss would be equivalent
         word = "worse"
     elif found.effect > margin / 2 and gain < rule.alarm:
         word = "better"

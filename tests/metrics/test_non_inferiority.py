@@ -52,6 +52,13 @@ def test_the_words(effect, error, word, passes):
     assert (found.word, found.non_inferior) == (word, passes)
 
 
+def test_an_alarm_needs_half_the_margin():
+    """Which follows from the rest, unless alarms are easier than passes."""
+    easy = Rule(alarm=0.2, wrong_pass=0.01)
+    assert one(about(-0.004, 0.003), rule=easy).word == "undecided"
+    assert one(about(-0.006, 0.003), rule=easy).word == "worse"
+
+
 def test_over_seeds_alone_it_is_two_one_sided_t_tests():
     rng = np.random.default_rng(3)
     for seeds in (2, 3, 5, 10):
