@@ -16,6 +16,7 @@ CORE = sorted((ROOT / "harness").rglob("*.py"))
 LAYERS = [
     {"__main__"},
     {"cli"},
+    {"gate"},
     {"run", "contract"},
     {"execution"},
     {"plan", "launchers", "report"},

@@ -61,8 +61,8 @@ def experiments(setting: Setting, difference: float, seeds: int, examples: int, 
     return right[0] - right[1]
 
 
-def judged(differences: np.ndarray, true: float) -> tuple[float, float, float, float]:
-    """How often the true difference is covered and 0 is rejected: by seeds and examples, then by seeds alone."""
+def parts(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean (R,) and the two parts of its variance, by seeds and by examples, see harness.metrics.crossed."""
     _draws, seeds, examples = differences.shape
     by_seed, by_example = differences.mean(2), differences.mean(1)  # (R,S), (R,N)
     mean = by_seed.mean(1)
@@ -71,7 +71,14 @@ def judged(differences: np.ndarray, true: float) -> tuple[float, float, float, f
     all_of = squares - seeds * examples * mean**2
     rest = (all_of - (seeds - 1) * of_seeds - (examples - 1) * of_examples) / ((seeds - 1) * (examples - 1))
     a = of_seeds / (seeds * examples)
-    b = np.maximum((of_examples - rest) / (seeds * examples), 1 / examples**2)
+    return mean, a, np.maximum((of_examples - rest) / (seeds * examples), 1 / examples**2)
+
+
+def judged(differences: np.ndarray, true: float) -> tuple[float, float, float, float]:
+    """How often the true difference is covered and 0 is rejected: by seeds and examples, then by seeds alone."""
+    seeds = differences.shape[1]
+    mean, a, b = parts(differences)
+    by_seed = differences.mean(2)  # (R,S)
     half = critical(a / (a + b), seeds) * np.sqrt(a + b)
     _assert_alike(differences[0], mean[0], half[0])
     alone = stats.t.ppf(0.975, seeds - 1) * by_seed.std(1, ddof=1) / sqrt(seeds)

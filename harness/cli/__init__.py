@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from harness.cli import bench, datasets, doctor, plugins, report
+from harness.cli import bench, compare, datasets, doctor, export, plugins, report
 
 # Typer converts the value of every flag that nobody set with pydantic, whose import takes 0.1 s; a default here spares
 # `--help` and `plugins` that.
@@ -32,6 +32,12 @@ app.command("bench", epilog=bench.EPILOG, short_help="Train, freeze, judge and c
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(datasets.app, name="datasets")
 app.command("report", short_help="Make a run's report again, or merge several runs.")(report.report)
+app.command("compare", epilog=compare.EPILOG, short_help="Judge a run by another one: better, equivalent, worse.")(
+    compare.compare
+)
+app.command("export", epilog=export.EPILOG, short_help="Write a run for pytest-benchmark and other tools.")(
+    export.export
+)
 app.command("doctor", short_help="Show what this machine offers to a bench.")(doctor.doctor)
 
 

@@ -1,0 +1,17 @@
+"""The gate: is a candidate as good as its base?
+
+    findings        records: a row, what was found of it, and of all of them; exit codes
+    margins         what counts as worse, by score: defaults, and a TOML file
+    sides           a run from its folder or its results.parquet
+    pairing         which rows of two runs are the same question, and what forbids to compare them
+    provenance      what the runs were made with that differs
+    rows            a pair -> a row for each score
+    identity        is it the same to the last bit?
+    questions       a score of both sides -> judged, or a question for the rule
+    comparing       two sides -> a Comparison: all of it together
+    wording         a row in words, for every writer
+    terminal, markdown, page, ci    writers of a Comparison: rich, GitHub Markdown, HTML, JUnit and annotations
+    exports         a run for pytest-benchmark and others
+
+The decision itself is in harness.metrics.non_inferiority. Imports are inside of functions where they are slow.
+"""
