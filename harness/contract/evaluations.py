@@ -23,7 +23,8 @@ def scores_are_specified(spec: EvaluationSpec) -> str:
 
 
 def at_most_one_score_ranks(spec: EvaluationSpec) -> str:
-    primary = [score for score in spec.scores if score.primary]
+    """Others that are shown as columns are told: they answer a question, or stand in for each other."""
+    primary = [score for score in spec.scores if score.primary and score.role != "told"]
     require(len(primary) <= 1, f"{' and '.join(score.name for score in primary)} are both primary: choose one")
     if primary:
         require(primary[0].better != "none", f"{primary[0].name} is primary, but has no better direction")
