@@ -21,7 +21,7 @@ from harness.plugin.launching import Conditions, Launcher
 from harness.records import CellResult, Request, Workplace
 from harness.registry import Registry
 from harness.store import RunFolder
-from harness.trials import reported, trials_of
+from harness.trials import fixed_settings, reported, trials_of
 from harness.tuning import Tuning, chosen
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ class Results:
 
     @property
     def failures(self) -> list[str]:
-        """One line for each cell or evaluation that failed."""
-        lines = []
+        """One line for each cell or evaluation that failed, and each method whose trials gave nothing to choose by."""
+        tuning = self.folder.tuning()
+        lines = tuning.failures if tuning else []
         for cell in self.cells:
             if cell.training.status == "failed":
                 lines.append(f"{cell.cell.title}: {cell.training.reason}")
@@ -106,7 +107,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
     """
     make_launcher, make_trackers = launcher_of(options, registry), trackers_of(options, registry)
     folder = RunFolder(options.out or Path("runs") / slug(request))
-    trials, request = trials_of(request, registry), reported(request)
+    trials, fixed, request = trials_of(request, registry), fixed_settings(request, registry), reported(request)
     limit = limit_of(request)
     looks = list(planned_looks(limit)) if limit else []
     plan = make_plan(_first(request, looks), registry, folder, data_dir=options.data_dir, fresh=options.fresh)
@@ -118,7 +119,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
         listeners = {name: make(folder.path) for name, make in make_trackers.items()}
         with listening(registry, listeners | ({"the progress": progress} if progress else {})):
             run = _Run(folder, launcher, registry, options)
-            if trials and not run.tune(trials):
+            if trials and not run.tune(trials, request, fixed):
                 return Results(folder, (), missing=len(plan.cells))
             plan = run.plan(_first(request, looks)) if trials else plan
             results = run.carry_out(plan)
@@ -158,19 +159,23 @@ class _Run:
             request, self.registry, self.folder, data_dir=data, fresh=fresh, ran=self.ran, tuning=self.tuning
         )
 
-    def tune(self, trials: Request) -> bool:
-        """Run all trials and choose; what was tried is kept. False where a failure stopped it."""
+    def tune(self, trials: Request, request: Request, fixed: Sequence[tuple[str, ...]]) -> bool:
+        """Run all trials and choose; what was tried is kept. False where a failure stopped it.
+
+        Until then the folder holds no cell of the request: an interrupted choice leaves nothing that looks like one.
+        """
         plan = self.plan(trials)
-        results = self.carry_out(plan)
+        results = self.carry_out(plan, reports=request)
         if len(results) < len(plan.cells):
             return False
-        self.tuning = chosen(results)
+        self.tuning = chosen(results, fixed)
         self.folder.write_tuning(self.tuning)
         return True
 
-    def carry_out(self, plan: Plan) -> list[CellResult]:
+    def carry_out(self, plan: Plan, reports: Request | None = None) -> list[CellResult]:
+        """Run a plan. reports: the request that is reported, where these cells are none of it."""
         keys = [planned.task.key for planned in plan.cells]
-        self.folder.write_request(plan.request, environment(self.options), keys)
+        self.folder.write_request(reports or plan.request, environment(self.options), [] if reports else keys)
         here, how = workplace(self.options, self.folder), self.options
         execution = Execution(
             plan, self.folder, here, self.launcher, self.registry, fail_fast=how.fail_fast, monitor=how.monitor
@@ -179,7 +184,7 @@ class _Run:
         self.registry.tell(started, request=plan.request, cells=plan.cells_left)
         self.ran |= set(keys)
         results = execution.run()
-        self.results |= {result.key: result for result in results}
+        self.results |= {} if reports else {result.key: result for result in results}
         return results
 
     def finished(self) -> None:

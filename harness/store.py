@@ -134,7 +134,8 @@ class RunFolder:
         if not self.cells.is_dir():
             raise RequestError(f"{self.path} is no run: it has no folder 'cells' (runs are made by harness bench)")
         found = self.stored()
-        return [found[key] for key in self.keys() or sorted(found) if key in found]
+        known = (self.path / "plan.json").exists()
+        return [found[key] for key in (self.keys() if known else sorted(found)) if key in found]
 
     def keys(self) -> list[str]:
         """The cells of the last request, in its order; none where no request is known."""

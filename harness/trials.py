@@ -9,16 +9,44 @@ from harness.errors import RequestError
 from harness.expansion import expand
 from harness.records import ALL_LABELS, Cell, Request
 from harness.registry import Registry
-from harness.registry.grammar import parse_plugins
-from harness.tuning import EVALUATION, SEED, Trial, Tuned, Tuning
+from harness.registry.grammar import parse_plugins, parse_setting
+from harness.tuning import EVALUATION, SEED, Trial, Tuned, Tuning, place_of
 
 
 def reported(request: Request) -> Request:
     """With every setting that is tried among its methods, of which `Tuning.keeps` says which one stays."""
     parts = tuple(map(reported, request.parts))
-    named = {ref.name for text in request.tune for ref in parse_plugins(text)}
-    fixed = tuple(text for text in _apart(request.plugins) if text not in named)
-    return replace(request, parts=parts, plugins=(*fixed, *request.tune))
+    return replace(request, parts=parts, plugins=(*_fixed(request), *request.tune))
+
+
+def _fixed(request: Request) -> tuple[str, ...]:
+    """The methods that were asked for as they are: not those that are tuned, by their bare names."""
+    named = _names(request.tune)
+    return tuple(text for text in _apart(request.plugins) if text not in named)
+
+
+def fixed_settings(request: Request, registry: Registry) -> list[tuple[str, ...]]:
+    """What is reported as it was asked for, though it may be one of the trials too."""
+    found: list[tuple[str, ...]] = []
+    for part in request.parts or (request,):
+        fixed = _fixed(part)
+        if part.tune and fixed:
+            asked = replace(part, plugins=fixed, references=(), evaluations=("none",), targets=(), most_seeds=0)
+            found += [(*place_of(cell), str(cell.method)) for cell in expand(_used(asked), registry)]
+        elif request.parts and part.plugins:
+            asked = replace(part, references=(), evaluations=("none",), targets=(), most_seeds=0)
+            found += [(*place_of(cell), str(cell.method)) for cell in expand(_used(asked), registry)]
+    return list(dict.fromkeys(found))
+
+
+def _used(part: Request) -> Request:
+    """Without the settings of what it does not have: the whole request is checked by itself."""
+    names = {"train", *_names((*part.plugins, *part.datasets, *part.backbone))}
+    return replace(part, settings=tuple(text for text in part.settings if parse_setting(text)[0] in names))
+
+
+def _names(texts: Iterable[str]) -> set[str]:
+    return {ref.name for text in texts for ref in parse_plugins(text)}
 
 
 def _apart(texts: Iterable[str]) -> list[str]:
@@ -39,10 +67,11 @@ def trials_of(request: Request, registry: Registry) -> Request | None:
 def _trials(part: Request) -> Request:
     """One seed of its own, judged by what looks at validation alone, on the source."""
     by = "" if part.tune_by == "auto" else f"[by={part.tune_by}]"
-    return replace(
+    trials = replace(
         part, plugins=part.tune, references=(), targets=(), seeds=(SEED,), most_seeds=0, labels=(ALL_LABELS,),
         evaluations=(f"{EVALUATION}{by}",),
     )  # fmt: skip
+    return _used(trials)
 
 
 def _checked(cells: list[Cell], request: Request) -> None:
@@ -61,20 +90,17 @@ def _checked(cells: list[Cell], request: Request) -> None:
         raise RequestError(f"seed {SEED} is that of the trials of --tune: report other seeds")
 
 
-def undecided(cells: Iterable[Cell]) -> Tuning:
+def undecided(cells: Iterable[Cell], fixed: Iterable[tuple[str, ...]]) -> Tuning:
     """What stands for the choice before there is one: the first setting of each method."""
-    places: dict[tuple[str, str, str], dict[str, None]] = {}
-    budget = ""
+    places: dict[tuple[str, ...], dict[str, None]] = {}
     for cell in cells:
-        place = (cell.method.name, str(cell.backbone or ""), str(cell.source))
-        places.setdefault(place, {})[str(cell.method)] = None
-        budget = str(cell.budget)
-    tuned = [_first_of(place, list(settings)) for place, settings in places.items()]
-    return Tuning(seed=SEED, budget=budget, tuned=tuple(tuned))
+        places.setdefault(place_of(cell), {})[str(cell.method)] = None
+    tuned = tuple(_first_of(place, list(settings)) for place, settings in places.items())
+    return Tuning(seed=SEED, tuned=tuned, fixed=tuple(fixed))
 
 
-def _first_of(place: tuple[str, str, str], settings: list[str]) -> Tuned:
-    method, backbone, source = place
+def _first_of(place: tuple[str, ...], settings: list[str]) -> Tuned:
+    method, backbone, source, budget, train = place
     trials = tuple(Trial(setting=setting) for setting in settings)
-    about = {"method": method, "backbone": backbone, "source": source, "better": "higher"}
-    return Tuned(**about, score="", unit="", trials=trials, chosen=settings[0])
+    about = {"method": method, "backbone": backbone, "source": source, "budget": budget, "train": train}
+    return Tuned(**about, score="", unit="", better="higher", trials=trials, chosen=settings[0])

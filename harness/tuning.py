@@ -7,10 +7,11 @@ the run, and test is used for it alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from statistics import fmean
 
-from harness.records import Cell, CellResult, Score
+from harness.records import Cell, CellResult, Score, TrainConfig
 
 SEED = 1000  # of all trials: reported cells have other ones
 EVALUATION = "selection"  # what judges them
@@ -28,11 +29,13 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The trials of one method on one backbone and source, in the order of the request."""
+    """The trials of one method in one setting, in the order of the request."""
 
     method: str  # "vae"
     backbone: str  # "" for a method without
     source: str
+    budget: str  # of each trial
+    train: str  # what the request and the method's recipe set of the optimisation
     score: str  # what they were chosen by: "accuracy"
     unit: str
     better: str  # "higher" or "lower"
@@ -47,7 +50,8 @@ class Tuned:
     @property
     def place(self) -> str:
         """Source and backbone in words."""
-        return self.source + (f" ({self.backbone})" if self.backbone else "")
+        beside = ", ".join(filter(None, (self.backbone, self.train)))
+        return self.source + (f" ({beside})" if beside else "")
 
     @property
     def about(self) -> str:
@@ -59,16 +63,21 @@ class Tuning:
     """All that a run tuned."""
 
     seed: int
-    budget: str  # of each trial
     tuned: tuple[Tuned, ...]
+    fixed: tuple[tuple[str, ...], ...] = ()  # settings that were asked for besides, with their places: they stay
 
     def keeps(self, cell: Cell) -> bool:
-        """Is it reported: not tuned, or the chosen setting?"""
-        for one in self.tuned:
-            here = (one.method, one.backbone, one.source) == _place(cell)
-            if here and str(cell.method) in {trial.setting for trial in one.trials}:
-                return str(cell.method) == one.chosen
-        return True
+        """Is it reported: not tuned, the chosen setting, or asked for as it is?"""
+        place, setting = place_of(cell), str(cell.method)
+        if (*place, setting) in self.fixed:
+            return True
+        here = [one for one in self.tuned if (one.method, one.backbone, one.source, one.budget, one.train) == place]
+        return all(setting == one.chosen or setting not in {t.setting for t in one.trials} for one in here)
+
+    @property
+    def failures(self) -> list[str]:
+        """A line for each method of which no trial has a score."""
+        return [f"{one.about}: no trial has a score: {one.trials[0].reason}" for one in self.tuned if not one.values]
 
     @property
     def trials(self) -> int:
@@ -76,33 +85,39 @@ class Tuning:
         return len(self.tuned[0].trials)
 
 
-def _place(cell: Cell) -> tuple[str, str, str]:
-    return cell.method.name, str(cell.backbone or ""), str(cell.source)
+def place_of(cell: Cell) -> tuple[str, str, str, str, str]:
+    """Method, backbone, source, budget and optimisation: settings in one place are tried against each other."""
+    default = TrainConfig()
+    train = asdict(cell.train)
+    changed = ", ".join(f"{name}={value}" for name, value in train.items() if value != getattr(default, name))
+    return cell.method.name, str(cell.backbone or ""), str(cell.source), str(cell.budget), changed
 
 
-def chosen(results: list[CellResult]) -> Tuning:
+def chosen(results: list[CellResult], fixed: Iterable[tuple[str, ...]] = ()) -> Tuning:
     """From the cells of the trials, all of them: the best setting of each method, of equal ones the first."""
-    places: dict[tuple[str, str, str], dict[str, list[CellResult]]] = {}
+    places: dict[tuple[str, ...], dict[str, list[CellResult]]] = {}
     for result in results:
-        places.setdefault(_place(result.cell), {}).setdefault(str(result.cell.method), []).append(result)
+        places.setdefault(place_of(result.cell), {}).setdefault(str(result.cell.method), []).append(result)
     return Tuning(
         seed=results[0].cell.seed,
-        budget=str(results[0].cell.budget),
         tuned=tuple(_tuned(place, settings) for place, settings in places.items()),
+        fixed=tuple(fixed),
     )
 
 
-def _tuned(place: tuple[str, str, str], settings: dict[str, list[CellResult]]) -> Tuned:
+def _tuned(place: tuple[str, ...], settings: dict[str, list[CellResult]]) -> Tuned:
     trials = [_trial(setting, results) for setting, results in settings.items()]
     scores = [score for results in settings.values() for result in results for score in _scores(result)]
     better = scores[0].better if scores else "higher"
     known = [trial for trial in trials if trial.value is not None]
     best = (max if better == "higher" else min)(known, key=_value, default=trials[0])
-    method, backbone, source = place
+    method, backbone, source, budget, train = place
     return Tuned(
         method=method,
         backbone=backbone,
         source=source,
+        budget=budget,
+        train=train,
         score=scores[0].score if scores else "",
         unit=scores[0].unit if scores else "",
         better=better,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ from harness.registry import Registry
 from harness.report import build
 from harness.store import RunFolder
 from harness.suite import make_request
-from harness.trials import reported, trials_of
-from harness.tuning import SEED, chosen
+from harness.trials import fixed_settings, reported, trials_of
+from harness.tuning import SEED, chosen, place_of
 
 SMALL = {"references": "random-init", "budget": "2 steps", "evaluations": "knn", "seeds": 2}
 
@@ -79,6 +80,17 @@ def test_the_best_on_validation_is_chosen(values, better: str, best: str) -> Non
     assert [t.reason for t in one.trials] == ["it broke" if value is None else "" for value in values]
 
 
+def test_settings_with_other_budgets_are_no_trials_of_each_other_and_what_is_asked_for_stays() -> None:
+    tuning = chosen([trial(beta, value) for beta, value in zip(BETAS, (0.1, 0.2, 0.3), strict=True)])
+    other = trial({"beta": 0.5}, 0.1).cell
+    assert not tuning.keeps(other)
+    assert tuning.keeps(replace(other, budget=Budget.parse("30 steps")))
+    assert tuning.keeps(replace(other, train=replace(other.train, learning_rate=0.1)))
+    kept = replace(tuning, fixed=((*place_of(other), "vae[beta=0.5]"),))
+    assert kept.keeps(other)
+    assert not kept.keeps(trial({}, 0.1).cell)
+
+
 def test_each_source_has_its_own_choice_and_cells_follow_it() -> None:
     results = [trial(beta, value) for beta, value in zip(BETAS, (0.1, 0.2, 0.3), strict=True)]
     results += [trial(beta, value, source="shapes") for beta, value in zip(BETAS, (0.3, 0.2, 0.1), strict=True)]
@@ -92,7 +104,8 @@ def test_each_source_has_its_own_choice_and_cells_follow_it() -> None:
 
 
 def tuned(*texts: str, **words: object) -> Request:
-    return make_request({"tune": list(texts), **words})
+    settings = words.pop("settings", None)
+    return make_request({"tune": list(texts), **words, **({"set": settings} if settings else {})})
 
 
 def test_trials_have_one_seed_of_their_own_and_validation_for_a_judge() -> None:
@@ -116,6 +129,19 @@ def test_what_is_tuned_needs_no_other_method_and_stands_beside_what_is_not() -> 
     both = reported(tuned("vae[beta=1|4]", plugins="vae,jigsaw,vae[beta=2]"))
     assert both.plugins == ("jigsaw", "vae[beta=2]", "vae[beta=1|4]")
     assert trials_of(Request(), Registry()) is None
+
+
+def test_settings_of_what_is_not_tuned_are_for_what_is_reported() -> None:
+    request = tuned("vae[beta=1|4]", plugins="jigsaw,vae[beta=4]", settings=["jigsaw.grid=3", "vae.latent_dim=8"])
+    request = replace(request, evaluations=("knn",))
+    request = replace(request, settings=(*request.settings, "knn.k=5"))
+    trials = trials_of(request, Registry())
+    assert trials is not None
+    assert [str(cell.method) for cell in expand(trials, Registry())] == [
+        "vae[latent_dim=8]",
+        "vae[beta=4.0,latent_dim=8]",
+    ]
+    assert [key[-1] for key in fixed_settings(request, Registry())] == ["jigsaw[grid=3]", "vae[beta=4.0,latent_dim=8]"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +175,7 @@ def test_a_run_reports_the_chosen_setting_with_its_own_seeds_and_does_nothing_tw
     page, text = ((tmp_path / name).read_text() for name in ("index.html", "report.md"))
     for said in (page, text.replace("\\", "")):
         assert f"Chosen on validation among 2 trials of 2 steps each: {best}." in said
-        assert "jigsaw had none" in said
+        assert "jigsaw had no trials" in said
         assert "the expected best of so many trials" in said
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "cells").iterdir()}
     assert len(before) == 2 + 3 * 2
@@ -159,6 +185,38 @@ def test_a_run_reports_the_chosen_setting_with_its_own_seeds_and_does_nothing_tw
     plain = harness.bench(("jigsaw",), **SMALL, out=tmp_path, progress=False)  # and without it, nothing is said of it
     assert len(plain.tuning) == 0
     assert "Chosen on validation" not in (tmp_path / "report.md").read_text()
+
+
+def test_where_no_trial_has_a_score_that_is_said_and_fails(tmp_path: Path) -> None:
+    words = {**SMALL, "tune": "jigsaw[hidden=32|64]", "tune_by": "likelihood", "out": tmp_path, "progress": False}
+    results = harness.bench((), **words)
+    assert not results.ok
+    assert "no trial has a score" in results.failures[0]
+    text = (tmp_path / "report.md").read_text().replace("\\", "")
+    assert "Nothing could be chosen for jigsaw on digits (convnet): no trial has a score: jigsaw cannot" in text
+    assert "Chosen on validation" not in text
+
+
+def test_an_interrupted_choice_leaves_nothing_that_looks_like_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import harness.run
+
+    def interrupted(results: object, fixed: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(harness.run, "chosen", interrupted)
+    words = {**SMALL, "tune": "vae[beta=1|4]", "out": tmp_path, "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        harness.bench((), **words)
+    assert harness.load(tmp_path).cells == ()
+    assert RunFolder(tmp_path).request()["seeds"] == [0, 1]
+    monkeypatch.undo()
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "cells").iterdir()}
+    assert len(before) == 2
+    results = harness.bench((), **words)
+    assert len(results.tuning) == 2
+    assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
 def test_a_damaged_tuning_is_one_clear_line(tmp_path: Path) -> None:

@@ -199,14 +199,14 @@ def _dry_run(request: Any, options: Options, registry: Any) -> None:
     from harness.plan import make_plan
     from harness.run import slug
     from harness.store import RunFolder
-    from harness.trials import reported, trials_of, undecided
+    from harness.trials import fixed_settings, reported, trials_of, undecided
 
     launcher_of(options, registry), trackers_of(options, registry)  # a wrong name is said now
     folder = RunFolder(options.out or Path("runs") / slug(request))
     planned = partial(make_plan, registry=registry, folder=folder, data_dir=options.data_dir, fresh=options.fresh)
     trials = trials_of(request, registry)
     first = planned(trials) if trials else None
-    tuning = undecided(one.cell for one in first.cells) if first else None
+    tuning = undecided((one.cell for one in first.cells), fixed_settings(request, registry)) if first else None
     plan = planned(reported(request), tuning=tuning)
     if first and tuning:
         print(f"{tuning.trials} trials of each tuned method, chosen on validation:")

@@ -58,6 +58,7 @@ class Towers(nn.Module):
         self.text = nn.Linear(DIM, DIM)
 
     def of_images(self, images: Tensor) -> Tensor:
+        """(B,C,H,W) -> unit vectors (B,E)."""
         return F.normalize(self.images(images), dim=1)
 
     def of_captions(self, tokens: Tensor) -> Tensor:

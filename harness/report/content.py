@@ -159,7 +159,7 @@ class Content:
     @property
     def tuning(self) -> list[str]:
         """What was chosen, a sentence for each run that tuned."""
-        learned = list(dict.fromkeys(one.method.partition("[")[0] for one in self.shown if not one.is_reference))
+        learned = list(dict.fromkeys(one.method for one in self.shown if not one.is_reference))
         return [tuning.sentence(one, learned) for one in self.tunings.values()]
 
     @property
@@ -233,10 +233,14 @@ def _cells(
 def _cost_charts(
     compared: Sequence[Comparison], trained: Mapping[str, Costs], look: dict[int, Look]
 ) -> Iterator[Drawing]:
-    """Scores against seconds and FLOPs; where few methods have both, the leading score against seconds alone."""
+    """Scores against seconds and FLOPs; where few methods have both, the leading score against seconds alone.
+
+    Of a source that is judged on itself and on others, on itself: training cost the same.
+    """
+    home = {comparison.source for comparison in compared if comparison.source == comparison.target}
     for comparison in compared:
         costs = trained.get(comparison.source)
-        if costs is None:
+        if costs is None or (comparison.source != comparison.target and comparison.source in home):
             continue
         name = slug(f"cost-{comparison.source}-{comparison.target}")
         drawings = [

@@ -81,8 +81,15 @@ def svg_of(figure: Figure, name: str, title: str) -> str:
     text = re.sub(r'<g id="[A-Za-z0-9.]+_\d+"', "<g", text)  # groups that nothing refers to
     for pattern in (r'(\bid=")', r'(href="#)', r"(url\(#)"):
         text = re.sub(pattern, rf"\g<1>{name}-", text)
+    text = re.sub(r"<[^>]+>", _shorter, text)
+    text = re.sub(r"\n\s+", "\n", text)
     label = f'role="img" aria-label="{escape(title, quote=True)}"'
     return re.sub(r"<svg ", f"<svg {label} ", text, count=1).strip()
+
+
+def _shorter(tag: re.Match[str]) -> str:
+    """Places to a hundredth of a point, less than a pixel; what is written in the figure stays as it is."""
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])
 
 
 def ranking_chart(comparison: Comparison, looks: dict[int, Look], name: str) -> Drawing | None:

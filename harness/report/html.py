@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.records import CellResult
+from harness.records import CellResult, short_names
 from harness.report import across, numbers, transfer, tuning
 from harness.report.content import MONITORED, SMALL_WORDS, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
@@ -38,7 +37,7 @@ def page(content: Content) -> str:
             shared=shared,
             own=own,
             environments=[(r, dict(flattened(r.environment)), dict(request_lines(r.request))) for r in content.runs],
-            evaluations=list(dict.fromkeys(row.evaluation for row in content.scores)),
+            called=short_names(row.evaluation for row in content.scores),
             targets=list(dict.fromkeys(row.target for row in content.scores if row.target)),
             style=Markup((_HERE / "style.css").read_text()),
             script=Markup((_HERE / "script.js").read_text()),
@@ -95,7 +94,7 @@ def _templates() -> Environment:
         "legend": lambda shown: [(Markup(mark), name) for mark, name in class_legend(shown.classes)],
         "key": lambda look: Markup(on_page(look.key)),
         "seeds": lambda seeds: ", ".join(map(str, seeds)),
-        "sortable": lambda value: json.dumps(value) if value is not None else "",
+        "sortable": lambda value: f"{value:.6g}" if value is not None else "",
     }
     templates.globals |= {
         "ALPHA": numbers.ALPHA,

@@ -148,7 +148,7 @@ def _tuned(content: Content) -> Iterator[str]:
         yield escaped(tuning.MEANING)
     for tried in content.tunings.values():
         for one in tried.tuned:
-            yield f"{escaped(one.about)}, seed {tried.seed}, {escaped(tried.budget)} each:"
+            yield f"{escaped(one.about)}, seed {tried.seed}, {escaped(one.budget)} each:"
             rows = [[escaped(setting), escaped(value), mark] for setting, value, mark in tuning.written(one)]
             yield table(["setting", f"{escaped(one.score)} on validation", ""], rows)
 

@@ -14,10 +14,23 @@ from harness.report.plots import curves_chart
 from harness.report.reading import listed
 from harness.tuning import Tuned, Tuning
 
-COLUMNS = ("method", "backbone", "source", "setting", "score", "value", "chosen", "seconds", "reason", "seed")
+COLUMNS = (
+    "method",
+    "backbone",
+    "source",
+    "budget",
+    "train",
+    "setting",
+    "score",
+    "value",
+    "chosen",
+    "seconds",
+    "reason",
+    "seed",
+)
 MEANING = (
     "Each setting was trained once, for the whole budget, with a seed that no reported row has. Half of the validation "
-    "split chose what had to be chosen, the other half gave the score; test was not looked at. The best setting was "
+    "split chose what had to be chosen, the other half gave the score; no score of test entered. The best setting was "
     "trained anew with the seeds of the run, and that is what the rest of this report is about. One seed tried them: a "
     "setting that is a little better here may not be with another seed, so the chosen one is a good guess."
 )
@@ -32,6 +45,8 @@ def trials_frame(tuning: Tuning | None) -> pd.DataFrame:
             "method": one.method,
             "backbone": one.backbone,
             "source": one.source,
+            "budget": one.budget,
+            "train": one.train,
             "setting": trial.setting,
             "score": one.score,
             "value": trial.value,
@@ -46,23 +61,25 @@ def trials_frame(tuning: Tuning | None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def sentence(tuning: Tuning, methods: Sequence[str]) -> str:
-    """What was tuned and what was not, for the first lines. `methods`: the names of all that are compared."""
-    names = {one.method for one in tuning.tuned}
-    untuned = [name for name in methods if name not in names]
-    alone = len({(one.backbone, one.source) for one in tuning.tuned}) == 1
-    chosen = listed([one.chosen if alone else f"{one.chosen} on {one.place}" for one in tuning.tuned])
-    said = f"Chosen on validation among {tuning.trials} trials of {tuning.budget} each: {chosen}."
-    if not untuned:
-        return said
-    return f"{said} {listed(untuned)} had none: comparing what was tuned with what was not is not fair."
+def sentence(tuning: Tuning, settings: Sequence[str]) -> str:
+    """What was tuned and what was not, for the first lines. `settings`: of all methods that are compared."""
+    budgets = listed(list(dict.fromkeys(one.budget for one in tuning.tuned)))
+    alone = len({(one.backbone, one.source, one.budget, one.train) for one in tuning.tuned}) == 1
+    said = [one.chosen if alone else f"{one.chosen} on {one.place}" for one in tuning.tuned if one.values]
+    parts = [f"Chosen on validation among {tuning.trials} trials of {budgets} each: {listed(said)}."] if said else []
+    parts += [f"Nothing could be chosen for {failure}; its first setting is reported." for failure in tuning.failures]
+    chosen = {one.chosen for one in tuning.tuned}
+    untuned = [setting for setting in settings if setting not in chosen]
+    if untuned:
+        parts.append(f"{listed(untuned)} had no trials: comparing what was tuned with what was not is not fair.")
+    return " ".join(parts)
 
 
 def written(one: Tuned) -> Iterator[tuple[str, str, str]]:
     """A line for each trial: its setting, its score or why there is none, and whether it was chosen."""
     for trial in one.trials:
         value = f"failed: {trial.reason}" if trial.value is None else number(trial.value, one.unit)
-        yield trial.setting, value, "chosen" if trial.setting == one.chosen else ""
+        yield trial.setting, value, "chosen" if trial.setting == one.chosen and one.values else ""
 
 
 def drawings(tunings: Mapping[str, Tuning]) -> Iterator[Drawing]:

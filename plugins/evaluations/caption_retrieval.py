@@ -93,8 +93,8 @@ def _scores(
     note = f"{judge}; among {among} captions{few}"
     reached = {
         "r_precision": (found, note),
-        "ceiling": (ceiling, "real test images with their captions"),
-        "floor": (floor, "real test images with shuffled captions"),
+        "of_real": (ceiling, "real test images with their captions"),
+        "shuffled": (floor, "real test images with shuffled captions"),
     }
     values = {
         name: ScoreValue(
@@ -154,8 +154,10 @@ def harness_evaluation() -> EvaluationSpec:
         "arXiv:2103.00020",
         scores=(
             _share("r_precision", "Share of samples that are nearer to their own caption than to 99 others."),
-            _share("ceiling", "The same of real test images: about the most that can be reached.", word="ceiling"),
-            _share("floor", "The same of real test images with shuffled captions: guessing, measured.", word="floor"),
+            _share("of_real", "The same of real test images: about the most that can be reached.", word="ceiling"),
+            _share(
+                "shuffled", "The same of real test images with shuffled captions: guessing, measured.", word="floor"
+            ),
             ScoreSpec(
                 name="median_rank",
                 unit="rank",

@@ -1,9 +1,10 @@
-"""Selection: how good is a setting, by validation alone? What `--tune` chooses by; test is never looked at.
+"""Selection: how good is a setting, by validation alone? What `--tune` chooses by; no score of test enters.
 
 Validation is halved by the seed. Whatever has to be chosen is chosen on the first half, and the score is of the second:
 
 probe           accuracy of the linear probe (harness.judging.probing), its penalty chosen on the first half
-fid             Fréchet distance of samples from the images of the second half, in-domain features
+fid             Fréchet distance of samples from the images of the second half, in-domain features (their network
+                learned from all of validation too, and tells its accuracy on test: that enters no score)
 reconstruction  mean squared error of the second half
 likelihood      mean bound on log p(x) of the second half, in nats
 

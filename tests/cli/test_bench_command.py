@@ -33,7 +33,7 @@ def test_a_dry_run_prints_every_cell_and_runs_nothing(tmp_path: Path) -> None:
     assert skipped.pop() == "skipped   12 evaluations: digits has no regression targets"
     assert len(skipped) == 2
     assert all("fewer than 3 pixels" in line for line in skipped)
-    assert "12 cells, 216 evaluations: 10 to run, 2 skipped" in done.stdout
+    assert "12 cells, 228 evaluations: 10 to run, 2 skipped" in done.stdout
     assert not out.exists()
 
 

@@ -134,7 +134,7 @@ def test_a_picture_smaller_than_its_words_is_shown_whole(tmp_path):
 
 def test_figures_are_xml_and_carry_their_series(example):
     figures = sorted((example / "figures").glob("*.svg"))
-    assert len(figures) == 2 + 2 + 4 + 2 * len(METHODS)
+    assert len(figures) == 2 + 1 + 4 + 2 * len(METHODS)
     for figure in figures:
         ElementTree.fromstring(figure.read_text())
     ranking = (example / "figures" / "ranking-digits-digits.svg").read_text()
@@ -144,7 +144,7 @@ def test_figures_are_xml_and_carry_their_series(example):
 def test_markdown_links_lead_to_files(example):
     markdown = (example / "report.md").read_text()
     links = re.findall(r"!\[[^\n]*?\]\(([^)]+)\)", markdown)
-    assert len(links) == 2 + 2 + 4 + 2 * len(METHODS) + 8
+    assert len(links) == 2 + 1 + 4 + 2 * len(METHODS) + 8
     assert all((example / link).is_file() for link in links)
 
 

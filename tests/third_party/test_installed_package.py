@@ -150,4 +150,4 @@ def test_a_stranger_leads_without_being_installed_where_the_report_is_made(run_o
     alone = run_of_strangers.with_name("alone")
     subprocess.run([sys.executable, "-m", "harness", "report", run_of_strangers, "--out", alone], check=True)
     assert columns_of(alone / "report.md")[0] == "class-means share\\_right ↑"
-    assert "By class-means share\\_right on digits, instance-contrast has" in (alone / "report.md").read_text()
+    assert "By class-means share\\_right on digits, the reference" in (alone / "report.md").read_text()

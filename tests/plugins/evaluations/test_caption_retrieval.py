@@ -51,16 +51,16 @@ def test_what_is_drawn_as_told_finds_its_caption_and_shuffled_captions_are_found
     data: Dataset, kept: Path
 ) -> None:
     scores, subject = judged(data, kept)
-    assert scores["r_precision"].value == scores["ceiling"].value == 1.0
+    assert scores["r_precision"].value == scores["of_real"].value == 1.0
     assert scores["median_rank"].value == 1.0
     n = scores["r_precision"].n
     assert n == len(data.test)
     chance = 1 / CAPTIONS
-    assert {scores[name].chance for name in ("r_precision", "ceiling", "floor")} == {chance}
-    assert scores["floor"].value == pytest.approx(chance, abs=4 * sqrt(chance * (1 - chance) / n))
+    assert {scores[name].chance for name in ("r_precision", "of_real", "shuffled")} == {chance}
+    assert scores["shuffled"].value == pytest.approx(chance, abs=4 * sqrt(chance * (1 - chance) / n))
     assert scores["r_precision"].note.startswith("caption judge ")
     assert scores["r_precision"].note.endswith("; among 11 captions, all that are different, for 100")
-    for name in ("r_precision", "ceiling", "floor"):
+    for name in ("r_precision", "of_real", "shuffled"):
         found = checked(name, scores[name], len(data.test))
         assert found is not None
         assert found.values.mean() == pytest.approx(scores[name].value)
@@ -83,7 +83,7 @@ def test_what_is_drawn_otherwise_counts_as_often_as_it_was_asked_for(data: Datas
     assert data.test.factors is not None
     blue = data.test.factors[:, 0] == 2
     assert scores["r_precision"].value == pytest.approx(1 - float(blue.double().mean()))
-    assert scores["ceiling"].value == 1.0
+    assert scores["of_real"].value == 1.0
     assert torch.equal(scores["r_precision"].outcomes == 0, blue[scores["r_precision"].rows])
     for text in subject.pictures[0].texts:
         asked, verdict = text.split("\n")
@@ -110,8 +110,8 @@ def test_it_is_deterministic_and_all_methods_of_a_seed_have_one_judge(data: Data
     other, _ = judged(data, kept)
     assert first == again
     assert first["r_precision"].note == other["r_precision"].note
-    assert first["ceiling"] == other["ceiling"]
-    assert first["floor"] == other["floor"]
+    assert first["of_real"] == other["of_real"]
+    assert first["shuffled"] == other["shuffled"]
 
 
 def test_another_dataset_has_another_judge(data: Dataset, kept: Path) -> None:
