@@ -30,8 +30,11 @@ def fixed_settings(request: Request, registry: Registry) -> list[tuple[str, ...]
     parts = request.parts or (request,)
     if not any(part.tune for part in parts):
         return []
-    bare = {"references": (), "evaluations": ("none",), "targets": (), "most_seeds": 0}
-    asked = [replace(part, plugins=fixed, **bare) for part in parts if (fixed := _fixed(part))]
+    asked = [
+        replace(part, plugins=fixed, references=(), evaluations=("none",), targets=(), most_seeds=0)
+        for part in parts
+        if (fixed := _fixed(part))
+    ]
     cells = [cell for part in asked for cell in expand(_used(part), registry)]
     return list(dict.fromkeys((*place_of(cell), str(cell.method)) for cell in cells))
 
