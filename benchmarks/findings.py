@@ -2,10 +2,10 @@
 
     harness bench benchmarks/suites/transfer.toml --out RUNS/transfer
     harness bench benchmarks/suites/pretext-accuracy.toml --out RUNS/pretext-accuracy
-    python benchmarks/findings.py RUNS/transfer RUNS/pretext-accuracy
+    python benchmarks/findings.py RUNS/transfer RUNS/pretext-accuracy reports/pretext/results.parquet
 
-prints the tables of docs/findings.md. The first asks of the copied and frozen stages of every method how accurate a new
-network is on top of them, on the source itself and on other data (Yosinski et al. 2014, arXiv:1411.1792, figure 2; one
+prints the tables and the numbers of docs/findings.md. The first asks of the copied and frozen stages of every method
+how accurate a new network is on top of them, on the source itself and on other data (Yosinski et al. 2014, arXiv:1411.1792, figure 2; one
 network for each source, not random halves of the classes of one). The second asks whether the encoder that answers the
 pretext question better is the one whose features are better (Kolesnikov et al. 2019, arXiv:1901.09005, section 5.3).
 """
@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 import harness
-from harness.metrics.statistics import mean_interval
+from harness.metrics.statistics import mean_interval, paired_difference
 
 STAGES = 5
 GROUPS = {
@@ -28,10 +28,12 @@ GROUPS = {
 }
 
 
-def main(transfer: str, accuracy: str) -> None:
-    """Both tables, as Markdown."""
+def main(transfer: str, accuracy: str, tasks: str) -> None:
+    """Both tables, as Markdown, and what the text says besides."""
     late_layers(harness.load(transfer).frame)
+    over_untrained(harness.load(transfer).frame)
     pretext_accuracy(harness.load(accuracy).frame)
+    over_tasks(pd.read_parquet(tasks))
 
 
 def late_layers(frame: pd.DataFrame) -> None:
@@ -49,6 +51,37 @@ def late_layers(frame: pd.DataFrame) -> None:
             assert cost.low is not None
             print(f"| {name} | {place} | {' | '.join(cells)} | {cost.mean:+.3f} [{cost.low:+.3f}, {cost.high:+.3f}] |")
     print()
+
+
+def over_untrained(frame: pd.DataFrame) -> None:
+    """On other data: frozen stages against frozen random ones, and tuned ones against scratch, paired by seed."""
+    scores = frame[frame["evaluation"].str.startswith("finetune") & (frame["source"] != frame["target"])]
+    by_seed = {
+        name: scores[scores["method"].isin(methods)].pivot_table(index="seed", columns="score", values="value")
+        for name, methods in GROUPS.items()
+    }
+    random = by_seed.pop("random-init")
+    for name, own in by_seed.items():
+        pairs = {f"{k} frozen, over random ones": (own[f"frozen_{k}"], random[f"frozen_{k}"]) for k in (1, 2, STAGES)}
+        pairs |= {f"{k} tuned, over scratch": (own[f"tuned_{k}"], own["scratch"]) for k in (2, STAGES)}
+        pairs["lost by freezing all, over random ones"] = (own["over_all_frozen"], random["over_all_frozen"])
+        for what, (one, other) in pairs.items():
+            found = paired_difference(one.to_dict(), other.to_dict())
+            assert found is not None
+            print(f"{name}, {what}: {found.effect:+.3f} [{found.low:+.3f}, {found.high:+.3f}], p = {found.p:.3f}")
+    print()
+
+
+def over_tasks(frame: pd.DataFrame) -> None:
+    """Over the tasks of one run on Fashion-MNIST: pretext accuracy above chance, and what its ranks say."""
+    here = frame["source"].str.startswith("fashion") & frame["budget"].astype(str).str.startswith("100000 ")
+    scores = frame[here & (frame["score"] == "accuracy")]
+    table = scores.pivot_table(index=["method", "backbone"], columns="evaluation", values="value")
+    chance = scores[scores["evaluation"] == "pretext"].groupby(["method", "backbone"])["chance"].mean()
+    table = table.assign(above=(table["pretext"] - chance) / (1 - chance)).dropna(subset=["above"])
+    for name in ("linear-probe", "knn"):
+        found = spearmanr(table["above"], table[name])
+        print(f"{len(table)} tasks: rank correlation with {name} {found.statistic:+.2f} (p = {found.pvalue:.2f})")
 
 
 def pretext_accuracy(frame: pd.DataFrame) -> None:

@@ -222,7 +222,7 @@ class ScoreSpec:
     better: Better
     low: float | None = None  # the smallest and the largest value that is possible, where there is one: there
     high: float | None = None  # intervals end
-    primary: bool = False  # the one score that ranks methods by this evaluation
+    primary: bool = False  # a column of the report; one of those ranks methods, the others are told
     role: Role = "ranks"  # of a primary score
     beside: str = ""  # the score of the same evaluation that this one helps to read
     word: str = ""  # what it is called there

@@ -29,7 +29,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The trials of one method in one setting, in the order of the request."""
+    """The trials of one method in one place, in the order of the request."""
 
     method: str  # "vae"
     backbone: str  # "" for a method without
@@ -132,7 +132,7 @@ def _value(trial: Trial) -> float:
 
 
 def _trial(setting: str, results: list[CellResult]) -> Trial:
-    """One setting on all devices, precisions and ways of training that were asked for."""
+    """One setting on all devices and precisions that were asked for."""
     seconds = sum(result.training.seconds for result in results)
     values = [score.value for result in results for score in _scores(result)]
     if len(values) == len(results):

@@ -3,10 +3,11 @@
 A trained network's last digits follow the CPU's instructions, and its test answers follow them. Older instruction sets
 stand in for older CPUs here: the same machine computes with fewer of its instructions.
 
-    for SET in native avx2 sse; do                                     # native: as it is
-        ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 \\
-        OMP_NUM_THREADS=1 harness bench --plugins vae,jigsaw --evaluations linear-probe,knn --seeds 3 --out RUNS/$SET
-    done                                                               # sse: SSE41, default and SSE4_2
+    BENCH="harness bench --plugins vae,jigsaw --evaluations linear-probe,knn --seeds 3 --jobs 1 --out RUNS"
+    export OMP_NUM_THREADS=1
+    $BENCH/AVX-512                                                     # as the machine is
+    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 $BENCH/AVX2
+    ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 $BENCH/SSE4
     python benchmarks/statistics/instruction_sets.py RUNS/*
 
 prints, as Markdown, the difference of each pair of methods by each score on each, with both p values.

@@ -28,7 +28,7 @@ def transfer_answers(compared: Sequence[Comparison], tables: Sequence[Transfer])
     pairs = {(one.source, one.target) for one in compared if one.source != one.target}
     about = (
         f"Over {len(pairs)} pairs of a source and another target, the mean gain over {BASELINE} of the same pair, with "
-        "its 95 % interval over seeds; then what methods tell of themselves."
+        "its 95 % interval over seeds and p corrected over the methods; then what methods tell of themselves."
     )
     return [about, *lines]
 
