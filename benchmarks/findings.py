@@ -5,9 +5,10 @@
     python benchmarks/findings.py RUNS/transfer RUNS/pretext-accuracy reports/pretext/results.parquet
 
 prints the tables and the numbers of docs/findings.md. The first asks of the copied and frozen stages of every method
-how accurate a new network is on top of them, on the source itself and on other data (Yosinski et al. 2014, arXiv:1411.1792, figure 2; one
-network for each source, not random halves of the classes of one). The second asks whether the encoder that answers the
-pretext question better is the one whose features are better (Kolesnikov et al. 2019, arXiv:1901.09005, section 5.3).
+how accurate a new network is on top of them, on the source itself and on other data (Yosinski et al. 2014,
+arXiv:1411.1792, figure 2; one network for each source, not random halves of the classes of one). The second asks
+whether the encoder that answers the pretext question better is the one whose features are better (Kolesnikov et al.
+2019, arXiv:1901.09005, section 5.3).
 """
 
 from __future__ import annotations
