@@ -66,6 +66,7 @@ STEPS = 5  # of a measured training: in the first ones moments, queues and slow 
 COUNTED = 2  # the last of them
 ENCODED = 256  # examples of the encoded batch, where validation has so many
 Costs = dict[str, int | float]
+Calls = dict[str, Costs]  # of operators and of views, by name
 
 
 class Ledger(TorchDispatchMode):
@@ -107,7 +108,7 @@ class Ledger(TorchDispatchMode):
         self.live -= self.sizes.pop(key)
 
     @contextmanager
-    def counting(self, into: Costs, calls: Costs, times: int) -> Iterator[None]:
+    def counting(self, into: Costs, calls: Calls, times: int) -> Iterator[None]:
         """Put the costs of what is done inside, `times` times the same, into a dict."""
         gc.collect()  # what is kept by a cycle alone is kept until somebody collects it: here, before and after
         self.calls.clear()
@@ -123,7 +124,8 @@ class Ledger(TorchDispatchMode):
         into["peak_bytes"] = peak - self.before
         into["held_bytes"] = self._allocated() - self.before
         into["kept_bytes"] = _each(self._allocated() - kept, times)
-        calls |= {name: _each(count, times) for name, count in sorted((self.calls + self.views).items())}
+        for kind, counts in (("operators", self.calls), ("views", self.views)):
+            calls[kind] = {name: _each(count, times) for name, count in sorted(counts.items())}
 
     def _allocated(self) -> int:
         return torch.cuda.memory_allocated(self.device) if self.device.type == "cuda" else self.live
@@ -151,7 +153,7 @@ class Window:
     first: int  # step that is counted
     last: int
     costs: Costs
-    calls: Costs
+    calls: Calls
 
     def __call__(self, clock: Clock) -> None:
         if clock.steps == self.first - 1:
@@ -219,7 +221,7 @@ def _counted(cell: Cell, registry: Registry, source: Dataset, precision: str, st
     rows = source.pretraining(information(registry, cell)).to(cell.device)
     examples = source.validation.inputs.take(torch.arange(min(ENCODED, len(source.validation)))).to(cell.device)
     costs: dict[str, Costs] = {"method": {}}
-    calls: dict[str, Costs] = {}
+    calls: dict[str, Calls] = {}
     digest: dict[str, str] = {}
     gc.collect()
     gc.freeze()  # later collections look at what is new alone: 50 times faster

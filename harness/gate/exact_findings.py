@@ -155,7 +155,7 @@ def _of_quantity(part: str, score: str, pairs: Sequence[tuple[Measured, Measured
     base, now = sum(old) / len(old), sum(new) / len(new)
     finding = replace(finding, base=base, candidate=now, change=now - base, margin=margin.of(base))
     found = of_counts(finding, list(zip(old, new, strict=True)))
-    changed = _calls_that_differ(*pairs[0], part) if score in ("operators", "views") else ""
+    changed = _calls_that_differ(*pairs[0], part, score)
     return replace(found, why="; ".join(filter(None, (found.why, changed))))
 
 
@@ -172,9 +172,9 @@ def _finding(pairs: Sequence[tuple[Measured, Measured]], part: str, score: str, 
     )
 
 
-def _calls_that_differ(base: Measured, candidate: Measured, part: str) -> str:
-    """`aten.clone.default +2, aten.add.Tensor +1`, the largest changes first."""
-    old, new = base["calls"].get(part, {}), candidate["calls"].get(part, {})
+def _calls_that_differ(base: Measured, candidate: Measured, part: str, kind: str) -> str:
+    """`aten.clone.default +2, aten.add.Tensor +1`, the largest changes first; "" for what are no calls."""
+    old, new = (each["calls"].get(part, {}).get(kind, {}) for each in (base, candidate))
     changes = {name: new.get(name, 0) - old.get(name, 0) for name in {*old, *new}}
     moved = sorted(((n, name) for name, n in changes.items() if n), key=lambda each: (-abs(each[0]), each[1]))
     more = f" and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""

@@ -34,7 +34,7 @@ def measured(seed: int = 0, **changes: Any) -> dict[str, Any]:
         "status": "ok",
         "reason": "",
         "costs": {"method": dict(WEIGHTS), "step": dict(COSTS), "encoding": dict(COSTS)},
-        "calls": {"step": {"aten.add.Tensor": 90, "aten.clone.default": 10}, "encoding": {"aten.add.Tensor": 100}},
+        "calls": {"step": {"operators": {"aten.add.Tensor": 90, "aten.clone.default": 10}, "views": {"aten.t": 40}}},
         "digest": {"losses": "11", "weights": "22", "encoding": "33"},
     }  # fmt: skip
     for path, value in changes.items():
@@ -90,7 +90,7 @@ def test_each_quantity_has_its_size_against_its_margin(change, verdict, gated):
 
 def test_what_changed_is_named_with_the_largest_changes_first():
     calls = {"aten.add.Tensor": 89, "aten.clone.default": 12, "aten.mul.Tensor": 1}
-    row = rows(measured(step__operators=102, calls__step=calls))["step operators"]
+    row = rows(measured(step__operators=102, calls__step={"operators": calls}))["step operators"]
     assert row.why.endswith("aten.clone.default +2, aten.add.Tensor −1, aten.mul.Tensor +1")
     assert sentence(row, 0.9) == (
         "vae on digits: step operators worse: 100 → 102 (+2, margin 0): beyond the margin; "
