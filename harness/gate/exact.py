@@ -79,9 +79,8 @@ class Ledger(TorchDispatchMode):
         self.views: Counter[str] = Counter()
         self.sizes: dict[int, int] = {}  # bytes of each storage that is alive
         self.live = self.peak = 0
-        # by type, since some objects warn when they are asked for their class
-        tensors = [each for each in gc.get_objects() if issubclass(type(each), Tensor)]
-        self.outside = set(storages(tensors))  # the dataset above all
+        # what is there before, the dataset above all; by type, since some objects warn when asked for their class
+        self.outside = storages([each for each in gc.get_objects() if issubclass(type(each), Tensor)])
         self.before = self._allocated()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -224,10 +223,11 @@ def _counted(cell: Cell, registry: Registry, source: Dataset, precision: str, st
     calls: dict[str, Calls] = {}
     digest: dict[str, str] = {}
     gc.collect()
+    ledger = Ledger(torch.device(cell.device))
     gc.freeze()  # later collections look at what is new alone: 50 times faster
     gc.disable()
     try:
-        with Ledger(torch.device(cell.device)) as ledger:
+        with ledger:
             method: Any = build_method(registry, cell, source.spec).to(cell.device)
             window = Window(ledger, steps - COUNTED + 1, steps, {}, {})
             budget, config = Budget(amount=steps, unit="steps"), replace(cell.train, compile=False)
