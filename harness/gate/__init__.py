@@ -9,6 +9,8 @@
     identity        is it the same to the last bit?
     questions       a score of both sides -> judged, or a question for the rule
     comparing       two sides -> a Comparison: all of it together
+    exact           what a cell costs, counted in a process of its own: run by path with the Python of either version
+    exact_findings  counts of two versions -> findings, and what is identical
     wording         a row in words, for every writer
     terminal, markdown, page, ci    writers of a Comparison: rich, GitHub Markdown, HTML, JUnit and annotations
     exports         a run for pytest-benchmark and others
