@@ -84,7 +84,11 @@ class Blocks:
             self.warm_until = time.perf_counter() + command["seconds"]
             self.left = 1
         elif command["do"] == "block":
-            self.left, self.inject, self.warm_until = max(1, int(command["steps"])), float(command.get("inject", 0)), None
+            self.left, self.inject, self.warm_until = (
+                max(1, int(command["steps"])),
+                float(command.get("inject", 0)),
+                None,
+            )
         else:
             raise ValueError(f"no command {command['do']!r} here")
         self._begin()

@@ -11,6 +11,7 @@ variable of a random length in the environment, since its size moves the stack a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -228,7 +229,7 @@ class Arm:
         self.built: Mapping[str, Any] = {}
         self.step, self.steady = 0.0, False
         self._rest = b""
-        self._log: IO[bytes] = tempfile.TemporaryFile() if log is None else log.open("ab")
+        self._log: IO[bytes] = tempfile.TemporaryFile() if log is None else log.open("ab")  # noqa: SIM115 see end()
         self.process = subprocess.Popen(
             [str(version.python), "-P", str(WORKER), str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -259,10 +260,8 @@ class Arm:
     def ask(self, **command: Any) -> dict[str, Any]:
         """Send a command and wait for its answer. Raises ArmFailed."""
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # it has ended: its answer says why, or its end does
             self.process.stdin.write(json.dumps(command).encode() + b"\n")
-        except OSError:
-            pass  # it has ended: the answer says why, or there is none
         answer = self._answer(command["do"])
         if "error" in answer:
             raise ArmFailed(f"the {self.role} cannot be timed: {answer['kind']}: {answer['error']}")
@@ -309,7 +308,7 @@ def environment(version: Version, threads: int, chance: random.Random) -> dict[s
     count = str(threads)
     kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", PADDING)}
     fixed = {
-        **{key: count for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
+        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), count),
         "OMP_WAIT_POLICY": "PASSIVE",
         "GOMP_SPINCOUNT": "0",
         "KMP_BLOCKTIME": "0",

@@ -87,7 +87,7 @@ class TimeRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """What is said of a candidate's time after so many pairs. Changes are parts of the base's time: 0.05, 5 % slower."""
+    """What is said of a candidate's time after so many pairs. Changes are parts of the base's time: 0.05 is 5 %."""
 
     word: Word
     why: str

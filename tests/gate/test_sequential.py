@@ -79,7 +79,7 @@ def test_all_that_is_left_is_spent_at_a_last_look_and_no_more_than_alarm_in_all(
 
 @pytest.mark.parametrize("bad", [{"margin": 0.0}, {"alarm": 0.7}, {"looks": (10, 10)}, {"looks": ()}, {"family": 0}])
 def test_a_rule_without_sense_is_refused(bad):
-    with pytest.raises(ValueError, match="margin|chance|looks|family"):
+    with pytest.raises(ValueError, match=r"margin|chance|looks|family"):
         TimeRule(**bad)
 
 
