@@ -70,7 +70,8 @@ class Work:
 class Plan:
     """How one pair is measured."""
 
-    warm: float = 1.0  # seconds of warm-up of each arm
+    warm: float = 1.0  # seconds of warm-up of each arm; again, until it gets no faster
+    warmings: int = 4  # at most
     block: float = 0.075  # seconds of a block, about
     rounds: int = 10  # of ABBA or BAAB: twice as many blocks of each arm
     patience: float = 300.0  # seconds that an arm may take for one answer
@@ -250,8 +251,11 @@ class Arm:
         )
 
     def warm(self) -> None:
-        answer = self.ask(do="warm", seconds=self.plan.warm)
-        self.step, self.steady = float(answer["step"]), bool(answer["steady"])
+        for _ in range(self.plan.warmings):
+            answer = self.ask(do="warm", seconds=self.plan.warm)
+            self.step, self.steady = float(answer["step"]), bool(answer["steady"])
+            if self.steady:
+                break
 
     def block(self, steps: int) -> float:
         """Seconds of a block."""
