@@ -27,16 +27,16 @@ def _fixed(request: Request) -> tuple[str, ...]:
 
 def fixed_settings(request: Request, registry: Registry) -> list[tuple[str, ...]]:
     """What is reported as it was asked for, though it may be one of the trials too."""
-    found: list[tuple[str, ...]] = []
-    for part in request.parts or (request,):
-        fixed = _fixed(part)
-        if part.tune and fixed:
-            asked = replace(part, plugins=fixed, references=(), evaluations=("none",), targets=(), most_seeds=0)
-            found += [(*place_of(cell), str(cell.method)) for cell in expand(_used(asked), registry)]
-        elif request.parts and part.plugins:
-            asked = replace(part, references=(), evaluations=("none",), targets=(), most_seeds=0)
-            found += [(*place_of(cell), str(cell.method)) for cell in expand(_used(asked), registry)]
-    return list(dict.fromkeys(found))
+    parts = request.parts or (request,)
+    if not any(part.tune for part in parts):
+        return []
+    asked = [
+        replace(part, plugins=fixed, references=(), evaluations=("none",), targets=(), most_seeds=0)
+        for part in parts
+        if (fixed := _fixed(part))
+    ]
+    cells = [cell for part in asked for cell in expand(_used(part), registry)]
+    return list(dict.fromkeys((*place_of(cell), str(cell.method)) for cell in cells))
 
 
 def _used(part: Request) -> Request:
