@@ -106,7 +106,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
     `progress` is one more listener to the run's events, beside its trackers.
     """
     make_launcher, make_trackers = launcher_of(options, registry), trackers_of(options, registry)
-    folder = RunFolder(options.out or Path("runs") / slug(request))
+    folder = RunFolder(options.out or Path("runs") / slug(reported(request)))
     trials, fixed, request = trials_of(request, registry), fixed_settings(request, registry), reported(request)
     limit = limit_of(request)
     looks = list(planned_looks(limit)) if limit else []

@@ -202,7 +202,7 @@ def _dry_run(request: Any, options: Options, registry: Any) -> None:
     from harness.trials import fixed_settings, reported, trials_of, undecided
 
     launcher_of(options, registry), trackers_of(options, registry)  # a wrong name is said now
-    folder = RunFolder(options.out or Path("runs") / slug(request))
+    folder = RunFolder(options.out or Path("runs") / slug(reported(request)))
     planned = partial(make_plan, registry=registry, folder=folder, data_dir=options.data_dir, fresh=options.fresh)
     trials = trials_of(request, registry)
     first = planned(trials) if trials else None
@@ -248,9 +248,14 @@ def _print_results(results: Results) -> None:
     from rich.console import Console
 
     from harness.report import terminal_table
+    from harness.report.tuning import sentence
 
     console = Console()
     console.print(terminal_table(list(results.cells), results.folder.path))
+    tuning = results.folder.tuning()
+    if tuning:
+        methods = [str(cell.cell.method) for cell in results.cells if cell.cell.kind != "reference"]
+        console.print(sentence(tuning, list(dict.fromkeys(methods))), highlight=False, markup=False)
     for failure in results.failures:
         console.print(f"FAILED  {failure}", style="bold", highlight=False, markup=False, soft_wrap=True)
     if results.missing:
