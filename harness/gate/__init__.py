@@ -9,9 +9,16 @@
     identity        is it the same to the last bit?
     questions       a score of both sides -> judged, or a question for the rule
     comparing       two sides -> a Comparison: all of it together
+    exact           what a cell costs, counted in a process of its own: run by path with the Python of either version
+    exact_findings  counts of two versions -> findings, and what is identical
     wording         a row in words, for every writer
     terminal, markdown, page, ci    writers of a Comparison: rich, GitHub Markdown, HTML, JUnit and annotations
     exports         a run for pytest-benchmark and others
+
+    sequential      is it slower? the rule on log ratios of pairs of processes, looked at as they come
+    blocks          one arm of a pair: a process that times blocks of steps when it is told to
+    pairs           two versions against each other: pairs of arms, interleaved, until the rule decides
+    timings         what was measured -> a row
 
 The decision itself is in harness.metrics.non_inferiority. Imports are inside of functions where they are slow.
 """

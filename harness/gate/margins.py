@@ -32,7 +32,8 @@ OF_FILE = ("margin", "alarm", "wrong_pass", "undecided")
 # By unit. A score of a unit that is not here may lose this part of its base's value.
 SIZES = {"fraction": 0.01, "difference of fractions": 0.01, "similarity": 0.01, "dB": 0.2, "flag": 0.0}
 PART = 0.05
-_COUNTS = {"FLOPs": "lower", "weights": "lower"}  # known without noise
+_COUNTS = {"FLOPs": "lower", "weights": "lower", "calls": "lower", "bytes": "lower"}  # known without noise
+_PEAK = 0.01  # of a peak of bytes: the lifetime of one small tensor moves it
 _AS_ASKED = ("steps", "images", "clips", "texts")  # what a budget gave: any change is one of the budget
 
 
@@ -108,8 +109,12 @@ def default_margin(row: Mapping[str, Any]) -> Margin:
         better = {"examples_per_second": "higher", "seconds": "lower"}.get(score, better)
     if unit in ("s", "ms") or unit.endswith("/s") or score == "share_of_peak":
         return Margin(size=PART, relative=True, kind="paired-time", direction=better)
+    if score == "peak_bytes":
+        return Margin(size=_PEAK, relative=True, kind="exact", gate=True, direction="lower")
     if unit in _COUNTS:
         return Margin(size=0.0, kind="exact", gate=True, direction=_COUNTS[unit])
+    if unit in ("views", "digests"):
+        return Margin(size=0.0, kind="exact", direction="lower" if unit == "views" else "same")
     if row["evaluation"] == TRAINING and unit in _AS_ASKED:
         return Margin(size=0.0, kind="exact", gate=not str(row["budget"]).endswith("flops"), direction="same")
     relative = unit not in SIZES

@@ -1,0 +1,327 @@
+"""Two versions timed against each other: pairs of fresh processes, whose blocks alternate, until the rule decides.
+
+One pair: both arms are started and built, warmed up, and then take turns in rounds of ABBA or BAAB, drawn at random,
+while the other waits for its input. A drift of the machine that is even over a round so cancels out, and neither arm
+comes first more often. The time of an arm is the lower quartile of its blocks: what disturbs a block makes it longer.
+
+Both arms get one set of threads, passive waiting (an idle team that spins slows the other arm), one hash seed; and a
+variable of a random length in the environment, since its size moves the stack and with it the speed (Mytkowicz et al.
+2009, ASPLOS). All that is started is ended by its process id, on errors and Ctrl-C too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+
+from harness.errors import HarnessError
+from harness.gate.sequential import Timed, TimeRule, judged, log_ratio
+
+WORKER = Path(__file__).with_name("blocks.py")
+PADDING = "HARNESS_PADDING"  # the variable whose length is drawn
+MOST_PADDING = 4096  # bytes
+GRACE = 5.0  # seconds between asking an arm to end and ending it
+
+
+class ArmFailed(HarnessError):
+    """An arm cannot do what it was asked to: nothing can be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version of the code: the Python in whose environment it is installed."""
+
+    python: Path
+    folder: Path | None = None  # where it runs; None: here
+    environment: Mapping[str, str] = field(default_factory=dict)  # beyond what both get
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is timed: one cell, by the words of a request, each version reading them for itself."""
+
+    request: Mapping[str, Any]  # {"plugins": "vae", "datasets": "digits", ...}; of one method and one seed
+    kind: Literal["train", "encode"] = "train"
+    data_root: Path = Path(".")
+    plugin_files: tuple[Path, ...] = ()
+    threads: int = 1
+    inject: float = 0.0  # the candidate is made slower by this part of its own time, as a test of the guard
+
+    def words(self) -> dict[str, Any]:
+        """The request with what would else be several cells, or none of the time."""
+        alone = {"references": [], "seeds": [0], "evaluations": []} if "plugins" in self.request else {"seeds": [0]}
+        return {**alone, **self.request, "threads": self.threads}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How one pair is measured."""
+
+    warm: float = 1.0  # seconds of warm-up of each arm; again, until it gets no faster
+    warmings: int = 4  # at most
+    block: float = 0.075  # seconds of a block, about
+    rounds: int = 10  # of ABBA or BAAB: twice as many blocks of each arm
+    patience: float = 300.0  # seconds that an arm may take for one answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What one pair of processes gave."""
+
+    base: tuple[float, ...]  # seconds of a step in each block, in the order of time
+    candidate: tuple[float, ...]
+    steps: int  # of a block
+    seconds: float  # that the whole pair took
+    title: str  # of the cell
+    device: str
+    steady: bool  # both were as fast in the first as in the second half of the end of their warm-up
+
+    @property
+    def ratio(self) -> float:
+        """log(candidate / base) of the robust times of a step."""
+        return log_ratio(robust(self.base), robust(self.candidate))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """All pairs, and what the rule says of them."""
+
+    verdict: Timed
+    pairs: tuple[Pair, ...]
+    seconds: float
+    over: bool  # the time ended it, not the rule
+
+    @property
+    def base(self) -> float:
+        """Seconds of a step, by the median of the pairs; nan of none."""
+        return float(np.median([robust(pair.base) for pair in self.pairs])) if self.pairs else float("nan")
+
+    @property
+    def candidate(self) -> float:
+        """The base's, by the estimated ratio, so that the two agree with it."""
+        return self.base * (1 + self.verdict.change)
+
+
+def robust(blocks: Sequence[float]) -> float:
+    """The lower quartile."""
+    return float(np.quantile(blocks, 0.25))
+
+
+def measure(
+    base: Version,
+    candidate: Version,
+    work: Work,
+    rule: TimeRule,
+    *,
+    seconds: float,
+    plan: Plan | None = None,
+    seed: int | None = None,
+    log: Path | None = None,
+    news: Callable[[Sequence[Pair]], None] = lambda pairs: None,
+) -> Measured:
+    """Measure pairs until the rule decides, or until another pair would go beyond `seconds`.
+
+    `base` against itself is an A/A test. `seed`: of what is drawn (orders, sizes of the environment); `log`: what the
+    arms print is added to this file. `news` is told after each pair. Raises ArmFailed where an arm cannot do it.
+    """
+    started, pairs = time.monotonic(), list[Pair]()
+    verdict = None
+    for pair in measured_pairs(base, candidate, work, plan or Plan(), seed=seed, log=log):
+        pairs.append(pair)
+        news(pairs)
+        spent = time.monotonic() - started
+        over = spent + float(np.median([pair.seconds for pair in pairs])) > seconds
+        verdict = judged([pair.ratio for pair in pairs], rule, last=over)
+        if verdict is not None:
+            spent_all = verdict.word == "inconclusive" and len(pairs) < rule.most
+            return Measured(
+                verdict=verdict, pairs=tuple(pairs), seconds=time.monotonic() - started, over=over and spent_all
+            )
+    raise AssertionError("pairs never end")
+
+
+def measured_pairs(
+    base: Version, candidate: Version, work: Work, plan: Plan, *, seed: int | None = None, log: Path | None = None
+) -> Iterator[Pair]:
+    """Pairs without end, each of two fresh processes."""
+    chance = random.Random(seed)
+    steps = 0  # of a block: found by the first pair, and kept
+    while True:
+        pair = measured_pair(base, candidate, work, plan, chance, steps=steps, log=log)
+        steps = pair.steps
+        yield pair
+
+
+def measured_pair(
+    base: Version,
+    candidate: Version,
+    work: Work,
+    plan: Plan,
+    chance: random.Random,
+    *,
+    steps: int = 0,
+    log: Path | None = None,
+) -> Pair:
+    """One pair. `steps` of a block: 0 to find how many fill one."""
+    started = time.monotonic()
+    arms: dict[str, Arm] = {}
+    order = [("base", base, 0.0), ("candidate", candidate, work.inject)]
+    chance.shuffle(order)  # neither is always built and warmed up first
+    try:
+        for role, version, inject in order:
+            arms[role] = Arm(role, version, work, plan, inject, chance, log)
+        for arm in arms.values():
+            arm.build()
+        for arm in arms.values():
+            arm.warm()
+        a, b = arms["base"], arms["candidate"]
+        steps = steps or max(1, round(plan.block / a.step))
+        for arm in (a, b):
+            arm.block(steps)  # the first after waiting is not counted
+        for _ in range(plan.rounds):
+            first, second = (a, b) if chance.random() < 0.5 else (b, a)
+            for arm in (first, second, second, first):
+                arm.times.append(arm.block(steps) / steps)
+        return Pair(
+            base=tuple(a.times),
+            candidate=tuple(b.times),
+            steps=steps,
+            seconds=time.monotonic() - started,
+            title=str(a.built["title"]),
+            device=str(a.built["device"]),
+            steady=a.steady and b.steady,
+        )
+    finally:
+        for arm in arms.values():
+            arm.end()
+
+
+class Arm:
+    """A worker (harness.gate.blocks) of one version, from its start to its end."""
+
+    def __init__(
+        self,
+        role: str,
+        version: Version,
+        work: Work,
+        plan: Plan,
+        inject: float,
+        chance: random.Random,
+        log: Path | None = None,
+    ) -> None:
+        self.role = role
+        self.work = work
+        self.plan = plan
+        self.inject = inject
+        self.times: list[float] = []  # seconds of a step, of each block
+        self.built: Mapping[str, Any] = {}
+        self.step, self.steady = 0.0, False
+        self._rest = b""
+        self._log: IO[bytes] = tempfile.TemporaryFile() if log is None else log.open("ab")  # noqa: SIM115 see end()
+        self.process = subprocess.Popen(
+            [str(version.python), "-P", str(WORKER), str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=version.folder,
+            env=environment(version, work.threads, chance),
+            bufsize=0,
+        )
+
+    def build(self) -> None:
+        self.built = self.ask(
+            do="build",
+            request=self.work.words(),
+            work=self.work.kind,
+            data_root=str(self.work.data_root),
+            plugin_files=[str(file) for file in self.work.plugin_files],
+        )
+
+    def warm(self) -> None:
+        for _ in range(self.plan.warmings):
+            answer = self.ask(do="warm", seconds=self.plan.warm)
+            self.step, self.steady = float(answer["step"]), bool(answer["steady"])
+            if self.steady:
+                break
+
+    def block(self, steps: int) -> float:
+        """Seconds of a block."""
+        return float(self.ask(do="block", steps=steps, inject=self.inject)["seconds"])
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        """Send a command and wait for its answer. Raises ArmFailed."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended: its answer says why, or its end does
+            self.process.stdin.write(json.dumps(command).encode() + b"\n")
+        answer = self._answer(command["do"])
+        if "error" in answer:
+            raise ArmFailed(f"the {self.role} cannot be timed: {answer['kind']}: {answer['error']}")
+        return answer
+
+    def _answer(self, what: str) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + self.plan.patience
+        while b"\n" not in self._rest:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise ArmFailed(f"the {self.role} gave no answer to '{what}' in {self.plan.patience:g} s")
+            part = os.read(self.process.stdout.fileno(), 65536)
+            if not part:
+                code = self.process.wait(GRACE)
+                raise ArmFailed(f"the {self.role} ended with exit code {code}: {self._last_words()}")
+            self._rest += part
+        line, _, self._rest = self._rest.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _last_words(self) -> str:
+        """The last line that it printed."""
+        if not self._log.readable():
+            return f"see {self._log.name}"
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def end(self) -> None:
+        """End the process, by its id; nothing is left of it."""
+        try:
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait(GRACE)
+        finally:
+            for stream in (self.process.stdin, self.process.stdout, self._log):
+                if stream is not None:
+                    stream.close()
+
+
+def environment(version: Version, threads: int, chance: random.Random) -> dict[str, str]:
+    """What an arm finds in its environment: the parent's, with all that its speed depends on fixed alike."""
+    count = str(threads)
+    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", PADDING)}
+    fixed = {
+        **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), count),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "0",
+        "KMP_BLOCKTIME": "0",
+        "PYTHONHASHSEED": "0",
+        PADDING: "x" * chance.randrange(MOST_PADDING),
+    }
+    return {**kept, **fixed, **version.environment}
+
+
+def this_version() -> Version:
+    """The code that runs here."""
+    return Version(python=Path(sys.executable))
