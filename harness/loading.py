@@ -92,6 +92,8 @@ def _check_rows(raw: RawData, spec: DataSpec) -> None:
 
     parts = {"training": raw, "test": raw.test, "unseen": raw.unseen}
     things = PLURALS[spec.kind]
+    if raw.groups is not None and len(raw.groups) != len(column_of(raw.inputs)):
+        raise ValueError(f"it has {len(raw.groups)} groups for {len(column_of(raw.inputs))} training {things}")
     if raw.unlabelled is not None:
         _check_column("unlabelled", column_of(raw.unlabelled), spec)
     for name, part in parts.items():

@@ -35,6 +35,7 @@ class RawData:
     test: RawData | None = None
     unseen: RawData | None = None  # combinations of factors that neither training nor test shows
     unlabelled: Tensor | Sequence[str] | Column | None = None  # more inputs, to learn from without labels
+    groups: Tensor | None = None  # int64 (N,): rows of one group, such as clips of one film, are in one split
 
 
 @dataclass(frozen=True, kw_only=True)

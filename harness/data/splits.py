@@ -1,7 +1,8 @@
 """Seeded, stratified splits. The test set is a property of the dataset; the validation set is one of the seed.
 
 An official test set stays the test set. Where there is none, a fifth of the rows is held out, the same for every
-seed. Of what is left, a tenth (at most 10,000 rows) is for validation, drawn anew by each seed.
+seed. Of what is left, a tenth (at most 10,000 rows) is for validation, drawn anew by each seed. Rows of one group
+(`RawData.groups`) are never in two splits: whole groups are held out.
 """
 
 from __future__ import annotations
@@ -40,14 +41,13 @@ def split_dataset(
     everything = torch.arange(len(pool))
     if raw.test is None:
         held = round(TEST_SHARE * len(pool))
-        everything, out = stratified_holdout(len(pool), raw.labels, held, derived_generator(0, "test split", name))
+        drawn = derived_generator(0, "test split", name)
+        everything, out = held_out(everything, raw.labels, raw.groups, held, drawn)
         test = pool.rows(out)
     else:
         test = rows_of(raw.test)
     held = min(round(VALIDATION_SHARE * len(everything)), VALIDATION_LIMIT)
-    labels = None if raw.labels is None else raw.labels[everything]
-    kept, out = stratified_holdout(len(everything), labels, held, derived_generator(seed, "validation split", name))
-    kept, out = everything[kept], everything[out]
+    kept, out = held_out(everything, raw.labels, raw.groups, held, derived_generator(seed, "validation split", name))
     if min(len(kept), len(out), len(test)) < 2:
         found = f"{len(pool)} {PLURALS[spec.kind]}"
         raise RequestError(f"dataset '{name}' has {found}, too few for train, validation and test: add more")
@@ -63,6 +63,24 @@ def split_dataset(
         read_factors=read_factors,
         read_masks=read_masks,
     )
+
+
+def held_out(
+    rows: Tensor, labels: Tensor | None, groups: Tensor | None, held: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Cut rows (n,) into (kept, held out): `held` of them, or with groups as many whole groups as that is a share of.
+
+    A group counts under the label of its first row. labels, groups: int64, of all rows of the dataset.
+    """
+    if groups is None:
+        kept, out = stratified_holdout(len(rows), None if labels is None else labels[rows], held, generator)
+        return rows[kept], rows[out]
+    names, member = groups[rows].unique(return_inverse=True)
+    first = torch.full((len(names),), len(rows)).scatter_reduce(0, member, torch.arange(len(rows)), "amin")
+    share = round(held * len(names) / len(rows))
+    _, out = stratified_holdout(len(names), None if labels is None else labels[rows][first], share, generator)
+    outside = torch.isin(member, out)
+    return rows[~outside], rows[outside]
 
 
 def measured(spec: DataSpec[F], train: Rows) -> DataSpec[F]:

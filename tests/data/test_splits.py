@@ -173,3 +173,27 @@ def test_pretraining_gives_what_was_asked_for_and_nothing_else() -> None:
         assert {name for name in known if getattr(seen, name) is not None} == expected
     paired = dataset.pretraining(("paired",))
     assert torch.equal(paired.paired.values, 255 - paired.values)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_rows_of_one_group_are_in_one_split(labels: bool) -> None:
+    """Groups of 1 to 5 rows, scattered over the dataset: about the shares of single rows, and none is cut."""
+    raw = numbered(1500, labels=labels)
+    sizes = torch.arange(500) % 5 + 1
+    groups = torch.arange(500).repeat_interleave(sizes)[
+        torch.randperm(1500, generator=torch.Generator().manual_seed(0))
+    ]
+    dataset = split_dataset(
+        "numbered", replace(raw, groups=groups), replace(SPEC, classes=SPEC.classes if labels else ()), seed=1
+    )
+    parts = [numbers(part.values) for part in (dataset.train, dataset.validation, dataset.test)]
+    assert sorted(number for part in parts for number in part) == list(range(1500))
+    found = [set(groups[part].tolist()) for part in parts]
+    assert len(found[0] | found[1] | found[2]) == sum(map(len, found)) == 500
+    assert [len(part) for part in found] == [360, 40, 100]
+
+
+def test_groups_of_single_rows_change_nothing() -> None:
+    plain, grouped = numbered(600), replace(numbered(600), groups=torch.arange(600))
+    for name in ("train", "validation", "test"):
+        assert torch.equal(split(plain, 2).split(name).values, split(grouped, 2).split(name).values)

@@ -1,0 +1,192 @@
+"""Handwritten digits that move through a box and bounce off its walls: clips made on the spot, of real handwriting.
+
+After Moving MNIST (Srivastava et al. 2015, arXiv:1502.04681, section 4.1), with one digit of scikit-learn's 1,797. A
+fifth of the handwriting is for the test, one clip of each; the clips of one handwriting are never in two splits.
+Known of each clip: the digit, and the direction and the speed in its middle step. `label` says which of them are the
+classes, so that `--targets 'moving-digits,moving-digits[label=direction]'` probes both. Without friction the motion has
+no arrow of time: backwards it is as likely. With `turns` the future is uncertain.
+
+N clips, T frames, H=W=size pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from harness.plugin import DatasetMissing, DatasetSpec, DataSpec, Factor, VideoField, hookimpl
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from harness.plugin import RawData
+
+DRAWING = 1  # to be raised with every change of harness.data.motion that changes pixels: this file is the fingerprint
+WRITTEN = 8  # height and width of the handwriting as it is, in pixels
+WAYS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # as in harness.data.motion
+SPEEDS = ("slow", "medium", "fast")
+PACES = ((0.5, 0.8), (1.1, 1.4), (1.7, 2.0))  # of a digit with 12 pixels of room in each direction, in pixels a frame
+TARGETS = ("x in pixels", "y in pixels", "velocity x in pixels a frame", "velocity y in pixels a frame")
+TEST_SHARE = 0.2  # of the handwriting
+CHUNK = 512  # clips drawn at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    clips: int = 4_000  # for training and validation; the test has one of each of its 359 digits
+    frames: int = 12  # T
+    size: int = 24  # height and width of a frame in pixels
+    digit: int = 12  # height and width of the digit in pixels, at least 8
+    label: Literal["digit", "direction", "speed"] = "digit"  # what the classes are
+    friction: float = 0.0  # fraction of its speed that it loses a frame: gives time an arrow
+    turns: float = 0.0  # probability of a new direction between two frames: makes the future uncertain
+    seed: int = 0  # of the motions
+
+    def __post_init__(self) -> None:
+        if not self.digit >= WRITTEN or not self.digit + 4 <= self.size <= 256:
+            raise ValueError(f"digit={self.digit}, size={self.size}: expected 8 <= digit <= size - 4, size to 256")
+        if not 2 <= self.frames <= 256 or self.clips < 100:
+            raise ValueError(f"frames={self.frames}, clips={self.clips}: expected 2 to 256 frames, at least 100 clips")
+        if not 0 <= self.friction < 1 or not 0 <= self.turns <= 1:
+            raise ValueError("friction is a fraction in [0,1), turns a probability in [0,1]")
+
+    @property
+    def room(self) -> int:
+        """How far the digit can move in each direction, in pixels."""
+        return self.size - self.digit
+
+
+FACTORS = (
+    Factor(name="digit", values=tuple("0123456789")),
+    Factor(name="direction", values=WAYS),
+    Factor(name="speed", values=SPEEDS),
+)
+
+
+def describe(config: Config, root: Path) -> DataSpec[VideoField]:
+    return DataSpec(
+        inputs=VideoField(frames=config.frames, channels=1, size=config.size),
+        classes=next(factor.values for factor in FACTORS if factor.name == config.label),
+        factors=FACTORS,
+        targets=TARGETS,
+    )
+
+
+def files(config: Config, root: Path) -> list[Path]:
+    """This file, and the table inside scikit-learn, found without importing it (which takes two seconds)."""
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise DatasetMissing("dataset 'moving-digits' needs the digits of scikit-learn: `pip install scikit-learn`")
+    return [Path(__file__), Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"]
+
+
+def load(config: Config, root: Path) -> RawData:
+    from dataclasses import replace
+
+    import numpy as np
+    import torch
+
+    from harness.metrics.holdout import stratified_holdout
+    from harness.seeding import derived_generator
+
+    table = np.loadtxt(files(config, root)[1], delimiter=",")  # (1797,65): 64 pixels in 0..16, label
+    writing, digits = table[:, :-1].reshape(-1, WRITTEN, WRITTEN) / 16, table[:, -1].astype(np.int64)
+    held = round(TEST_SHARE * len(digits))
+    pool, out = stratified_holdout(
+        len(digits), torch.from_numpy(digits), held, derived_generator(0, "moving-digits", "handwriting")
+    )
+    test = _part(config, "test", writing, digits, out.numpy())
+    repeats = -(-config.clips // len(pool))
+    chosen = np.concatenate([pool.numpy()] * repeats)[: config.clips] if repeats > 1 else pool.numpy()[: config.clips]
+    return replace(_part(config, "training", writing, digits, chosen), groups=torch.from_numpy(chosen), test=test)
+
+
+def _part(config: Config, part: str, writing: np.ndarray, digits: np.ndarray, chosen: np.ndarray) -> RawData:
+    """One clip of each of the chosen digits, which are rows of `writing` (M,8,8) in [0,1] and `digits` (M,)."""
+    import numpy as np
+    import torch
+
+    from harness.data.motion import Motion, drawn_ways, middle_places, paths
+    from harness.plugin import RawData
+    from harness.seeding import derived_seed
+
+    generator = np.random.Generator(np.random.PCG64(derived_seed(config.seed, "moving-digits", part)))
+    draws = generator.random((len(chosen), 6))
+    way, angles = drawn_ways(draws[:, :2])
+    pace = (draws[:, 2] * len(SPEEDS)).astype(np.int64)
+    low, high = np.array(PACES)[pace].T * (config.room / 12)
+    motion = Motion(
+        angles=angles, speeds=low + (high - low) * draws[:, 3], friction=config.friction, turns=config.turns
+    )
+    middle = middle_places(motion, config.room, draws[:, 4:])
+    places = paths(motion, middle, config.room, config.frames, generator)  # (N,T,2)
+    factors = torch.from_numpy(np.stack([digits[chosen], way, pace], 1))
+    known = np.concatenate([middle + config.digit / 2, motion.velocities()], 1)
+    column = next(index for index, factor in enumerate(FACTORS) if factor.name == config.label)
+    return RawData(
+        inputs=torch.from_numpy(_drawn(config, writing[chosen], places)),
+        labels=factors[:, column].clone(),
+        factors=factors,
+        targets=torch.from_numpy(known.astype(np.float32)),
+    )
+
+
+def _drawn(config: Config, writing: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Digits (N,8,8) with their upper left corner at the places (N,T,2), bilinearly: uint8 (N,T,1,H,W)."""
+    import numpy as np
+
+    clips = np.empty((len(places), config.frames, 1, config.size, config.size), dtype=np.uint8)
+    for start in range(0, len(places), CHUNK):
+        some = slice(start, start + CHUNK)
+        across, down = (_weights(config, places[some, :, axis]) for axis in (0, 1))  # (n,T,W,8), (n,T,H,8)
+        values = down @ writing[some, None] @ across.transpose(0, 1, 3, 2)  # (n,T,H,W)
+        clips[some, :, 0] = (values * 255 + 0.5).astype(np.uint8)
+    return clips
+
+
+def _weights(config: Config, starts: np.ndarray) -> np.ndarray:
+    """How much each pixel of the handwriting gives to each pixel of a row that it begins at: (n,T) -> (n,T,W,8)."""
+    import numpy as np
+
+    middles = (np.arange(config.size) + 0.5 - starts[:, :, None]) * (WRITTEN / config.digit) - 0.5  # (n,T,W)
+    return np.maximum(0, 1 - np.abs(middles[..., None] - np.arange(WRITTEN)))
+
+
+def read_factors(config: Config, clips: Tensor) -> Tensor:
+    """Direction and speed that clips, uint8 (N,T,1,H,W), show in their middle step: int64 (N,3), -1 for the digit.
+
+    By the centre of the ink in the two middle frames; -1 where a frame has none.
+    """
+    import numpy as np
+    import torch
+
+    from harness.data.motion import nearest_way
+
+    centre = (clips.shape[1] - 2) // 2
+    ink = clips[:, centre : centre + 2, 0].double().cpu().numpy()  # (N,2,H,W)
+    total = ink.sum((2, 3))
+    places = np.arange(ink.shape[-1]) + 0.5
+    middles = np.stack([(ink.sum(2) * places).sum(2), (ink.sum(3) * places).sum(2)], 2)
+    middles = middles / np.maximum(total, 1)[:, :, None]  # (N,2,2): frames; x, y
+    step = middles[:, 1] - middles[:, 0]
+    limits = [(slower[1] + faster[0]) / 2 * config.room / 12 for slower, faster in pairwise(PACES)]
+    pace = np.searchsorted(limits, np.linalg.norm(step, axis=1))
+    found = np.stack([np.full(len(step), -1), nearest_way(step), pace], 1)
+    return torch.from_numpy(np.where((total > 0).all(1)[:, None], found, -1).astype(np.int64))
+
+
+@hookimpl
+def harness_dataset() -> DatasetSpec:
+    return DatasetSpec(
+        name="moving-digits",
+        describe=describe,
+        files=files,
+        load=load,
+        read_factors=read_factors,
+        config=Config,
+        source="after arXiv:1502.04681; digits: Alpaydin and Kaynak 1998, doi:10.24432/C50P49, with scikit-learn",
+    )

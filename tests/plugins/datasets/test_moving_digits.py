@@ -1,0 +1,110 @@
+"""Moving digits: real handwriting, shared by no two splits, whose motion the pixels tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import map_coordinates
+from sklearn.datasets import load_digits
+
+from harness import loading
+from harness.data.motion import WAYS
+from harness.errors import RequestError
+from harness.registry.config import resolve
+from harness_plugins.datasets import moving_digits
+
+SPEC = moving_digits.harness_dataset()
+CONFIG = moving_digits.Config(clips=2000)
+
+
+@pytest.fixture(scope="module")
+def raw():
+    return SPEC.load(CONFIG, Path())
+
+
+def test_the_ways_are_those_of_the_motion() -> None:
+    assert moving_digits.WAYS == WAYS
+
+
+def test_a_frame_is_the_handwriting_moved(raw) -> None:
+    """Against scipy's interpolation, in the middle between two frames that show a clip at a known place."""
+    images = load_digits().images / 16
+    for config in (CONFIG, moving_digits.Config(clips=100, digit=8)):
+        places = np.array([[[2.0, 3.0], [2.25, 3.5]], [[0.0, 7.75], [5.5, 0.0]]])
+        drawn = moving_digits._drawn(moving_digits.Config(clips=100, digit=config.digit, frames=2), images[:2], places)
+        for clip, writing, path in zip(drawn, images[:2], places, strict=True):
+            for frame, (x, y) in zip(clip[:, 0], path, strict=True):
+                scale = 8 / config.digit
+                rows, columns = np.mgrid[:24, :24] + 0.5
+                where = [(rows - y) * scale - 0.5, (columns - x) * scale - 0.5]
+                expected = map_coordinates(np.pad(writing, 2), [each + 2 for each in where], order=1)
+                np.testing.assert_allclose(frame, expected * 255, atol=0.51)
+
+
+def test_no_handwriting_is_in_two_splits(raw) -> None:
+    """The one clip of each handwriting, found again by its ink at rest: the groups, and the test."""
+    dataset = loading.load(SPEC, CONFIG, Path(), seed=0)
+    assert (len(dataset.train) + len(dataset.validation), len(dataset.test)) == (2000, 359)
+    groups = {tuple(row): group for row, group in zip(raw.targets.tolist(), raw.groups.tolist(), strict=True)}
+    train, validation = (
+        {groups[tuple(row)] for row in part.targets.tolist()} for part in (dataset.train, dataset.validation)
+    )
+    assert not train & validation
+    assert len(train | validation) == 1438
+    digits = load_digits().target
+    assert torch.equal(torch.from_numpy(digits)[raw.groups], raw.factors[:, 0])
+    left = np.delete(digits, raw.groups.unique().numpy())
+    assert sorted(left) == sorted(raw.test.factors[:, 0].tolist())
+
+
+def test_the_pixels_tell_direction_and_speed(raw) -> None:
+    found = SPEC.read_factors(CONFIG, raw.inputs)
+    right = (found == raw.factors).float().mean(0)
+    assert right[1] > 0.99
+    assert right[2] > 0.99
+    assert (found[:, 0] == -1).all()
+    assert (SPEC.read_factors(CONFIG, torch.zeros_like(raw.inputs[:2])) == -1).all()
+
+
+def test_targets_are_where_it_is_and_how_it_moves(raw) -> None:
+    ink = raw.inputs[:, 5:7, 0].double()
+    middles = (ink.sum(2) * (torch.arange(24) + 0.5)).sum(2) / ink.sum((2, 3))  # (N,2): x
+    assert (middles.diff(dim=1)[:, 0] - raw.targets[:, 2]).abs().max() < 0.2
+    assert (middles.mean(1) - raw.targets[:, 0]).abs().max() < 3  # a digit is not centred in its box
+    speeds = raw.targets[:, 2:].norm(dim=1)
+    for speed, (low, high) in enumerate(moving_digits.PACES):
+        of_speed = speeds[raw.factors[:, 2] == speed]
+        assert low - 1e-6 <= float(of_speed.min()) <= float(of_speed.max()) <= high + 1e-6
+
+
+def test_the_label_says_what_the_classes_are_and_the_clips_stay(raw) -> None:
+    for column, label in enumerate(("digit", "direction", "speed")):
+        config = resolve(moving_digits.Config, {"label": label, "clips": 2000}, "moving-digits")
+        again = SPEC.load(config, Path())
+        assert torch.equal(again.inputs, raw.inputs)
+        assert torch.equal(again.labels, raw.factors[:, column])
+        assert SPEC.describe(config, Path()).classes == moving_digits.FACTORS[column].values
+
+
+def test_seeds_differ_and_are_reproducible(raw) -> None:
+    again, other = SPEC.load(CONFIG, Path()), SPEC.load(moving_digits.Config(clips=2000, seed=1), Path())
+    assert torch.equal(again.test.inputs, raw.test.inputs)
+    assert not torch.equal(other.inputs, raw.inputs)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"digit": 7}, "expected 8 <= digit <= size - 4"),
+        ({"size": 15}, "digit=12, size=15"),
+        ({"frames": 1}, "expected 2 to 256 frames"),
+        ({"friction": 1.0}, "friction is a fraction"),
+        ({"label": "colour"}, "label"),
+    ],
+)
+def test_odd_parameters_are_errors(params: dict, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        resolve(moving_digits.Config, params, "moving-digits")
