@@ -200,6 +200,26 @@ class Predicts(Protocol):
         ...
 
 
+class Forecasts(Protocol):
+    """Continues a clip."""
+
+    def forecast(self, past: Tensor, steps: int) -> Tensor:
+        """The frames that follow: (B,P,C,H,W), the present last -> (B,`steps`,C,H,W) in [0,1], without noise."""
+        ...
+
+
+class FillsIn(Protocol):
+    """Paints the frame in the middle of a gap."""
+
+    farthest: int  # the largest `far` that it takes
+
+    def infill(self, before: Tensor, after: Tensor, far: int) -> Tensor:
+        """The frame that is `far` frames from the last one before and from the first one after, in the middle of a gap
+        of 2 * far - 1 frames: (B,P,C,H,W) twice -> (B,C,H,W) in [0,1], without noise.
+        """
+        ...
+
+
 class Pretext(Protocol):
     """Poses a question whose answer it knows by construction. Called under autocast, on test batches too."""
 
@@ -262,6 +282,8 @@ CAPABILITIES = {
     "forward_process": "turn images into noise step by step",
     "reverse_process": "show how samples come about",
     "predict": "predict labels",
+    "forecast": "continue a clip",
+    "infill": "paint the frame in the middle of a gap",
     "solve": "pose a pretext task",
     "diagnose": "tell a failed training",
 }

@@ -1,0 +1,42 @@
+"""Frames of clips: those at some places, and short windows of a clip.
+
+B clips, T frames, n of them taken, C channels, H=W pixels. Draws come from torch's global generators.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def taken(clips: Tensor, places: Tensor) -> Tensor:
+    """The frames of each clip at its own places: (B,T,C,H,W), int64 (B,n) -> (B,n,C,H,W)."""
+    return clips[torch.arange(len(clips), device=clips.device)[:, None], places]
+
+
+def centred_windows(clips: Tensor, count: int, strides: Tensor, widest: int) -> Tensor:
+    """`count` frames of each clip, `strides` (B,) apart, about a place of its own: (B,T,C,H,W) -> (B,count,C,H,W).
+
+    The middle of a window is drawn from the same places whatever the stride, those that a window of the stride `widest`
+    can have, so that when it is tells nothing of how fast it runs. Raises ValueError where the widest does not fit.
+    """
+    frames, span = clips.shape[1], (count - 1) * widest
+    if span >= frames:
+        raise ValueError(f"{count} frames that are {widest} apart do not fit into {frames}")
+    middle = torch.rand(len(clips), device=clips.device) * (frames - 1 - span) + span / 2  # (B,)
+    begin = (middle - (count - 1) * strides / 2).round().long().clamp_(min=0)
+    begin = torch.minimum(begin, frames - 1 - (count - 1) * strides)
+    return taken(clips, begin[:, None] + strides[:, None] * torch.arange(count, device=clips.device))
+
+
+def overlapping(clips: Tensor, length: int) -> list[Tensor]:
+    """Windows of `length` frames, each half a length after the one before, the last one up to the end: (B,n,C,H,W) each.
+
+    >>> [part[0, :, 0, 0, 0].tolist() for part in overlapping(torch.arange(5.0).view(1, 5, 1, 1, 1), 2)]
+    [[0.0, 1.0], [1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]
+    """
+    frames = clips.shape[1]
+    if frames <= length:
+        return [clips]
+    begins = [*range(0, frames - length, max(1, length // 2)), frames - length]
+    return [clips[:, begin : begin + length] for begin in begins]
