@@ -235,12 +235,13 @@ def decode_image(file: Path, size: int, channels: int) -> np.ndarray:
         upright = ImageOps.exif_transpose(opened)
         if upright.mode in ("P", "PA"):
             upright = upright.convert("RGBA")  # Pillow warns when a transparent palette loses its transparency at once
-        image = _centre(upright.convert("L" if channels == 1 else "RGB"), size)
+        image = centre_cut(upright.convert("L" if channels == 1 else "RGB"), size)
     pixels = np.asarray(image)  # (H,W) or (H,W,3)
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _centre(image: Image, size: int) -> Image:
+def centre_cut(image: Image, size: int) -> Image:
+    """The short side resized to `size` pixels with antialiasing, and the centre cut out."""
     from PIL import Image as pillow
 
     short = min(image.size)

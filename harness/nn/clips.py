@@ -30,7 +30,7 @@ def centred_windows(clips: Tensor, count: int, strides: Tensor, widest: int) -> 
 
 
 def overlapping(clips: Tensor, length: int) -> list[Tensor]:
-    """Windows of `length` frames, each half a length after the one before, the last one up to the end: (B,n,C,H,W) each.
+    """Windows of `length` frames, each half a length after the one before, the last up to the end: (B,n,C,H,W) each.
 
     >>> [part[0, :, 0, 0, 0].tolist() for part in overlapping(torch.arange(5.0).view(1, 5, 1, 1, 1), 2)]
     [[0.0, 1.0], [1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]

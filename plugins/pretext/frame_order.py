@@ -7,7 +7,8 @@ answers for 4 frames. `reverse=true` tells them apart.
 Against shortcuts. When a window begins is drawn for each clip, so that nothing is known of the first frame of a film.
 Each clip is moved as a whole, so that a place in the picture (a wall, a border) is no clock, and is not moved frame by
 frame, which would hide the motion that is to be seen; `jitter` moves each frame by itself (section 3.2 of the paper),
-for data whose borders or codecs give neighbours away. The distance between frames is the same for all orders.
+for data whose borders or codecs give neighbours away. The distance between frames is drawn for all clips of
+a batch, and so the same for all orders.
 Differs from the paper: the frames go through the backbone as one clip; no choice of windows by optical flow.
 
 B clips, n frames, K answers, D features.
@@ -53,7 +54,7 @@ class FrameOrder(nn.Module):
         if reason:
             raise NotApplicable(reason)
         self.config = config
-        self.stride = (data.inputs.frames - 1) // (config.frames - 1)
+        self.widest = (data.inputs.frames - 1) // (config.frames - 1)
         self.register_buffer("orders", torch.tensor(orders_of(config.frames, config.reverse)))
         self.backbone = backbone  # (B,n,C,H,W) -> (B,D)
         self.head = nn.Sequential(
@@ -63,8 +64,9 @@ class FrameOrder(nn.Module):
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
         clips, config = random_shift(batch.inputs, self.config.shift), self.config
         n, device = len(clips), clips.device
-        strides = torch.randint(1, self.stride + 1, (1,), device=device).expand(n)
-        frames = centred_windows(clips, config.frames, strides, self.stride)  # (B,n,C,H,W)
+        stride = int(torch.randint(1, self.widest + 1, ()))
+        strides = torch.full((n,), stride, device=device)
+        frames = centred_windows(clips, config.frames, strides, stride)  # (B,n,C,H,W)
         if config.jitter:
             frames = random_shift(frames.flatten(0, 1), config.jitter).unflatten(0, frames.shape[:2])
         answers = torch.randint(len(self.orders), (n,), device=device)  # (B,)

@@ -1,4 +1,4 @@
-"""The middle frame: the present of a clip from its past and its future. Niklaus et al. 2017, arXiv:1708.01692, section 3.
+"""The middle frame: the present of a clip from its past and its future. Niklaus et al. 2017, arXiv:1708.01692.
 
 The backbone sees P frames before a gap and P frames after it as one clip of 2P frames, and gives one code. Of the code
 and the two frames at the edges of the gap the frame in its middle is painted, as in `next-frame`: moved copies of both,

@@ -2,9 +2,9 @@
 
 The backbone sees the last P frames up to the present as a clip, and gives one code for them. Of the code and the
 present frame the next F frames are painted at once: moved copies of the present, the present as it is, and what the
-code draws, mixed in each pixel (harness.nn.painting, after Finn et al. 2016, arXiv:1605.07157). A second term asks the
-drawing alone for the future, so that the code has to say what moves, and not only how; it is all mean squared error.
-Windows begin anywhere in a clip, as long as it has a future. Further than F frames ahead, the painted ones are its past.
+code draws, mixed in each pixel (harness.nn.painting, after Finn et al. 2016, arXiv:1605.07157). A second term asks
+the drawing alone for the future, so that the code has to say what moves, and not only how. All is squared error.
+Windows begin anywhere in a clip, as long as it has a future. Beyond F frames, the painted ones are its past.
 
 The future is one answer: where several are possible, the squared error is least for their mean, which is blurred, and
 the further ahead the more. It is left so, and told: `prediction` has SSIM, which punishes blur, beside the squared

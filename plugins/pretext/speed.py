@@ -4,8 +4,8 @@ Frames are taken 1, 2 ... K apart, always as many of them, and the distance is t
 it uncertain, which no learner can mend: a slow digit at twice its pace moves as one of twice its speed.
 
 Against shortcuts. A window lies about a place that is drawn alike for all paces, so that when in the clip it is tells
-nothing (harness.nn.clips). Frames are skipped and never mixed, so that no blur gives a pace away, and clips of all paces
-have as many. Each clip is moved as a whole, so that how far from a wall something is counts little. The share of
+nothing (harness.nn.clips). Frames are skipped and never mixed, so that no blur gives a pace away, and clips of all
+paces have as many. Each clip is moved as a whole, so that how far from a wall something is counts little. The share of
 bounces, which fast clips have more of, is part of how motion looks and stays.
 
 B clips, n frames, K paces, D features.
