@@ -92,6 +92,8 @@ def gives_tokens_of_the_patches_that_it_is_shown(case: BackboneCase) -> str:
         raise Absent("it gives no tokens of patches") from reason
     inputs = case.data.inputs
     count = (-(-inputs.shape[-1] // side)) ** 2
+    if case.data.kind == "video":
+        count *= -(-inputs.shape[1] // backbone.tube)
     order = torch.arange(count).flip(0).expand(EXAMPLES, -1)  # (B,L)
     with torch.no_grad():
         whole, turned = backbone.tokens(inputs), backbone.tokens(inputs, order)

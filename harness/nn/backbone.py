@@ -24,6 +24,7 @@ class PatchTokens:
     encode: Callable[[nn.Module, Tensor, Tensor | None], Tensor]  # (trunk, standardised, kept (B,K)) -> (B,E+K,D)
     side: int  # S
     extra: int = 0  # E: 1 for a class token
+    frames: int = 1  # of a tube, where it sees clips as tubes
 
 
 class Backbone(nn.Module):
@@ -126,9 +127,15 @@ class Backbone(nn.Module):
         """E, how many tokens stand before those of patches. Raises NotApplicable where the backbone has no patches."""
         return self._seen_as_patches().extra
 
+    @property
+    def tube(self) -> int:
+        """Frames of a tube, where it sees clips as tubes of patches. Raises NotApplicable where it has no patches."""
+        return self._seen_as_patches().frames
+
     def _seen_as_patches(self) -> PatchTokens:
         if self._patches is None:
-            raise NotApplicable("needs a backbone that sees an image as patches: choose --backbone vit")
+            better = "video-vit" if self.kind == "video" else "vit"
+            raise NotApplicable(f"needs a backbone that sees patches: choose --backbone {better}")
         return self._patches
 
     def stages(self) -> tuple[Stage, ...]:

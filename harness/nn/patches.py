@@ -26,6 +26,18 @@ def patches_of(images: Tensor, side: int) -> Tensor:
     return cut.permute(0, 2, 4, 1, 3, 5).reshape(batch, -1, channels * side * side)  # (B,h,w,C,S,S) -> (B,L,P)
 
 
+def tubes_of(clips: Tensor, side: int, frames: int) -> Tensor:
+    """Clips cut into tubes of `frames` frames: (B,T,C,H,W) -> (B,t*L,F*P), time by time, the values frame by frame.
+
+    The last frame is repeated where T is no multiple of `frames`; for the sides see `patches_of`.
+    """
+    missing = -clips.shape[1] % frames
+    if missing:
+        clips = torch.cat([clips, clips[:, -1:].expand(-1, missing, -1, -1, -1)], 1)
+    layered = clips.reshape(-1, frames * clips.shape[2], *clips.shape[3:])  # (B*t,F*C,H,W)
+    return patches_of(layered, side).unflatten(0, (len(clips), -1)).flatten(1, 2)
+
+
 def images_of(patches: Tensor, side: int, size: tuple[int, int]) -> Tensor:
     """Patches put together again, the inverse of `patches_of`: (B,L,P) -> (B,C,H,W), where `size` is (H,W)."""
     height, width = grid_of(size, side)
