@@ -6,6 +6,7 @@ A queue of keys as `self.queue = torch.zeros(K, D)` works until the method is lo
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,13 @@ _OF_TORCH = frozenset(vars(nn.Module()))  # where torch keeps parameters, buffer
 
 
 def plain_state(method: nn.Module) -> dict[str, Any]:
-    """A copy of what plain attributes of all modules hold, also in lists and dicts: numbers, texts, tensors, arrays."""
+    """A copy of what plain attributes of all modules hold, also in lists and dicts: numbers, texts, tensors, arrays.
+
+    A parameter or buffer that such an attribute holds beside its home, as torch's GRU does in a list, is left out.
+    """
+    saved = {id(value) for value in (*method.parameters(), *method.buffers())}
     return {
-        f"{prefix}.{name}".lstrip("."): _copied(value)
+        f"{prefix}.{name}".lstrip("."): _copied(value, saved)
         for prefix, module in method.named_modules()
         for name, value in vars(module).items()
         if name not in _OF_TORCH
@@ -43,15 +48,17 @@ class _Ignored:
 _IGNORED = _Ignored()
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, saved: Set[int]) -> Any:
+    if id(value) in saved:
+        return _IGNORED
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, (list, tuple, deque)):
-        return [_copied(each) for each in value]
+        return [_copied(each, saved) for each in value]
     if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
+        return {key: _copied(each, saved) for key, each in value.items()}
     return value if value is None or isinstance(value, (bool, int, float, str)) else _IGNORED
 
 

@@ -66,3 +66,16 @@ def test_what_changed_is_named(change: Callable[[Any], object], names: str) -> N
 )
 def test_parameters_buffers_and_the_mode_are_no_such_state(change: Callable[[Any], object]) -> None:
     assert note(change) == ""
+
+
+def test_weights_that_a_list_holds_beside_their_home_are_no_such_state() -> None:
+    """As torch's GRU keeps them; a tensor beside them in the list is seen still."""
+    network = nn.GRU(2, 2)
+    before = plain_state(network)
+    with torch.no_grad():
+        network.weight_ih_l0.add_(1)
+    assert unsaved_note(before, plain_state(network)) == ""
+    network.others = [network.weight_ih_l0, torch.zeros(2)]
+    before = plain_state(network)
+    network.others[1].add_(1)
+    assert "others" in unsaved_note(before, plain_state(network))
