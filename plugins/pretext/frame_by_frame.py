@@ -1,9 +1,9 @@
 """A method of images on the frames of clips: `frame-by-frame[method=simclr]`. What a clip tells without its motion.
 
 Each step the method sees some frames of each clip, drawn at random, as images. Its encoder is the run's backbone, given
-each frame as a clip in which nothing moves: with `frames[pool=mean]` that is a 2-D network. A clip is read as the mean of its frames, or
-as its frames side by side, which is better on validation. The method has its default parameters. One that takes turns,
-or needs the maps or patches of its backbone, is skipped.
+each frame as a clip in which nothing moves: with `frames[pool=mean]` that is a 2-D network. A clip is read as the mean
+of its frames, or as its frames side by side, which is better on validation. The method has its default parameters. One
+that takes turns, or needs the maps or patches of its backbone, is skipped.
 
 B clips, T frames, n of them seen, C channels, H=W pixels, D features.
 """

@@ -29,7 +29,7 @@ class Config:
     sides: int = 2  # P, frames that are seen before the gap, and as many after it
     farthest: int = 4  # K at most: how far the middle is from the nearest seen frame; a clip has to have so many frames
     copies: int = 2  # moved copies of each of the two frames at the edges
-    drawing: float = 0.5  # weight of the error of what the code draws alone
+    drawing: float = 2.0  # weight of the error of what the code draws alone
 
     def __post_init__(self) -> None:
         if self.sides < 1 or self.farthest < 1 or self.copies < 1:

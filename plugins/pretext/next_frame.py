@@ -36,7 +36,7 @@ class Config:
     ahead: int = 8  # F at most; clips with fewer frames left over have less
     copies: int = 2  # moved copies of the present frame: one for each thing that moves on its own
     norm: Literal[2, 1] = 2  # squared or absolute error
-    drawing: float = 0.5  # weight of the error of what the code draws alone
+    drawing: float = 2.0  # weight of the error of what the code draws alone
     edges: float = 0.0  # weight of the gradient difference loss
 
     def __post_init__(self) -> None:
