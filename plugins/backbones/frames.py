@@ -27,10 +27,11 @@ class Config:
     stages: int = 3  # convolutions; D = width * 2^(stages - 1)
     norm: Literal["batch", "layer", "none"] = "batch"  # after each convolution; layer: over channels and positions
     pool: Literal["gru", "mean"] = "gru"  # over time: the last state of a GRU with D units, or the mean
+    grid: int = 3  # places along each side of a frame that the GRU sees: what is in the mean over all has no place
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.stages < 1:
-            raise ValueError("width and stages must be at least 1")
+        if self.width < 1 or self.stages < 1 or self.grid < 1:
+            raise ValueError("width, stages and grid must be at least 1")
 
 
 class Frames(nn.Module):
@@ -48,7 +49,9 @@ class Frames(nn.Module):
             channels = width
         self.dim = channels
         self.spatial = SpatialMean()
-        self.recurrent = nn.GRU(channels, channels, batch_first=True) if config.pool == "gru" else None
+        self.places = nn.AdaptiveAvgPool2d(config.grid)
+        seen = channels * config.grid**2
+        self.recurrent = nn.GRU(seen, channels, batch_first=True) if config.pool == "gru" else None
 
     def forward(self, clips: Tensor) -> Tensor:
         for place in range(len(self.convolutions)):
@@ -60,9 +63,11 @@ class Frames(nn.Module):
         return self.convolutions[place](clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
 
     def over_time(self, maps: Tensor) -> Tensor:
-        """(B,T,D,h,w) -> (B,T,D): the mean over places, and then what the GRU has seen up to each frame."""
-        features = self.spatial(maps.flatten(0, 1)).unflatten(0, maps.shape[:2])
-        return features if self.recurrent is None else self.recurrent(features)[0]
+        """(B,T,D,h,w) -> (B,T,D): the mean over places, or what the GRU has seen up to each frame, by coarse places."""
+        frames = maps.flatten(0, 1)  # (B*T,D,h,w)
+        if self.recurrent is None:
+            return self.spatial(frames).unflatten(0, maps.shape[:2])
+        return self.recurrent(self.places(frames).flatten(1).unflatten(0, maps.shape[:2]))[0]
 
     def pooled(self, features: Tensor) -> Tensor:
         """(B,T,D) -> (B,D)."""

@@ -3,7 +3,8 @@
 The backbone sees the last P frames up to the present as a clip, and gives one code for them. Of the code and the
 present frame the next F frames are painted at once: moved copies of the present, the present as it is, and what the
 code draws, mixed in each pixel (harness.nn.painting, after Finn et al. 2016, arXiv:1605.07157). A second term asks
-the drawing alone for the future, so that the code has to say what moves, and not only how. All is squared error.
+the drawing alone for the future, so that the code has to say what moves, and not only how; a third for
+the present (the composite model, section 2.3). All is squared error.
 Windows begin anywhere in a clip, as long as it has a future. Beyond F frames, the painted ones are its past.
 
 The future is one answer: where several are possible, the squared error is least for their mean, which is blurred, and
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.nn.clips import overlapping
+from harness.nn.decoders import ConvDecoder
 from harness.nn.painting import FramePainter
 from harness.plugin import Backbone, Batch, DataSpec, MethodSpec, NotApplicable, VideoField, hookimpl
 
@@ -37,13 +39,14 @@ class Config:
     copies: int = 2  # moved copies of the present frame: one for each thing that moves on its own
     norm: Literal[2, 1] = 2  # squared or absolute error
     drawing: float = 2.0  # weight of the error of what the code draws alone
+    present: float = 4.0  # weight of the error of the present frame, drawn from the code alone
     edges: float = 0.0  # weight of the gradient difference loss
 
     def __post_init__(self) -> None:
         if self.past < 1 or self.ahead < 1 or self.copies < 1:
             raise ValueError("past, ahead and copies must be at least 1")
-        if self.drawing < 0 or self.edges < 0:
-            raise ValueError("drawing and edges are weights: at least 0")
+        if min(self.drawing, self.present, self.edges) < 0:
+            raise ValueError("drawing, present and edges are weights: at least 0")
 
 
 class NextFrame(nn.Module):
@@ -57,15 +60,23 @@ class NextFrame(nn.Module):
         self.backbone = backbone  # (B,P,C,H,W) -> (B,D)
         self.painter = FramePainter(backbone.dim, data.inputs.frame, painted=self.ahead, known=1, copies=config.copies)
 
+        frame = DataSpec(inputs=data.inputs.frame)
+        self.present = ConvDecoder(backbone.dim, frame) if config.present else None  # (B,D) -> (B,C,H,W)
+
     def loss(self, batch: Batch) -> Tensor:
         clips, past = batch.inputs, self.config.past
         begin = int(torch.randint(clips.shape[1] - past, ()))
         future = clips[:, begin + past : begin + past + self.ahead]  # (B,f,C,H,W), f up to F
-        painted, drawn = self.painted(clips[:, begin : begin + past])
+        seen = clips[:, begin : begin + past]  # (B,P,C,H,W)
+        code = self.backbone(seen)
+        painted, drawn = self.painter(code, seen[:, -1:])
         painted, drawn = painted[:, : future.shape[1]].float(), drawn[:, : future.shape[1]].float()
         error = difference(painted, future, self.config.norm)
         batch.log("error", error)
         loss = error + self.config.drawing * difference(drawn, future, self.config.norm)
+        if self.present is not None:
+            present = self.present(code).float()
+            loss = loss + self.config.present * difference(present, seen[:, -1], self.config.norm)
         return loss + self.config.edges * edge_difference(painted, future) if self.config.edges else loss
 
     def painted(self, past: Tensor) -> tuple[Tensor, Tensor]:

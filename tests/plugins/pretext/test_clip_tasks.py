@@ -98,11 +98,13 @@ def test_next_frame_continues_its_own_continuation() -> None:
 
 
 def test_next_frame_is_judged_by_its_error_and_that_of_its_drawing() -> None:
-    method = built(next_frame, past=11, drawing=0.25)  # one frame ahead, so that windows begin at 0
+    method = built(next_frame, past=11, drawing=0.25, present=0.5)  # one frame ahead, so that windows begin at 0
     batch = Batch(inputs=torch.rand(4, T, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0)))
     painted, drawn = method.painted(batch.inputs[:, :11])
     errors = [(part - batch.inputs[:, 11:]).square().mean() for part in (painted, drawn)]
-    torch.testing.assert_close(method.loss(batch), errors[0] + 0.25 * errors[1])
+    seen = method.present(method.backbone(batch.inputs[:, :11]))
+    present = (seen - batch.inputs[:, 10]).square().mean()
+    torch.testing.assert_close(method.loss(batch), errors[0] + 0.25 * errors[1] + 0.5 * present)
     torch.testing.assert_close(batch.scalars["error"], errors[0].detach())
 
 
