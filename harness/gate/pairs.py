@@ -20,10 +20,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,9 @@ WORKER = Path(__file__).with_name("blocks.py")
 PADDING = "HARNESS_PADDING"  # the variable whose length is drawn
 MOST_PADDING = 4096  # bytes
 GRACE = 5.0  # seconds between asking an arm to end and ending it
+
+
+Kind = Literal["train", "encode"]
 
 
 class ArmFailed(HarnessError):
@@ -47,6 +50,7 @@ class Version:
     python: Path
     folder: Path | None = None  # where it runs; None: here
     environment: Mapping[str, str] = field(default_factory=dict)  # beyond what both get
+    cell: int | None = None  # which of the request's cells is meant, as this version expands it; None: it has one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +58,16 @@ class Work:
     """What is timed: one cell, by the words of a request, each version reading them for itself."""
 
     request: Mapping[str, Any]  # {"plugins": "vae", "datasets": "digits", ...}; of one method and one seed
-    kind: Literal["train", "encode"] = "train"
+    kinds: tuple[Kind, ...] = ("train",)  # each is timed in every pair, one after the other
     data_root: Path = Path(".")
     plugin_files: tuple[Path, ...] = ()
     threads: int = 1
     inject: float = 0.0  # the candidate is made slower by this part of its own time, as a test of the guard
 
-    def words(self) -> dict[str, Any]:
-        """The request with what would else be several cells, or none of the time."""
+    def words(self, cell: int | None = None) -> dict[str, Any]:
+        """The request; where no cell of it was chosen, without what would else be several cells."""
+        if cell is not None:
+            return {**self.request, "threads": self.threads}
         alone = {"references": [], "seeds": [0], "evaluations": []} if "plugins" in self.request else {"seeds": [0]}
         return {**alone, **self.request, "threads": self.threads}
 
@@ -70,21 +76,21 @@ class Work:
 class Plan:
     """How one pair is measured."""
 
-    warm: float = 1.0  # seconds of warm-up of each arm; again, until it gets no faster
-    warmings: int = 4  # at most
-    block: float = 0.075  # seconds of a block, about
-    rounds: int = 10  # of ABBA or BAAB: twice as many blocks of each arm
+    warm: float = 0.4  # seconds of warm-up of each arm; again, until it gets no faster
+    warmings: int = 8  # at most
+    block: float = 0.05  # seconds of a block, about
+    rounds: int = 6  # of ABBA or BAAB: twice as many blocks of each arm
     patience: float = 300.0  # seconds that an arm may take for one answer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """What one pair of processes gave."""
+    """What one pair of processes gave of one kind of work."""
 
     base: tuple[float, ...]  # seconds of a step in each block, in the order of time
     candidate: tuple[float, ...]
     steps: int  # of a block
-    seconds: float  # that the whole pair took
+    seconds: float  # that the pair took, with its starts, of all kinds of work together
     title: str  # of the cell
     device: str
     steady: bool  # both were as fast in the first as in the second half of the end of their warm-up
@@ -130,39 +136,31 @@ def measure(
     plan: Plan | None = None,
     seed: int | None = None,
     log: Path | None = None,
-    news: Callable[[Sequence[Pair]], None] = lambda pairs: None,
-) -> Measured:
-    """Measure pairs until the rule decides, or until another pair would go beyond `seconds`.
+    news: Callable[[Mapping[Kind, Sequence[Pair]]], None] = lambda pairs: None,
+) -> dict[Kind, Measured]:
+    """Measure pairs until the rule decides each kind of work, or until another pair would go beyond `seconds`.
 
     `base` against itself is an A/A test. `seed`: of what is drawn (orders, sizes of the environment); `log`: what the
     arms print is added to this file. `news` is told after each pair. Raises ArmFailed where an arm cannot do it.
     """
-    started, pairs = time.monotonic(), list[Pair]()
-    verdict = None
-    for pair in measured_pairs(base, candidate, work, plan or Plan(), seed=seed, log=log):
-        pairs.append(pair)
-        news(pairs)
+    started, plan, chance = time.monotonic(), plan or Plan(), random.Random(seed)
+    pairs: dict[Kind, list[Pair]] = {kind: [] for kind in work.kinds}
+    decided: dict[Kind, Measured] = {}
+    took: list[float] = []
+    while open_kinds := tuple(kind for kind in work.kinds if kind not in decided):
+        steps = {kind: pairs[kind][0].steps for kind in open_kinds if pairs[kind]}
+        found = measured_pair(base, candidate, replace(work, kinds=open_kinds), plan, chance, steps=steps, log=log)
         spent = time.monotonic() - started
-        over = spent + float(np.median([pair.seconds for pair in pairs])) > seconds
-        verdict = judged([pair.ratio for pair in pairs], rule, last=over)
-        if verdict is not None:
-            spent_all = verdict.word == "inconclusive" and len(pairs) < rule.most
-            return Measured(
-                verdict=verdict, pairs=tuple(pairs), seconds=time.monotonic() - started, over=over and spent_all
-            )
-    raise AssertionError("pairs never end")
-
-
-def measured_pairs(
-    base: Version, candidate: Version, work: Work, plan: Plan, *, seed: int | None = None, log: Path | None = None
-) -> Iterator[Pair]:
-    """Pairs without end, each of two fresh processes."""
-    chance = random.Random(seed)
-    steps = 0  # of a block: found by the first pair, and kept
-    while True:
-        pair = measured_pair(base, candidate, work, plan, chance, steps=steps, log=log)
-        steps = pair.steps
-        yield pair
+        took.append(next(iter(found.values())).seconds)
+        over = spent + float(np.median(took)) > seconds
+        for kind, pair in found.items():
+            pairs[kind].append(pair)
+            verdict = judged([each.ratio for each in pairs[kind]], rule, last=over)
+            if verdict is not None:
+                cut = over and verdict.word == "inconclusive" and len(pairs[kind]) < rule.most
+                decided[kind] = Measured(verdict=verdict, pairs=tuple(pairs[kind]), seconds=spent, over=cut)
+        news(pairs)
+    return {kind: decided[kind] for kind in work.kinds}
 
 
 def measured_pair(
@@ -172,10 +170,12 @@ def measured_pair(
     plan: Plan,
     chance: random.Random,
     *,
-    steps: int = 0,
+    steps: Mapping[Kind, int] | None = None,
     log: Path | None = None,
-) -> Pair:
-    """One pair. `steps` of a block: 0 to find how many fill one."""
+) -> dict[Kind, Pair]:
+    """One pair of fresh processes, timed at every kind of work. `steps` of a block: of what is not there, as many as
+    fill one.
+    """
     started = time.monotonic()
     arms: dict[str, Arm] = {}
     order = [("base", base, 0.0), ("candidate", candidate, work.inject)]
@@ -183,30 +183,47 @@ def measured_pair(
     try:
         for role, version, inject in order:
             arms[role] = Arm(role, version, work, plan, inject, chance, log)
-        for arm in arms.values():
-            arm.build()
-        for arm in arms.values():
-            arm.warm()
-        a, b = arms["base"], arms["candidate"]
-        steps = steps or max(1, round(plan.block / a.step))
-        for arm in (a, b):
-            arm.block(steps)  # the first after waiting is not counted
-        for _ in range(plan.rounds):
-            first, second = (a, b) if chance.random() < 0.5 else (b, a)
-            for arm in (first, second, second, first):
-                arm.times.append(arm.block(steps) / steps)
-        return Pair(
-            base=tuple(a.times),
-            candidate=tuple(b.times),
-            steps=steps,
-            seconds=time.monotonic() - started,
-            title=str(a.built["title"]),
-            device=str(a.built["device"]),
-            steady=a.steady and b.steady,
-        )
+        build(arms.values())
+        found: dict[Kind, _Timed] = {}
+        for kind in work.kinds:
+            found[kind] = _timed(arms, kind, plan, chance, (steps or {}).get(kind, 0))
+        built = arms["base"].built
+        seconds = time.monotonic() - started
+        return {
+            kind: Pair(
+                base=timed.base, candidate=timed.candidate, steps=timed.steps, steady=timed.steady,
+                seconds=seconds, title=str(built["title"]), device=str(built["device"]),
+            )
+            for kind, timed in found.items()
+        }  # fmt: skip
     finally:
         for arm in arms.values():
             arm.end()
+
+
+class _Timed(NamedTuple):
+    """Blocks of both arms at one kind of work."""
+
+    base: tuple[float, ...]
+    candidate: tuple[float, ...]
+    steps: int
+    steady: bool
+
+
+def _timed(arms: Mapping[str, Arm], kind: Kind, plan: Plan, chance: random.Random, steps: int) -> _Timed:
+    for arm in arms.values():
+        arm.begin(kind)
+    for arm in arms.values():
+        arm.warm()
+    a, b = arms["base"], arms["candidate"]
+    steps = steps or max(1, round(plan.block / a.step))
+    for arm in (a, b):
+        arm.block(steps)  # the first after waiting is not counted
+    for _ in range(plan.rounds):
+        first, second = (a, b) if chance.random() < 0.5 else (b, a)
+        for arm in (first, second, second, first):
+            arm.times.append(arm.block(steps) / steps)
+    return _Timed(tuple(a.times), tuple(b.times), steps, a.steady and b.steady)
 
 
 class Arm:
@@ -224,6 +241,7 @@ class Arm:
     ) -> None:
         self.role = role
         self.work = work
+        self.cell = version.cell
         self.plan = plan
         self.inject = inject
         self.times: list[float] = []  # seconds of a step, of each block
@@ -241,14 +259,10 @@ class Arm:
             bufsize=0,
         )
 
-    def build(self) -> None:
-        self.built = self.ask(
-            do="build",
-            request=self.work.words(),
-            work=self.work.kind,
-            data_root=str(self.work.data_root),
-            plugin_files=[str(file) for file in self.work.plugin_files],
-        )
+    def begin(self, kind: Kind) -> None:
+        """Turn to another kind of work."""
+        self.ask(do="work", kind=kind)
+        self.times = []
 
     def warm(self) -> None:
         for _ in range(self.plan.warmings):
@@ -263,10 +277,18 @@ class Arm:
 
     def ask(self, **command: Any) -> dict[str, Any]:
         """Send a command and wait for its answer. Raises ArmFailed."""
+        self.tell(**command)
+        return self.answer(command["do"])
+
+    def tell(self, **command: Any) -> None:
+        """Send a command."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended: its answer says why, or its end does
             self.process.stdin.write(json.dumps(command).encode() + b"\n")
-        answer = self._answer(command["do"])
+
+    def answer(self, what: str) -> dict[str, Any]:
+        """Wait for the answer to a command. Raises ArmFailed."""
+        answer = self._answer(what)
         if "error" in answer:
             raise ArmFailed(f"the {self.role} cannot be timed: {answer['kind']}: {answer['error']}")
         return answer
@@ -305,6 +327,21 @@ class Arm:
             for stream in (self.process.stdin, self.process.stdout, self._log):
                 if stream is not None:
                     stream.close()
+
+
+def build(arms: Iterable[Arm]) -> None:
+    """All at once: starting takes longest, and nothing is timed yet."""
+    arms = list(arms)
+    for arm in arms:
+        arm.tell(
+            do="build",
+            request=arm.work.words(arm.cell),
+            cell=arm.cell,
+            data_root=str(arm.work.data_root),
+            plugin_files=[str(file) for file in arm.work.plugin_files],
+        )
+    for arm in arms:
+        arm.built = arm.answer("build")
 
 
 def environment(version: Version, threads: int, chance: random.Random) -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""The quality tier: both versions bench the same request, and `harness compare` judges the scores.
+
+What cannot have changed is not benched: cells of which no source differs. What did not change in its first steps, to
+the last bit, is benched at one seed: if that is identical in the end too, no other is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.gate.checkouts import Side
+from harness.gate.comparing import compare
+from harness.gate.exact_findings import needs_no_judging
+from harness.gate.findings import Comparison
+from harness.gate.margins import Margins
+from harness.gate.sides import load_sides
+
+Words = Mapping[str, Any]
+Measured = Mapping[str, Any]
+News = Callable[[str], None]
+NOTHING = Comparison(base="", candidate="", findings=())
+FINE = (0, 1)  # exit codes of a bench that has cells: all well, some failed
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Methods of a request by what the exact tier says of them."""
+
+    same: tuple[str, ...]  # no source differs
+    alike: tuple[str, ...]  # identical in their first steps
+    other: tuple[str, ...]
+
+
+def judged(
+    words: Words,
+    sides: tuple[Side, Side],
+    counted: tuple[Sequence[Measured], Sequence[Measured]],
+    margins: Margins,
+    results: Path,
+    data_dir: Path | None,
+    news: News,
+    *,
+    skip: bool,
+) -> tuple[Comparison, list[str]]:
+    """The scores of both versions, compared, and what was left out. skip: may something be, by what was counted?"""
+    bench = _Bench(words, sides, margins, results, data_dir, news)
+    if not skip or "part" in words:
+        return bench.compared("quality", {}), []
+    found, notes = sorted_methods(*counted), []
+    if found.same:
+        notes.append(f"not benched, since nothing that they depend on differs: {', '.join(found.same)}")
+    again: tuple[str, ...] = ()
+    parts: list[Comparison] = []
+    if found.alike:
+        seed = min(each["seed"] for each in counted[1])
+        probe = bench.compared("one-seed", {**_only(words, found.alike), "seeds": [seed]})
+        again = tuple(method for method in found.alike if not _identical(probe, method))
+        spared = [method for method in found.alike if method not in again]
+        if spared:
+            notes.append(f"identical to the last bit at seed {seed}, and so benched at no other: {', '.join(spared)}")
+            kept = [row for row in probe.findings if row.place.method in spared]
+            parts.append(_with(probe, kept))
+    if found.other or again:
+        parts.append(bench.compared("quality", _only(words, (*found.other, *again))))
+    whole = [row for part in parts for row in part.findings]
+    differing = tuple(dict.fromkeys(one for part in parts for one in part.differing))
+    told = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    return Comparison(base="", candidate="", findings=tuple(whole), differing=differing, notes=told), notes
+
+
+def sorted_methods(base: Sequence[Measured], candidate: Sequence[Measured]) -> Sorted:
+    """Which methods need to be benched, and at how many seeds."""
+    old = {(str(each["place"]), each["seed"]): each for each in base}
+    pairs: dict[str, list[tuple[Measured | None, Measured]]] = {}
+    for each in candidate:
+        pairs.setdefault(each["place"]["method"], []).append((old.get((str(each["place"]), each["seed"])), each))
+    gone = {each["place"]["method"] for each in base} - pairs.keys()
+    same, alike, other = [], [], [*sorted(gone)]
+    for method, both in pairs.items():
+        if all(one is not None and _unchanged(one, each) for one, each in both):
+            same.append(method)
+        elif all(one is not None and needs_no_judging(one, each) for one, each in both):
+            alike.append(method)
+        else:
+            other.append(method)
+    return Sorted(tuple(same), tuple(alike), tuple(other))
+
+
+def _unchanged(base: Measured, candidate: Measured) -> bool:
+    sources = base.get("sources") and base.get("sources") == candidate.get("sources")
+    return bool(sources) and bool(base.get("judging")) and base["judging"] == candidate.get("judging")
+
+
+def _identical(found: Comparison, method: str) -> bool:
+    rows = [row for row in found.findings if row.place.method == method and row.gated and row.kind == "paired-seed"]
+    return bool(rows) and all(row.state == "compared" and "identical" in row.why for row in rows)
+
+
+def _with(found: Comparison, findings: Sequence[Any]) -> Comparison:
+    return Comparison(
+        base="", candidate="", findings=tuple(findings), differing=found.differing, notes=found.notes, rule=found.rule
+    )
+
+
+def _only(words: Words, methods: Sequence[str]) -> dict[str, Any]:
+    """The request of these methods alone; of all where one came from a file, which has a name of its own there."""
+    texts = [words.get("plugins", ()), words.get("references", ())]
+    if any(".py" in str(text) or "/" in str(text) for text in texts):
+        return {}
+    return {"plugins": list(methods), "references": []}
+
+
+@dataclass(frozen=True)
+class _Bench:
+    words: Words
+    sides: tuple[Side, Side]
+    margins: Margins
+    results: Path
+    data_dir: Path | None
+    news: News
+
+    def compared(self, name: str, changes: Words) -> Comparison:
+        """Bench both versions with the words of the request and some changes, and compare."""
+        folders = []
+        for role, side in zip(("base", "candidate"), self.sides, strict=True):
+            self.news(f"benching the {role}, {name}")
+            folders.append(self._benched(side, self.results / f"{name}-{role}", {**self.words, **changes}))
+        return compare(*load_sides(*folders), self.margins, check=False)
+
+    def _benched(self, side: Side, out: Path, words: Words) -> Path:
+        from harness.gate.words import as_toml
+
+        suite = out.with_suffix(".toml")
+        suite.write_text(as_toml(words), encoding="utf-8")
+        command = [str(side.python), "-P", "-m", "harness", "bench", str(suite), "--out", str(out)]
+        command += ["--data-dir", str(self.data_dir.resolve())] if self.data_dir else []
+        kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+        run = subprocess.run(
+            command, cwd=side.folder, env=kept, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        out.with_suffix(".log").write_text(run.stdout + run.stderr, encoding="utf-8")
+        if run.returncode not in FINE or not (out / "cells").is_dir():
+            lines = (run.stderr or run.stdout).strip().splitlines()
+            said = lines[-1] if lines else "it said nothing"
+            raise HarnessError(f"{side.name} was not benched (exit code {run.returncode}): {said}")
+        return out
