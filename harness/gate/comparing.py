@@ -35,8 +35,8 @@ def compare(
     """Judge a candidate by its base.
 
     across: settings that may differ between the two, of pairing.SETTINGS. policy: what undecided gated rows do, before
-    what the margins say. accept_vanished: rows that only the base has are told, and do not count. check: margins may name
-    nothing but what these runs have, or what is installed.
+    what the margins say. accept_vanished: rows that only the base has are told, and do not count. check: margins may
+    name nothing but what these runs have, or what is installed.
     """
     margins = margins or Margins()
     if check:

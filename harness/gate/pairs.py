@@ -76,10 +76,10 @@ class Work:
 class Plan:
     """How one pair is measured."""
 
-    warm: float = 0.4  # seconds of warm-up of each arm; again, until it gets no faster
+    warm: float = 0.3  # seconds of warm-up of each arm; again, until it gets no faster
     warmings: int = 8  # at most
     block: float = 0.05  # seconds of a block, about
-    rounds: int = 6  # of ABBA or BAAB: twice as many blocks of each arm
+    rounds: int = 4  # of ABBA or BAAB: twice as many blocks of each arm
     patience: float = 300.0  # seconds that an arm may take for one answer
 
 

@@ -1,0 +1,117 @@
+"""How often does the time tier say the right thing on this machine? Real processes of one version, slowed on purpose.
+
+    python benchmarks/gate/times.py measure pairs.jsonl --pairs 400      # goes on where it was interrupted
+    python benchmarks/gate/times.py gates pairs.jsonl                    # the table of docs/gate.md
+
+Each pair is two fresh processes of the same code, timed at training and at encoding as `harness gate` times them. The
+blocks of the candidate are taken as they are, and slowed by 5 % and by 10 % of their own time by a busy wait, in one
+order that is drawn and then reversed. So one pair serves three gates (unchanged, +5 %, +10 %), which share their
+processes; gates of one kind share none: each takes the pairs that follow those of the gate before it, until the rule
+decides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from statistics import mean
+
+from harness.gate.pairs import Arm, Plan, Work, build, robust, this_version
+from harness.gate.sequential import Timed, TimeRule, judged, log_ratio
+
+SLOWED = (0.0, 0.05, 0.10)
+KINDS = ("train", "encode")
+PLAN = Plan()
+
+
+def measured_pair(work: Work, chance: random.Random) -> dict:
+    """Seconds of a step in each block: {"train": {"base": [...], "0.0": [...], "0.05": [...]}, ..., "seconds"}."""
+    started, here, arms = time.monotonic(), this_version(), {}
+    order = ["base", "candidate"]
+    chance.shuffle(order)
+    found: dict = {}
+    try:
+        for role in order:
+            arms[role] = Arm(role, here, work, PLAN, 0.0, chance)
+        build(arms.values())
+        for kind in KINDS:
+            for arm in arms.values():
+                arm.begin(kind)
+            for arm in arms.values():
+                arm.warm()
+            steps = max(1, round(PLAN.block / arms["base"].step))
+            for arm in arms.values():
+                arm.block(steps)
+            blocks: dict[str, list[float]] = {"base": [], **{str(slowed): [] for slowed in SLOWED}}
+            for _ in range(PLAN.rounds):
+                names = list(blocks)
+                chance.shuffle(names)
+                for name in [*names, *reversed(names)]:
+                    arm = arms["base" if name == "base" else "candidate"]
+                    arm.inject = 0.0 if name == "base" else float(name)
+                    blocks[name].append(arm.block(steps) / steps)
+            found[kind] = blocks
+    finally:
+        for arm in arms.values():
+            arm.end()
+    return {**found, "seconds": time.monotonic() - started}
+
+
+def gates(ratios: list[float], rule: TimeRule) -> list[Timed]:
+    """Gate after gate, each of pairs of its own; what is left at the end decides nothing and is not counted."""
+    found, first = [], 0
+    for after in range(1, len(ratios) + 1):
+        verdict = judged(ratios[first:after], rule)
+        if verdict is not None:
+            found.append(verdict)
+            first = after
+    return found
+
+
+def table(file: Path, margin: float) -> str:
+    pairs = [json.loads(line) for line in file.read_text().splitlines()]
+    rule = TimeRule(margin=margin, family=len(KINDS))
+    lines = [
+        "| work | slowed by | gates | fail | pass | inconclusive | pairs | noise of a pair |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind in KINDS:
+        for slowed in SLOWED:
+            ratios = [log_ratio(robust(pair[kind]["base"]), robust(pair[kind][str(slowed)])) for pair in pairs]
+            found = gates(ratios, rule)
+            words = Counter(each.word for each in found)
+            counts = " | ".join(str(words[word]) for word in ("fail", "pass", "inconclusive"))
+            used, noise = mean(each.pairs for each in found), mean(each.noise for each in found)
+            lines.append(
+                f"| {kind} | {100 * slowed:g} % | {len(found)} | {counts} | {used:.1f} | {100 * noise:.1f} % |"
+            )
+    seconds = mean(pair["seconds"] for pair in pairs)
+    return "\n".join([*lines, f"\n{len(pairs)} pairs, {seconds:.1f} s each for both kinds of work and all three"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("what", choices=("measure", "gates"))
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--pairs", type=int, default=400)
+    parser.add_argument("--plugins", default="vae")
+    parser.add_argument("--margin", type=float, default=0.05)
+    asked = parser.parse_args()
+    if asked.what == "gates":
+        print(table(asked.file, asked.margin))
+        return
+    done = len(asked.file.read_text().splitlines()) if asked.file.exists() else 0
+    work = Work(request={"plugins": asked.plugins, "datasets": "digits"}, kinds=KINDS)
+    for at in range(done, asked.pairs):
+        pair = measured_pair(work, random.Random(at))
+        with asked.file.open("a") as file:
+            file.write(json.dumps(pair) + "\n")
+        print(at, f"{pair['seconds']:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
