@@ -3,13 +3,16 @@
 # make lint    formatting, style and types
 # make check   lint, and the fast tests until one fails
 # make wheel   build a wheel, install it alone into a new environment, and run a bench from there
+# make gate    is this working folder as good and as fast as its base (BASE=..., by default where it left main)?
 # make slow    the checks that take minutes
 # make speed   measurements, side by side with other libraries
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: bench test lint check wheel slow speed clean
+SUITES := benchmarks/suites
+
+.PHONY: bench test lint check wheel gate slow speed clean
 
 bench: $(VENV)/.installed
 	$(BIN)/harness bench --plugins vae,jigsaw
@@ -31,6 +34,9 @@ wheel: | $(BIN)/python
 	$(PYTHON) -m venv dist/venv
 	dist/venv/bin/python -m pip install --quiet dist/*.whl
 	cd dist && venv/bin/harness bench --plugins vae --seeds 1 --budget '20 steps' --out run
+
+gate: $(VENV)/.installed
+	$(BIN)/harness gate $(SUITES)/gate.toml --margins $(SUITES)/gate-margins.toml --minutes 4 $(if $(BASE),--base $(BASE))
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ Examples:
   harness gate gate.toml --aa                             the base against itself: how large is the noise here?
   harness gate gate.toml --inject 5%                      the candidate is slowed on purpose: this must fail
   harness gate gate.toml --tiers exact                    only what can be counted: seconds
+  harness gate gate.toml --baseline gate/main --tiers exact,quality --move
   harness gate gate.toml --github --out gate.html --out gate.xml
 
 \b
@@ -68,6 +70,14 @@ def gate(
         Path | None, typer.Option(help="Python of an environment with the base. [default: one is made]")
     ] = None,
     candidate_python: Annotated[Path | None, typer.Option(help="The same of the candidate.")] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="A stored base instead of one that runs here; has no times."),
+    ] = None,
+    move: Annotated[bool, typer.Option("--move", help="Store the candidate in --baseline if it passes.")] = False,
+    accept: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Store it there whatever the outcome; the reason is kept.")
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Root of the datasets. [default: $HARNESS_DATA, else a cache folder]")
     ] = None,
@@ -118,13 +128,18 @@ def gate(
         inject=_part(inject),
         base_python=base_python,
         candidate_python=candidate_python,
+        baseline=baseline,
+        move=move,
+        accept=accept or "",
         keep=keep,
         data_dir=data_dir,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is checked out is removed then too
+    first = baseline is not None and not (baseline / "baseline.json").exists()
     with _News() as news:
         found = measured(request, news)
     write(found, formats, out or (), show_all=show_all, github=github)
-    if found.exit_code:
+    if found.exit_code and not first:  # the first baseline has nothing to be compared with
         raise typer.Exit(found.exit_code)
 
 

@@ -50,22 +50,28 @@ def two_versions(
     base: str | None,
     *,
     same: bool = False,
+    alone: bool = False,
     base_python: Path | None = None,
     candidate_python: Path | None = None,
 ) -> Iterator[tuple[Side, Side]]:
     """Base and candidate, for as long as the block lasts; what was made for them is removed then.
 
     here: in the candidate's working folder. base: a git revision, or a folder with the code; None: where the branch
-    left the default branch. same: the candidate is the base too. Given Pythons have their version installed already.
+    left the default branch. same: the candidate is the base too. alone: no base is wanted, and the candidate stands
+    for it. Given Pythons have their version installed already.
     Raises RequestError for what is no base, CannotPrepare for what cannot be installed.
     """
     with tempfile.TemporaryDirectory(prefix="harness-gate-") as name:
         work = Path(name)
         folder = Path(base) if base is not None else None
         given = folder is not None and folder.is_dir() and not _is_revision(here, str(base))
-        root = None if given and not _in_git(here) else toplevel(here)
+        root = None if (given or alone) and not _in_git(here) else toplevel(here)
         made: list[Path] = []
         try:
+            if alone:
+                new = _candidate(root or here.resolve(), work, candidate_python, in_git=root is not None)
+                yield new, new
+                return
             if given:
                 assert folder is not None
                 old = Side(
@@ -74,6 +80,7 @@ def two_versions(
             else:
                 assert root is not None
                 revision, called = base_of(root, base)
+                git(root, "worktree", "prune")  # of gates that were killed
                 git(root, "worktree", "add", "--detach", "--force", str(work / "base"), revision)
                 made.append(work / "base")
                 python = Path(sys.executable)
@@ -82,17 +89,18 @@ def two_versions(
             if same:
                 yield old, replace(old, name=f"{old.name} again")
                 return
-            origin = root or here.resolve()
-            copied(origin, work / "candidate", in_git=root is not None)
-            commit = _commit(origin)
-            new = Side(
-                name=f"{origin.name} ({commit or 'as it is'})", commit=commit, folder=work / "candidate",
-                python=Path(sys.executable),
-            )  # fmt: skip
-            yield old, installed(new, candidate_python, work / "candidate-environment")
+            yield old, _candidate(root or here.resolve(), work, candidate_python, in_git=root is not None)
         finally:
             for worktree in made:
                 git(root or here, "worktree", "remove", "--force", str(worktree), check=False)
+
+
+def _candidate(origin: Path, work: Path, python: Path | None, *, in_git: bool) -> Side:
+    copied(origin, work / "candidate", in_git=in_git)
+    commit = _commit(origin)
+    name = f"{origin.name} ({commit or 'as it is'})"
+    side = Side(name=name, commit=commit, folder=work / "candidate", python=Path(sys.executable))
+    return installed(side, python, work / "candidate-environment")
 
 
 def base_of(root: Path, base: str | None) -> tuple[str, str]:
@@ -105,6 +113,9 @@ def base_of(root: Path, base: str | None) -> tuple[str, str]:
     for branch in BRANCHES:
         if git(root, "rev-parse", "--verify", "--quiet", f"{branch}^{{commit}}", check=False):
             found = git(root, "merge-base", "HEAD", branch, check=False)
+            if found and found == git(root, "rev-parse", "HEAD") and not git(root, "status", "--porcelain"):
+                parent = git(root, "rev-parse", "--verify", "--quiet", "HEAD^", check=False)
+                return (parent, "commit before") if parent else (found, f"merge base with {branch}")
             if found:
                 return found, f"merge base with {branch}"
     raise RequestError(

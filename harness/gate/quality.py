@@ -47,9 +47,13 @@ def judged(
     news: News,
     *,
     skip: bool,
+    stored: Path | None = None,
 ) -> tuple[Comparison, list[str]]:
-    """The scores of both versions, compared, and what was left out. skip: may something be, by what was counted?"""
-    bench = _Bench(words, sides, margins, results, data_dir, news)
+    """The scores of both versions, compared, and what was left out.
+
+    skip: may something be, by what was counted? stored: the folder of a baseline, or where one will be.
+    """
+    bench = _Bench(words, sides, margins, results, data_dir, news, stored)
     if not skip or "part" in words:
         return bench.compared("quality", {}), []
     found, notes = sorted_methods(*counted), []
@@ -124,10 +128,16 @@ class _Bench:
     results: Path
     data_dir: Path | None
     news: News
+    stored: Path | None = None
 
     def compared(self, name: str, changes: Words) -> Comparison:
         """Bench both versions with the words of the request and some changes, and compare."""
         folders = []
+        if self.stored is not None:
+            self.news(f"benching the candidate, {name}")
+            run = self._benched(self.sides[1], self.results / f"{name}-candidate", {**self.words, **changes})
+            frame = self.stored / "results.parquet"
+            return compare(*load_sides(frame, run), self.margins, check=False) if frame.exists() else NOTHING
         for role, side in zip(("base", "candidate"), self.sides, strict=True):
             self.news(f"benching the {role}, {name}")
             folders.append(self._benched(side, self.results / f"{name}-{role}", {**self.words, **changes}))
