@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
-from math import expm1, isnan, log1p, nan, sqrt
+from math import expm1, inf, isnan, log1p, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -241,15 +241,27 @@ def _reach(record: Record, row: Mapping[str, Any]) -> float:
 
 
 def _drift(windows: Sequence[Stretch], links: Sequence[Link], kind: str, direction: str) -> Moved | None:
-    """The clearest stretch up to now that is worse, and beyond the margin, and whose interval excludes 0.
+    """The clearest stretch up to now that is worse, if it is beyond the margin and its interval excludes 0.
 
-    A margin of 0 has no drift below it: each change of it was a regression of its own gate.
+    The clearest, and not any: of many stretches one is always beyond by luck. A margin of 0 has no drift below it: each
+    change of it was a regression of its own gate.
     """
     margin = links[-1].margin
-    beyond = [one for one in windows if margin and abs(one.total) > margin and (one.low > 0 or one.high < 0)]
-    moved = [_moved(one, links, kind, direction) for one in beyond]
-    worse = [one for one in moved if one.worse]
-    return min(worse, key=lambda one: (one.p, -abs(one.change))) if worse else None
+    clear = [one for one in windows if one.low > 0 or one.high < 0]
+    worse = [one for one in clear if _is_worse(one, direction)]
+    if not worse or not margin:
+        return None
+    clearest = max(worse, key=_clearness)
+    return _moved(clearest, links, kind, direction) if abs(clearest.total) > margin else None
+
+
+def _clearness(one: Stretch) -> tuple[float, float]:
+    width = one.high - one.low
+    return abs(one.total) / width if width else inf, abs(one.total)
+
+
+def _is_worse(one: Stretch, direction: str) -> bool:
+    return direction == "same" or (one.total > 0) == (direction == "lower")
 
 
 def _moved(one: Stretch, links: Sequence[Link], kind: str, direction: str) -> Moved:
@@ -262,7 +274,7 @@ def _moved(one: Stretch, links: Sequence[Link], kind: str, direction: str) -> Mo
         low=_said(one.low, kind),
         high=_said(one.high, kind),
         p=one.p,
-        worse=direction == "same" or (one.total > 0) == (direction == "lower"),
+        worse=_is_worse(one, direction),
     )
 
 
