@@ -23,7 +23,8 @@ STEP = Finding(
 )  # fmt: skip
 KNN = replace(
     STEP, place=Place(method="vae", evaluation="knn", source="digits"), score="accuracy", unit="fraction",
-    direction="higher", kind="paired-seed", base=0.9, candidate=0.899, change=-0.001, low=-0.003, high=0.001, margin=0.01,
+    direction="higher", kind="paired-seed", base=0.9, candidate=0.899, change=-0.001, low=-0.003, high=0.001,
+    margin=0.01,
 )  # fmt: skip
 PEAK = replace(
     STEP, score="peak_bytes", unit="bytes", kind="exact", base=1000.0, candidate=1004.0, change=4.0, low=4.0, high=4.0,
