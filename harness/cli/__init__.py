@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from harness.cli import bench, compare, datasets, doctor, export, gate, plugins, report
+from harness.cli import bench, compare, datasets, doctor, export, gate, history, plugins, report
 
 # Typer converts the value of every flag that nobody set with pydantic, whose import takes 0.1 s; a default here spares
 # `--help` and `plugins` that.
@@ -36,6 +36,7 @@ app.command("compare", epilog=compare.EPILOG, short_help="Judge a run by another
     compare.compare
 )
 app.command("gate", epilog=gate.EPILOG, short_help="Is this working folder as good and as fast as its base?")(gate.gate)
+app.command("history", epilog=history.EPILOG, short_help="Follow gates over many commits: slow creep.")(history.history)
 app.command("export", epilog=export.EPILOG, short_help="Write a run for pytest-benchmark and other tools.")(
     export.export
 )

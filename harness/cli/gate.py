@@ -78,6 +78,9 @@ def gate(
     accept: Annotated[
         str | None, typer.Option(metavar="REASON", help="Store it there whatever the outcome; the reason is kept.")
     ] = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Add a line about what was found: see `harness history`.")
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Root of the datasets. [default: $HARNESS_DATA, else a cache folder]")
     ] = None,
@@ -131,6 +134,7 @@ def gate(
         baseline=baseline,
         move=move,
         accept=accept or "",
+        history=history,
         keep=keep,
         data_dir=data_dir,
     )

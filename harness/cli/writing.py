@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ def checked_formats(format: str, out: Sequence[Path]) -> list[str]:
     """The format of what is printed, and of each file by its ending. Raises RequestError."""
     if format not in FORMATS:
         raise RequestError(f"no format '{format}': {did_you_mean(format, FORMATS)}")
-    return [format, *map(_of, out)]
+    return [format, *(format_of(file, FORMATS) for file in out)]
 
 
 def checked_policy(undecided: str | None) -> Policy | None:
@@ -31,7 +31,7 @@ def checked_policy(undecided: str | None) -> Policy | None:
 def write(found: Comparison, formats: Sequence[str], out: Sequence[Path], *, show_all: bool, github: bool) -> None:
     """Write the files, print, and tell GitHub."""
     for file, kind in zip(out, formats[1:], strict=True):
-        _write(file, text(found, kind, show_all=show_all))
+        write_file(file, text(found, kind, show_all=show_all))
     if formats[0] == "terminal":
         from rich.console import Console
 
@@ -66,14 +66,16 @@ def text(found: Comparison, kind: str, *, show_all: bool) -> str:
     return json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n"
 
 
-def _of(file: Path) -> str:
-    endings = {ending: name for name, ending in FORMATS.items() if ending}
+def format_of(file: Path, formats: Mapping[str, str]) -> str:
+    """By its ending, of formats with their endings. Raises RequestError."""
+    endings = {ending: name for name, ending in formats.items() if ending}
     if file.suffix not in endings:
         raise RequestError(f"--out {file}: the ending says the format: {', '.join(endings)}")
     return endings[file.suffix]
 
 
-def _write(file: Path, content: str) -> None:
+def write_file(file: Path, content: str) -> None:
+    """Raises RequestError where it cannot be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content, encoding="utf-8")

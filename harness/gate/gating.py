@@ -15,11 +15,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness.errors import RequestError
-from harness.gate import baseline, exact_findings, quality
+from harness.gate import baseline, exact_findings, history, quality
 from harness.gate.baseline import Baseline
 from harness.gate.checkouts import Side, dependencies_of, two_versions
 from harness.gate.counting import Counting, Measured
@@ -57,6 +58,7 @@ class GateRequest:
     baseline: Path | None = None  # a folder where a base is stored, in the place of one that runs here
     move: bool = False  # store the candidate there if it passes
     accept: str = ""  # why it is stored there whatever the outcome
+    history: Path | None = None  # a file that gets a line about what was found: `harness history`
     keep: Path | None = None  # a folder for what was measured; None: nothing is kept
     data_dir: Path | None = None
 
@@ -107,7 +109,14 @@ def gate(request: GateRequest, news: News = lambda text: None) -> Comparison:
             found = replace(found, notes=(*found.notes, f"{request.baseline} now holds {candidate.name}"))
         elif request.move:
             found = replace(found, notes=(*found.notes, f"{request.baseline} stays as it is: the gate did not pass"))
-    return replace(found, notes=(*found.notes, f"measured in {time.monotonic() - started:.0f} s"))
+    found = replace(found, notes=(*found.notes, f"measured in {time.monotonic() - started:.0f} s"))
+    if request.history is not None:
+        machine = history.this_machine(int(words.get("threads", 1)))
+        before = stored.commit if stored else base.commit
+        history.append(
+            request.history, found, commit=candidate.commit, base=before, when=datetime.now(UTC), machine=machine
+        )
+    return found
 
 
 def _moves(request: GateRequest, found: Comparison, *, first: bool) -> bool:
