@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 OPTION = "--harness-gate"
 MERGE_BASE = ""  # what the option is without a value
+WIDTH = 100  # columns of a failure's text where there is no terminal
 SKIPPED = f"a gate trains two versions of the code: `pytest {OPTION}` runs it, `{OPTION}=BASE` against another base"
 
 
@@ -37,7 +38,6 @@ class Session:
     policy: Policy | None
     minutes: float | None  # None: as many as the gate takes by itself
     out: Path | None = None
-    width: int = 100  # columns of a failure's text
     found: list[tuple[str, Comparison]] = field(default_factory=list)  # with the test that asked
     files: set[str] = field(default_factory=set)  # names that are taken in `out`
 
@@ -124,7 +124,7 @@ class Gate:
         `--harness-gate-undecided fail` says so.
         """
         if comparison.exit_code:
-            pytest.fail(_text(comparison, self._session.width), pytrace=False)
+            pytest.fail(_text(comparison), pytrace=False)
         return comparison
 
 
@@ -172,8 +172,9 @@ def _gated(session: Session, words: Mapping[str, Any], tiers: str | Sequence[str
     return gate(request)
 
 
-def _text(found: Comparison, width: int) -> str:
+def _text(found: Comparison) -> str:
     """The sentence, which pytest repeats in its short summary, and the table as `harness gate` prints it."""
+    import shutil
     from io import StringIO
 
     from rich.console import Console
@@ -181,6 +182,7 @@ def _text(found: Comparison, width: int) -> str:
     from harness.gate.terminal import TerminalComparison
 
     page = StringIO()
+    width = shutil.get_terminal_size((WIDTH, 24)).columns
     Console(file=page, width=width, color_system=None).print(TerminalComparison(found))
     return f"{found.sentence}\n\n{page.getvalue().rstrip()}"
 
@@ -244,7 +246,6 @@ def _session(config: pytest.Config) -> Session:
         policy=config.getoption(f"{OPTION}-undecided"),
         minutes=minutes,
         out=_folder(here / folder) if folder else None,
-        width=config.get_terminal_writer().fullwidth,
     )
 
 

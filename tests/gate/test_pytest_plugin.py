@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from xml.etree import ElementTree
@@ -70,10 +70,10 @@ def gates(monkeypatch: pytest.MonkeyPatch) -> Gates:
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester, gates: Gates) -> Iterator[pytest.Pytester]:
+def suite(pytester: pytest.Pytester, gates: Gates) -> pytest.Pytester:
     """A project with one gated method."""
     pytester.makepyfile(test_methods=SUITE)
-    yield pytester
+    return pytester
 
 
 def test_without_the_option_gated_tests_are_skipped_and_say_how_to_run_them(
@@ -251,7 +251,7 @@ def test_comparisons_are_written_for_machines(pytester: pytest.Pytester, gates: 
     pytester.runpytest("--harness-gate", "--harness-gate-out=found/here").assert_outcomes(passed=2, failed=1)
     folder = pytester.path / "found" / "here"
     stems = ["test_methods-test_again", "test_methods-test_vae-a-b", "test_methods-test_vae-a-b-2"]
-    assert sorted(file.name for file in folder.iterdir()) == [f"{s}.{e}" for s in stems for e in ("json", "xml")]
+    assert {file.name for file in folder.iterdir()} == {f"{stem}.{end}" for stem in stems for end in ("json", "xml")}
     written = json.loads((folder / f"{stems[0]}.json").read_text(encoding="utf-8"))
     assert (written["outcome"], written["exit_code"], len(written["rows"])) == ("regression", 1, 1)
     root = ElementTree.parse(folder / f"{stems[0]}.xml").getroot()
@@ -266,10 +266,57 @@ def test_it_does_not_share_the_machine(suite: pytest.Pytester) -> None:
             parser.addoption("-N", dest="numprocesses", type=int)
         """
     )
-    result = suite.runpytest("--harness-gate", "-N", "2")
+    result = suite.runpytest("-p", "no:xdist", "--harness-gate", "-N", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*takes the machine for itself: add `-n 0`"])
-    suite.runpytest("--harness-gate", "-N", "0").assert_outcomes(passed=1)
+    suite.runpytest("-p", "no:xdist", "--harness-gate", "-N", "0").assert_outcomes(passed=1)
+
+
+METHOD = """
+from dataclasses import dataclass
+
+from torch import nn
+
+from harness.plugin import MethodSpec, hookimpl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    units: int = 16
+
+
+class Mine(nn.Module):
+    def __init__(self, backbone, data, config):
+        super().__init__()
+        self.backbone = backbone
+        self.decoder = nn.Linear(backbone.dim, data.inputs.channels * data.inputs.size**2)
+
+    def loss(self, batch):
+        return (self.decoder(self.backbone(batch.inputs)) - batch.inputs.flatten(1)).square().mean()
+
+    def encode(self, images):
+        return self.backbone(images)
+
+
+@hookimpl
+def harness_method():
+    return MethodSpec(name="mine", kind="model", build=Mine, config=Config, source="mine")
+"""
+
+
+@pytest.mark.slow
+def test_a_needless_copy_in_a_project_of_its_own_is_caught(pytester: pytest.Pytester) -> None:
+    """No stand-in: a git repository with one method, whose change clones its inputs."""
+    method = pytester.makepyfile(my_method=METHOD)
+    pytester.makepyfile("def test_mine(harness_gate):\n    harness_gate('./my_method.py', seeds=1, tiers='exact')")
+    for line in ("init -q -b main", "add .", "-c user.name=A -c user.email=a@b commit -qm first"):
+        subprocess.run(["git", *line.split()], cwd=pytester.path, check=True)
+    unchanged = pytester.runpytest_subprocess("--harness-gate")
+    unchanged.assert_outcomes(passed=1)
+    method.write_text(METHOD.replace("self.backbone(batch.inputs)", "self.backbone(batch.inputs.clone())"))
+    changed = pytester.runpytest_subprocess("--harness-gate")
+    changed.assert_outcomes(failed=1)
+    changed.stdout.fnmatch_lines(["*worse*mine*step operators*+1*", "*aten.clone.default +1*"])
 
 
 def test_the_help_says_what_there_is(pytester: pytest.Pytester) -> None:
