@@ -4,7 +4,7 @@
 
 In a temporary folder: a repository with one method of its own and the workflow of docs/ci, a first commit on main, a
 branch with slower.patch, and the two merged as actions/checkout leaves them. Then the gate's step of action.yml is run
-as it stands there, with the inputs of the workflow. With `--unchanged` the branch adds a comment alone. Needs git, bash,
+as it stands there, with the inputs of the workflow. With `--unchanged` the branch adds a comment. Needs git, bash,
 PyYAML, and an environment with Harness. Exit code: that of the gate.
 """
 
