@@ -1,6 +1,6 @@
 # make bench   set up, compare a VAE and jigsaw puzzles on bundled handwriting, say where the report is
 # make test    set up and run the tests
-# make lint    formatting, style and types
+# make lint    formatting, style, types, and the GitHub Action by its schema
 # make check   lint, and the fast tests until one fails
 # make wheel   build a wheel, install it alone into a new environment, and run a bench from there
 # make gate    is this working folder as good and as fast as its base (BASE=..., by default where it left main)?
@@ -24,6 +24,8 @@ lint: $(VENV)/.installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows docs/ci/*.yml
 
 check: lint
 	$(BIN)/python -m pytest -m "not slow" -x -q
