@@ -61,8 +61,8 @@ def two_versions(
     for it. Given Pythons have their version installed already.
     Raises RequestError for what is no base, CannotPrepare for what cannot be installed.
     """
-    with tempfile.TemporaryDirectory(prefix="harness-gate-") as name:
-        work = Path(name)
+    with tempfile.TemporaryDirectory(prefix="harness-gate-") as temporary:
+        work = Path(temporary)
         folder = Path(base) if base is not None else None
         given = folder is not None and folder.is_dir() and not _is_revision(here, str(base))
         root = None if (given or alone) and not _in_git(here) else toplevel(here)
@@ -84,7 +84,8 @@ def two_versions(
                 git(root, "worktree", "add", "--detach", "--force", str(work / "base"), revision)
                 made.append(work / "base")
                 python = Path(sys.executable)
-                old = Side(name=f"{called} ({revision[:9]})", commit=revision, folder=work / "base", python=python)
+                name = revision[:9] if revision.startswith(called) else f"{called} ({revision[:9]})"
+                old = Side(name=name, commit=revision, folder=work / "base", python=python)
             old = installed(old, base_python, work / "base-environment")
             if same:
                 yield old, replace(old, name=f"{old.name} again")

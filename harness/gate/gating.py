@@ -179,7 +179,7 @@ class _Gate:
             base=self.stored.name if self.stored else self.sides[0].name,
             candidate=self.sides[1].name,
             findings=tuple(ordered(findings)),
-            differing=tuple(dict.fromkeys(differing)),
+            differing=tuple(one for one in dict.fromkeys(differing) if one.what != "git commit"),  # the names say it
             notes=tuple(notes),
             rule=self.request.margins.rule,
         )
