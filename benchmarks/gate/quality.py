@@ -1,12 +1,12 @@
 """What the quality tier catches: changes planted in the code, trained for real, judged by `harness compare`'s own rule.
 
-    python benchmarks/gate/quality.py run runs/quality             # trains what is missing; can be interrupted, run again
+    python benchmarks/gate/quality.py run runs/quality             # trains what is missing; may be interrupted
     python benchmarks/gate/quality.py run runs/quality --only base sign-vae
     python benchmarks/gate/quality.py table runs/quality           # the table of docs/gate.md, of what is there so far
 
-A change is a piece of text in one file of a copy of the tree, replaced once; each copy carries out the same request in a
-process of its own (here.py). Repetition r of k seeds is seeds rk to rk + k - 1 of both runs, so that repetitions share no
-training; the base is trained once. The test examples of digits are the same 359 in all of them.
+A change is a piece of text in one file of a copy of the tree, replaced once; each copy carries out the same request in
+a process of its own (here.py). Repetition r of k seeds is seeds rk to rk + k - 1 of both runs, so that repetitions
+share no training; the base is trained once. The test examples of digits are the same 359 in all of them.
 """
 
 from __future__ import annotations
@@ -48,13 +48,14 @@ class Change:
     old: str = ""
     new: str = ""
     backwards: bool = False  # the seeds are given from the last to the first
-    counted: bool = False  # judge it without the rows of steps and examples too
+    ways: tuple[str, ...] = ("default",)  # of DECLARED: the margins that it is judged by, one after the other
 
     @property
     def planted(self) -> bool:
         return bool(self.file)
 
 
+NOISE = "        z = mu + torch.randn_like(mu) * (0.5 * log_variance).exp()  # (B,L)\n"
 LOSS = "        reconstruction = self._reconstruction_term(self.decoder(z), batch.inputs)\n"
 CHANGES = (
     Change(name="base", title="nothing", harmful=False),
@@ -64,7 +65,7 @@ CHANGES = (
         file="harness/clock.py",
         old="whole_steps(budget.amount * unit_steps[budget.unit])",
         new="whole_steps(0.8 * budget.amount * unit_steps[budget.unit])",
-        counted=True,
+        ways=("default", "scores alone"),
     ),
     Change(
         name="sign-vae",
@@ -72,6 +73,15 @@ CHANGES = (
         file="plugins/models/vae.py",
         old="return reconstruction + self.beta_at(batch.progress) * divergence",
         new="return reconstruction - self.beta_at(batch.progress) * divergence",
+    ),
+    Change(
+        name="mirror-vae",
+        title="digits mirrored, half of them, in training",
+        file="plugins/models/vae.py",
+        old="        mu, log_variance = self.posterior_of(batch.inputs)\n" + NOISE + LOSS,
+        new="        from harness.nn.augment import random_flip\n\n"
+        "        images = random_flip(batch.inputs)\n"
+        "        mu, log_variance = self.posterior_of(images)\n" + NOISE + LOSS.replace("batch.inputs", "images"),
     ),
     Change(
         name="formula-vae",
@@ -94,6 +104,7 @@ CHANGES = (
         name="turns-rotation",
         title="turns that are not those of the images: shuffled once more",
         method=ROTATION,
+        ways=("default", "pretext gated"),
         file="harness/nn/augment.py",
         old="return turned[order], labels[order]",
         new="return turned[order], labels[order.flip(0)]",
@@ -102,6 +113,7 @@ CHANGES = (
         name="mirror-rotation",
         title="digits mirrored, half of them",
         method=ROTATION,
+        ways=("default", "pretext gated"),
         file="plugins/pretext/rotation.py",
         old="random_flip(batch.inputs) if self.flips else batch.inputs",
         new="random_flip(batch.inputs)",
@@ -127,32 +139,35 @@ CHANGES = (
     Change(name="order-vae", title="the seeds in another order", harmful=False, backwards=True),
 )
 BASES = {VAE: "base", ROTATION: "base-rotation"}
-# What training was given is a count, and gives a smaller budget away: this asks the scores alone.
-SCORES_ALONE = parse_margins(
-    {
-        "margin": [
-            {"evaluation": "training", "score": score, "gate": False, "reason": "what the scores say"}
-            for score in ("steps", "examples")
-        ]
-    }
-)
+# Steps and examples are counts that give a smaller budget away at once: `scores alone` leaves them out. How well a
+# method solves its own task is told by default: what it learned is judged, not how. `pretext gated` makes it count.
+COUNTS = [{"evaluation": "training", "score": score, "gate": False} for score in ("steps", "examples")]
+DECLARED = {
+    "default": Margins(),
+    "scores alone": parse_margins({"margin": COUNTS}),
+    "pretext gated": parse_margins({"margin": [{"evaluation": "pretext", "score": "accuracy", "gate": True}]}),
+}
 
 
 # Trainings. -----------------------------------------------------------------------------------------------------------
 
 
+def changed(change: Change, text: str) -> str:
+    """The text of the file with the change. Raises ValueError where what it replaces is not there once."""
+    if text.count(change.old) != 1:
+        raise ValueError(f"{change.name}: {change.file} holds its text {text.count(change.old)} times, not once")
+    return text.replace(change.old, change.new)
+
+
 def plant(change: Change, tree: Path) -> Path:
-    """A copy of the code with the change, to be put on PYTHONPATH. Raises ValueError where its text is not there once."""
+    """A copy of the code with the change, to be put on PYTHONPATH."""
     shutil.rmtree(tree, ignore_errors=True)
     leave = shutil.ignore_patterns("__pycache__")
     for folder, name in (("harness", "harness"), ("plugins", "harness_plugins")):
         shutil.copytree(ROOT / folder, tree / name, ignore=leave)
     if change.planted:
         file = tree / change.file.replace("plugins/", "harness_plugins/", 1)
-        text = file.read_text()
-        if text.count(change.old) != 1:
-            raise ValueError(f"{change.name}: {change.file} holds its text {text.count(change.old)} times, not once")
-        file.write_text(text.replace(change.old, change.new))
+        file.write_text(changed(change, file.read_text()))
     return tree
 
 
@@ -232,11 +247,12 @@ def effects(found: Sequence[Comparison]) -> Iterable[str]:
     for name, each in rows.items():
         mean = sum(row.change for row in each) / len(each)
         if any(row.change for row in each):
-            yield f"{name} {mean:+.3f} ({median(row.margin for row in each):.2g})".replace("-", "−")
+            number = f"{mean:+.4f}".replace("-", "−")
+            yield f"{name} {number} (±{median(row.margin for row in each):.2g})"
 
 
 def needed(found: Sequence[Comparison]) -> str:
-    """What the rows say of open repetitions: the median, over them, of the seeds that decide the row that needs most."""
+    """The median, over the open repetitions, of the seeds that decide the row that needs most, as the rows say."""
     rows = [c.gated("inconclusive") for c in found if c.exit_code == INCONCLUSIVE]
     most = [max(row.seeds_needed or 101 for row in each) for each in rows]
     if not most:
@@ -253,9 +269,8 @@ def table(folder: Path, sizes: Sequence[int], most: int) -> str:
         if not reached(change, base, candidate):
             raise ValueError(f"{change.name}: the cells do not differ from the base as the change should make them")
         for size in sizes:
-            ways = {"all rows": Margins()} | ({"scores alone": SCORES_ALONE} if change.counted else {})
-            for by, margins in ways.items():
-                lines.append(line(change, size, by, judged(base, candidate, size, most, margins)))
+            for way in change.ways:
+                lines.append(line(change, size, way, judged(base, candidate, size, most, DECLARED[way])))
     return "\n".join(lines)
 
 
@@ -268,7 +283,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=20, help="at most so many")
     parser.add_argument("--only", nargs="*", default=[change.name for change in CHANGES], help="of the changes")
     options = parser.parse_args()
-    if options.what == "run":  # prints as it goes
+    if options.what == "run":
         options.folder.mkdir(parents=True, exist_ok=True)
         for change in CHANGES:
             if change.name in options.only:
