@@ -31,7 +31,7 @@ from harness.gate.sides import Side, load_sides
 
 ROOT = Path(__file__).resolve().parents[2]
 VAE, ROTATION = "vae[decoder=mlp]", "rotation"
-BACKBONE = "mlp"  # of one layer: 0.3 to 0.6 s of processor time a cell
+BACKBONE = "mlp"  # of one layer: about half a second of processor time a cell
 BUDGET = "5 epochs"  # 50 steps of either method
 EVALUATIONS = "knn,linear-probe,reconstruction,pretext"
 
