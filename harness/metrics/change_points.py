@@ -47,6 +47,7 @@ class Stretch:
 
     @property
     def length(self) -> int:
+        """Gates that it spans."""
         return self.last - self.first + 1
 
 
