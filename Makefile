@@ -38,7 +38,7 @@ wheel: | $(BIN)/python
 	cd dist && venv/bin/harness bench --plugins vae --seeds 1 --budget '20 steps' --out run
 
 gate: $(VENV)/.installed
-	$(BIN)/harness gate $(SUITES)/gate.toml --margins $(SUITES)/gate-margins.toml --minutes 4 $(if $(BASE),--base $(BASE))
+	$(BIN)/harness gate $(SUITES)/gate.toml --margins benchmarks/gate/margins.toml --minutes 4 $(if $(BASE),--base $(BASE))
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

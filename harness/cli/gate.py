@@ -11,7 +11,9 @@ import typer
 
 from harness.cli.writing import FORMATS, checked_formats, checked_policy, write
 from harness.errors import RequestError
+from harness.records import Request
 
+_DEFAULTS = {word: ",".join(getattr(Request(), word)) for word in ("plugins", "datasets")}
 EPILOG = """
 \b
 Examples:
@@ -38,7 +40,7 @@ Exit codes: 0 pass, 1 regression (a gated row is worse, or failed in the candida
 
 def gate(
     suite: Annotated[
-        Path | None, typer.Argument(help="What is measured, in TOML; options win. [default: vae on digits]")
+        Path | None, typer.Argument(help="What is measured, in TOML; options win. [default: as of bench]")
     ] = None,
     base: Annotated[
         str | None,
@@ -46,8 +48,10 @@ def gate(
             metavar="REV|FOLDER", help="A git revision, or a folder with the code. [default: merge base with main]"
         ),
     ] = None,
-    plugins: Annotated[str | None, typer.Option(help="Methods to measure. [default: vae]")] = None,
-    datasets: Annotated[str | None, typer.Option(help="What they learn from. [default: digits]")] = None,
+    plugins: Annotated[str | None, typer.Option(help=f"Methods to measure. [default: {_DEFAULTS['plugins']}]")] = None,
+    datasets: Annotated[
+        str | None, typer.Option(help=f"What they learn from. [default: {_DEFAULTS['datasets']}]")
+    ] = None,
     evaluations: Annotated[str | None, typer.Option(help="Judges. [default: the built-in ones]")] = None,
     budget: Annotated[str | None, typer.Option(help="Training of each method. [default: 30 epochs]")] = None,
     seeds: Annotated[str | None, typer.Option(help="How many, or which; not auto. [default: 3]")] = None,
@@ -112,8 +116,6 @@ def gate(
         "set": settings,
     }  # fmt: skip
     words = {word: value for word, value in asked.items() if value is not None and value != []}
-    if suite is None:
-        words = {"plugins": "vae", **words}
 
     from harness.gate.gating import GateRequest
     from harness.gate.gating import gate as measured

@@ -200,8 +200,11 @@ def _runs(pid: int) -> bool:
 
 
 def _children() -> list[psutil.Process]:
-    """What this process started and what still runs."""
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    """The arms that this process started and that still run; it may have other children, of tests before."""
+    alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [
+        child for child in alive if any(word.endswith(("blocks.py", "spinning_arm.py")) for word in child.cmdline())
+    ]
 
 
 def test_measured_speaks_of_no_pairs_too():
