@@ -20,45 +20,30 @@ from collections import Counter
 from pathlib import Path
 from statistics import mean
 
-from harness.gate.pairs import Arm, Plan, Work, build, robust, this_version
+from harness.gate.pairs import Plan, Work, one_round, ready, robust, started, this_version
 from harness.gate.sequential import Timed, TimeRule, judged, log_ratio
 
 SLOWED = (0.0, 0.05, 0.10)
 KINDS = ("train", "encode")
-PLAN = Plan()
 
 
-def measured_pair(work: Work, chance: random.Random) -> dict:
+def measured_pair(work: Work, plan: Plan, chance: random.Random) -> dict:
     """Seconds of a step in each block: {"train": {"0.0": [base, candidate], "0.05": ...}, ..., "seconds"}."""
-    started, here, arms = time.monotonic(), this_version(), {}
-    order = ["base", "candidate"]
-    chance.shuffle(order)
+    begun, here = time.monotonic(), this_version()
     found: dict = {}
-    try:
-        for role in order:
-            arms[role] = Arm(role, here, work, PLAN, 0.0, chance)
-        build(arms.values())
-        for kind in KINDS:
-            for arm in arms.values():
-                arm.begin(kind)
-            for arm in arms.values():
-                arm.warm()
-            steps = max(1, round(PLAN.block / arms["base"].step))
-            for arm in arms.values():
-                arm.block(steps)
+    with started(here, here, work, plan, chance) as arms:
+        for kind in work.kinds:
+            steps = ready(arms, kind, plan)
             blocks: dict[str, list[list[float]]] = {str(slowed): [[], []] for slowed in SLOWED}
-            for _ in range(PLAN.rounds):
+            for _ in range(plan.rounds):
                 for slowed in chance.sample(SLOWED, len(SLOWED)):
                     arms["candidate"].inject = slowed
-                    first = chance.randrange(2)
-                    for which in (first, 1 - first, 1 - first, first):
-                        arm = arms[("base", "candidate")[which]]
-                        blocks[str(slowed)][which].append(arm.block(steps) / steps)
+                    one_round(arms, steps, chance)
+                    for kept, arm in zip(blocks[str(slowed)], (arms["base"], arms["candidate"]), strict=True):
+                        kept += arm.times
+                        arm.times.clear()
             found[kind] = blocks
-    finally:
-        for arm in arms.values():
-            arm.end()
-    return {**found, "seconds": time.monotonic() - started}
+    return {**found, "seconds": time.monotonic() - begun}
 
 
 def gates(ratios: list[float], rule: TimeRule) -> list[Timed]:
@@ -98,6 +83,7 @@ def main() -> None:
     parser.add_argument("what", choices=("measure", "gates"))
     parser.add_argument("file", type=Path)
     parser.add_argument("--pairs", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=Plan().rounds, help="of each pair and each slow-down")
     parser.add_argument("--plugins", default="vae")
     parser.add_argument("--margin", type=float, default=0.05)
     asked = parser.parse_args()
@@ -107,7 +93,7 @@ def main() -> None:
     done = len(asked.file.read_text().splitlines()) if asked.file.exists() else 0
     work = Work(request={"plugins": asked.plugins, "datasets": "digits"}, kinds=KINDS)
     for at in range(done, asked.pairs):
-        pair = measured_pair(work, random.Random(at))
+        pair = measured_pair(work, Plan(rounds=asked.rounds), random.Random(at))
         with asked.file.open("a") as file:
             file.write(json.dumps(pair) + "\n")
         print(at, f"{pair['seconds']:.1f} s", flush=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.writing import FORMATS, checked_formats, checked_policy, write
+from harness.cli.writing import Everything, Github, Printed, Written, checked_formats, checked_policy, write
 from harness.errors import RequestError, did_you_mean
 
 EPILOG = """
@@ -57,19 +57,10 @@ def compare(
     accept_vanished: Annotated[
         bool, typer.Option("--accept-vanished", help="Rows that only the base has are told, and do not count.")
     ] = False,
-    show_all: Annotated[
-        bool, typer.Option("--all", help="Show rows that are not gated or did not change too.")
-    ] = False,
-    format: Annotated[str, typer.Option(help=f"What is printed: {', '.join(FORMATS)}.")] = "terminal",
-    out: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Write a file too, in the format of its ending: .md, .json, .html, .xml (JUnit); repeatable."
-        ),
-    ] = None,
-    github: Annotated[
-        bool, typer.Option("--github", help="Print annotations, and add to the step summary of GitHub Actions.")
-    ] = False,
+    show_all: Everything = False,
+    format: Printed = "terminal",
+    out: Written = None,
+    github: Github = False,
 ) -> None:
     """Judge a candidate by its base: better, equivalent, worse or undecided, for each score that both have.
 

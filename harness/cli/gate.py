@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.writing import FORMATS, checked_formats, checked_policy, write
+from harness.cli.writing import Everything, Github, Printed, Written, checked_formats, checked_policy, write
 from harness.errors import RequestError
 from harness.records import Request
 
@@ -91,19 +91,10 @@ def gate(
     keep: Annotated[
         Path | None, typer.Option(help="Keep what was measured (runs, counts, times, logs) in this folder.")
     ] = None,
-    show_all: Annotated[
-        bool, typer.Option("--all", help="Show rows that are not gated or did not change too.")
-    ] = False,
-    format: Annotated[str, typer.Option(help=f"What is printed: {', '.join(FORMATS)}.")] = "terminal",
-    out: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Write a file too, in the format of its ending: .md, .json, .html, .xml (JUnit); repeatable."
-        ),
-    ] = None,
-    github: Annotated[
-        bool, typer.Option("--github", help="Print annotations, and add to the step summary of GitHub Actions.")
-    ] = False,
+    show_all: Everything = False,
+    format: Printed = "terminal",
+    out: Written = None,
+    github: Github = False,
 ) -> None:
     """Is the working folder as good and as fast as its base?
 
@@ -117,6 +108,7 @@ def gate(
     }  # fmt: skip
     words = {word: value for word, value in asked.items() if value is not None and value != []}
 
+    from harness.gate.baseline import FILE
     from harness.gate.gating import GateRequest
     from harness.gate.gating import gate as measured
     from harness.gate.margins import Margins, read_margins
@@ -141,9 +133,13 @@ def gate(
         data_dir=data_dir,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is checked out is removed then too
-    first = baseline is not None and not (baseline / "baseline.json").exists()
-    with _News() as news:
-        found = measured(request, news)
+    first = baseline is not None and not (baseline / FILE).exists()
+    try:
+        with _News() as news:
+            found = measured(request, news)
+    except KeyboardInterrupt:
+        print("harness: interrupted before anything was judged", file=sys.stderr)
+        raise typer.Exit(130) from None
     write(found, formats, out or (), show_all=show_all, github=github)
     if found.exit_code and not first:  # the first baseline has nothing to be compared with
         raise typer.Exit(found.exit_code)

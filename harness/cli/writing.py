@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from harness.errors import RequestError, did_you_mean
 
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     from harness.gate.findings import Comparison, Policy
 
 FORMATS = {"terminal": "", "markdown": ".md", "json": ".json", "html": ".html", "junit": ".xml"}
+Everything = Annotated[bool, typer.Option("--all", help="Show rows that are not gated or did not change too.")]
+Printed = Annotated[str, typer.Option(help=f"What is printed: {', '.join(FORMATS)}.")]
+Written = Annotated[
+    list[Path] | None,
+    typer.Option(help="Write a file too, in the format of its ending: .md, .json, .html, .xml (JUnit); repeatable."),
+]
+Github = Annotated[
+    bool, typer.Option("--github", help="Print annotations, and add to the step summary of GitHub Actions.")
+]
 
 
 def checked_formats(format: str, out: Sequence[Path]) -> list[str]:

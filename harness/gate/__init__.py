@@ -20,6 +20,7 @@
     counting        harness.gate.exact, in processes of either version
     timing          all cells of a request timed against each other
     quality         both versions benched and compared, and what may be left out
+    processes       the environment and the last words of a process of either version
     words           the words of a request as a suite
     baseline        a base that is stored, and what moves it
 

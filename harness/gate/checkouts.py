@@ -21,6 +21,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError, RequestError
 from harness.gate.pairs import Version
+from harness.gate.processes import last_line
 
 BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")  # where a change usually goes
 PACKAGED = ("pyproject.toml", "setup.py")
@@ -37,7 +38,7 @@ class Side:
     name: str  # "main (1a2b3c4)"
     commit: str  # with -dirty where the working folder has changes; "" outside of git
     folder: Path
-    python: Path
+    python: Path = Path(sys.executable)
 
     @property
     def version(self) -> Version:
@@ -74,18 +75,15 @@ def two_versions(
                 return
             if given:
                 assert folder is not None
-                old = Side(
-                    name=str(folder), commit=_commit(folder), folder=folder.resolve(), python=Path(sys.executable)
-                )
+                old = Side(name=str(folder), commit=_commit(folder), folder=folder.resolve())
             else:
                 assert root is not None
                 revision, called = base_of(root, base)
                 git(root, "worktree", "prune")  # of gates that were killed
                 git(root, "worktree", "add", "--detach", "--force", str(work / "base"), revision)
                 made.append(work / "base")
-                python = Path(sys.executable)
                 name = revision[:9] if revision.startswith(called) else f"{called} ({revision[:9]})"
-                old = Side(name=name, commit=revision, folder=work / "base", python=python)
+                old = Side(name=name, commit=revision, folder=work / "base")
             old = installed(old, base_python, work / "base-environment")
             if same:
                 yield old, replace(old, name=f"{old.name} again")
@@ -100,7 +98,7 @@ def _candidate(origin: Path, work: Path, python: Path | None, *, in_git: bool) -
     copied(origin, work / "candidate", in_git=in_git)
     commit = _commit(origin)
     name = f"{origin.name} ({commit or 'as it is'})"
-    side = Side(name=name, commit=commit, folder=work / "candidate", python=Path(sys.executable))
+    side = Side(name=name, commit=commit, folder=work / "candidate")
     return installed(side, python, work / "candidate-environment")
 
 
@@ -166,8 +164,7 @@ def installed(side: Side, given: Path | None, environment: Path) -> Side:
     if first.returncode:  # what builds it is not installed here: pip fetches it
         second = subprocess.run(install, capture_output=True, text=True, check=False)
         if second.returncode:
-            said = _last_line(second.stderr) or _last_line(first.stderr)
-            raise CannotPrepare(f"cannot install {side.name}: {said}")
+            raise CannotPrepare(f"cannot install {side.name}: {last_line(second.stderr)}")
     return replace(side, python=python)
 
 
@@ -187,7 +184,7 @@ def git(folder: Path, *arguments: str, check: bool = True) -> str:
     except FileNotFoundError:
         raise CannotPrepare("the gate needs git to check the base out: install it, or give --base FOLDER") from None
     if run.returncode and check:
-        raise CannotPrepare(f"git {arguments[0]}: {_last_line(run.stderr)}")
+        raise CannotPrepare(f"git {arguments[0]}: {last_line(run.stderr)}")
     return run.stdout.strip("\n") if run.returncode == 0 else ""
 
 
@@ -204,8 +201,3 @@ def _is_revision(here: Path, text: str) -> bool:
 
 def _commit(folder: Path) -> str:
     return git(folder, "describe", "--always", "--dirty", "--abbrev=9", "--exclude", "*", check=False)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no reason given"

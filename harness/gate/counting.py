@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from harness.errors import HarnessError, RequestError
 from harness.gate.checkouts import Side
+from harness.gate.processes import clean_environment, last_line
 
 RULER = Path(__file__).with_name("exact.py")
 Measured = Mapping[str, Any]  # what harness.gate.exact writes of one cell
@@ -62,7 +62,7 @@ class Counting:
         _, said = process.communicate()
         if process.returncode:
             what = RequestError if process.returncode == 2 else HarnessError
-            raise what(f"{side.name} cannot carry the request out: {_last_line(said)}")
+            raise what(f"{side.name} cannot carry the request out: {last_line(said)}")
         cells: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))
         return [{**cell, "index": at} for at, cell in enumerate(cells)]
 
@@ -83,24 +83,18 @@ class Counting:
             measured: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
             out.unlink()
             return {**measured, "index": at}
-        reason = f"its process ended with exit code {process.returncode}: {_last_line(said)}"
+        reason = f"its process ended with exit code {process.returncode}: {last_line(said)}"
         return {**cell, "status": "failed", "reason": reason}
 
 
 def _start(side: Side, arguments: Sequence[str]) -> subprocess.Popen[str]:
     """Count with the gate's own ruler, in a process of one version."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     return subprocess.Popen(
         [str(side.python), "-P", str(RULER), *arguments],
         cwd=side.folder,
-        env={**kept, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+        env={**clean_environment(), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"

@@ -25,15 +25,13 @@ from harness.gate.baseline import Baseline
 from harness.gate.checkouts import Side, dependencies_of, two_versions
 from harness.gate.counting import Counting, Measured
 from harness.gate.findings import Comparison, Differing, Finding, Policy, ordered
-from harness.gate.margins import TRAINING, Margins
+from harness.gate.margins import Margins
 from harness.gate.quality import Words
 from harness.gate.timing import Timing
 from harness.gate.timings import PARTS, TIME
+from harness.report.frame import TRAINING, TRAINING_SCORES
 from harness.suite import overridden, read_suite
 
-SCORES_OF_TRAINING = (
-    "loss", "steps", "examples", "images", "seconds", "examples_per_second", "parameters", "flops", "share_of_peak",
-)  # fmt: skip
 TIERS = ("exact", "time", "quality")
 MINUTES = 10.0
 News = Callable[[str], None]
@@ -72,6 +70,10 @@ class GateRequest:
             raise RequestError(f"--inject is a part of the time, such as 5%, not {self.inject:g}")
         if (self.move or self.accept) and self.baseline is None:
             raise RequestError("--move and --accept store the candidate: say where, with --baseline FOLDER")
+        if (self.move or self.accept) and not {"exact", "quality"} <= set(self.tiers):
+            raise RequestError("a baseline holds counts and scores: --move and --accept need --tiers exact,quality")
+        if self.history is not None and (self.same or self.inject):
+            raise RequestError("--history keeps what changes did: leave it out with --aa and --inject")
         if self.baseline is not None and (self.base or self.same or self.inject):
             raise RequestError("--baseline is the base: leave out --base, --aa and --inject, which run one here")
         if self.inject and "time" not in self.tiers:
@@ -99,11 +101,12 @@ def gate(request: GateRequest, news: News = lambda text: None) -> Comparison:
         results = (request.keep or Path(scratch)).resolve()
         results.mkdir(parents=True, exist_ok=True)
         measuring = _Gate(request, words, (base, candidate), results, news, stored)
-        found = replace(measuring.all(), policy=policy)
+        old, new = measuring.counts()
+        found = replace(measuring.compared(old, new), policy=policy)
         if request.baseline is not None and _moves(request, found, first=stored is None):
             run = results / "quality-candidate"
             baseline.moved(
-                request.baseline, commit=candidate.commit, words=words, counts=measuring.kept[-1], found=found,
+                request.baseline, commit=candidate.commit, words=words, counts=new, found=found,
                 run=run if run.exists() else None, reason=request.accept or ("" if stored else "the first"),
             )  # fmt: skip
             found = replace(found, notes=(*found.notes, f"{request.baseline} now holds {candidate.name}"))
@@ -150,15 +153,13 @@ class _Gate:
     results: Path
     news: News
     stored: Baseline | None = None
-    kept: list[list[Measured]] = field(default_factory=list)  # the counts of the candidate, when they are there
 
-    def all(self) -> Comparison:
+    def compared(self, base: Sequence[Measured], candidate: Sequence[Measured]) -> Comparison:
+        """All tiers, by what every cell costs."""
         findings: list[Finding] = []
         differing: list[Differing] = []
         notes = [*self._of_preparing()]
-        base, candidate = self._counts()
-        self.kept.append(candidate)
-        self.check_margins([*base, *candidate])
+        self._check_margins([*base, *candidate])
         if "exact" in self.request.tiers:
             findings += exact_findings.exact_findings(base, candidate, self.request.margins)
             differing += exact_findings.differing_conditions(base, candidate)
@@ -184,13 +185,13 @@ class _Gate:
             rule=self.request.margins.rule,
         )
 
-    def check_margins(self, cells: Sequence[Measured]) -> None:
+    def _check_margins(self, cells: Sequence[Measured]) -> None:
         """Say what a margins file names wrongly before anything that takes long."""
         rows = exact_findings.rows_of(cells)
         for cell in cells:
             place = {**cell["place"], "target": cell["place"]["source"]}
             rows += [{**place, "evaluation": part, "score": TIME} for part in PARTS.values()]
-            rows += [{**place, "evaluation": TRAINING, "score": score} for score in SCORES_OF_TRAINING]
+            rows += [{**place, "evaluation": TRAINING, "score": score} for score in TRAINING_SCORES]
         self.request.margins.check(rows)
 
     def _of_preparing(self) -> list[str]:
@@ -205,7 +206,7 @@ class _Gate:
             notes.append(f"dependencies changed ({changed}): both ran with those that are installed here")
         return notes
 
-    def _counts(self) -> tuple[list[Measured], list[Measured]]:
+    def counts(self) -> tuple[list[Measured], list[Measured]]:
         """What every cell costs on both sides; without the exact tier, which cells there are."""
         counting = Counting(
             words=self.words, sides=self.sides, results=self.results, data_dir=self.request.data_dir, news=self.news

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
@@ -28,6 +28,7 @@ from typing import IO, Any, Literal, NamedTuple
 import numpy as np
 
 from harness.errors import HarnessError
+from harness.gate.processes import clean_environment, last_line
 from harness.gate.sequential import Timed, TimeRule, judged, log_ratio
 
 WORKER = Path(__file__).with_name("blocks.py")
@@ -130,7 +131,7 @@ def measure(
     base: Version,
     candidate: Version,
     work: Work,
-    rule: TimeRule,
+    rules: Mapping[Kind, TimeRule],
     *,
     seconds: float,
     plan: Plan | None = None,
@@ -138,26 +139,26 @@ def measure(
     log: Path | None = None,
     news: Callable[[Mapping[Kind, Sequence[Pair]]], None] = lambda pairs: None,
 ) -> dict[Kind, Measured]:
-    """Measure pairs until the rule decides each kind of work, or until another pair would go beyond `seconds`.
+    """Measure pairs until each kind of work is decided by its rule, or until another pair would go beyond `seconds`.
 
     `base` against itself is an A/A test. `seed`: of what is drawn (orders, sizes of the environment); `log`: what the
     arms print is added to this file. `news` is told after each pair. Raises ArmFailed where an arm cannot do it.
     """
-    started, plan, chance = time.monotonic(), plan or Plan(), random.Random(seed)
+    begun, plan, chance = time.monotonic(), plan or Plan(), random.Random(seed)
     pairs: dict[Kind, list[Pair]] = {kind: [] for kind in work.kinds}
     decided: dict[Kind, Measured] = {}
     took: list[float] = []
     while open_kinds := tuple(kind for kind in work.kinds if kind not in decided):
         steps = {kind: pairs[kind][0].steps for kind in open_kinds if pairs[kind]}
         found = measured_pair(base, candidate, replace(work, kinds=open_kinds), plan, chance, steps=steps, log=log)
-        spent = time.monotonic() - started
+        spent = time.monotonic() - begun
         took.append(next(iter(found.values())).seconds)
         over = spent + float(np.median(took)) > seconds
         for kind, pair in found.items():
             pairs[kind].append(pair)
-            verdict = judged([each.ratio for each in pairs[kind]], rule, last=over)
+            verdict = judged([each.ratio for each in pairs[kind]], rules[kind], last=over)
             if verdict is not None:
-                cut = over and verdict.word == "inconclusive" and len(pairs[kind]) < rule.most
+                cut = over and verdict.word == "inconclusive" and len(pairs[kind]) < rules[kind].most
                 decided[kind] = Measured(verdict=verdict, pairs=tuple(pairs[kind]), seconds=spent, over=cut)
         news(pairs)
     return {kind: decided[kind] for kind in work.kinds}
@@ -176,29 +177,23 @@ def measured_pair(
     """One pair of fresh processes, timed at every kind of work. `steps` of a block: of what is not there, as many as
     fill one.
     """
-    started = time.monotonic()
-    arms: dict[str, Arm] = {}
-    order = [("base", base, 0.0), ("candidate", candidate, work.inject)]
-    chance.shuffle(order)  # neither is always built and warmed up first
-    try:
-        for role, version, inject in order:
-            arms[role] = Arm(role, version, work, plan, inject, chance, log)
-        build(arms.values())
+    begun = time.monotonic()
+    with started(base, candidate, work, plan, chance, log) as arms:
         found: dict[Kind, _Timed] = {}
         for kind in work.kinds:
-            found[kind] = _timed(arms, kind, plan, chance, (steps or {}).get(kind, 0))
-        built = arms["base"].built
-        seconds = time.monotonic() - started
-        return {
-            kind: Pair(
-                base=timed.base, candidate=timed.candidate, steps=timed.steps, steady=timed.steady,
-                seconds=seconds, title=str(built["title"]), device=str(built["device"]),
-            )
-            for kind, timed in found.items()
-        }  # fmt: skip
-    finally:
-        for arm in arms.values():
-            arm.end()
+            count = ready(arms, kind, plan, (steps or {}).get(kind, 0))
+            for _ in range(plan.rounds):
+                one_round(arms, count, chance)
+            a, b = arms["base"], arms["candidate"]
+            found[kind] = _Timed(tuple(a.times), tuple(b.times), count, a.steady and b.steady)
+        built, seconds = arms["base"].built, time.monotonic() - begun
+    return {
+        kind: Pair(
+            base=timed.base, candidate=timed.candidate, steps=timed.steps, steady=timed.steady,
+            seconds=seconds, title=str(built["title"]), device=str(built["device"]),
+        )
+        for kind, timed in found.items()
+    }  # fmt: skip
 
 
 class _Timed(NamedTuple):
@@ -210,20 +205,41 @@ class _Timed(NamedTuple):
     steady: bool
 
 
-def _timed(arms: Mapping[str, Arm], kind: Kind, plan: Plan, chance: random.Random, steps: int) -> _Timed:
+@contextlib.contextmanager
+def started(
+    base: Version, candidate: Version, work: Work, plan: Plan, chance: random.Random, log: Path | None = None
+) -> Iterator[dict[str, Arm]]:
+    """Both arms, built, by their roles; nothing is left of them when the block ends."""
+    arms: dict[str, Arm] = {}
+    order = [("base", base, 0.0), ("candidate", candidate, work.inject)]
+    chance.shuffle(order)  # neither is always built and warmed up first
+    try:
+        for role, version, inject in order:
+            arms[role] = Arm(role, version, work, plan, inject, chance, log)
+        build(arms.values())
+        yield arms
+    finally:
+        for arm in arms.values():
+            arm.end()
+
+
+def ready(arms: Mapping[str, Arm], kind: Kind, plan: Plan, steps: int = 0) -> int:
+    """Turn both to a kind of work and warm them up; the steps of a block, as given or as many as fill one."""
     for arm in arms.values():
         arm.begin(kind)
     for arm in arms.values():
         arm.warm()
-    a, b = arms["base"], arms["candidate"]
-    steps = steps or max(1, round(plan.block / a.step))
-    for arm in (a, b):
+    steps = steps or max(1, round(plan.block / arms["base"].step))
+    for arm in (arms["base"], arms["candidate"]):
         arm.block(steps)  # the first after waiting is not counted
-    for _ in range(plan.rounds):
-        first, second = (a, b) if chance.random() < 0.5 else (b, a)
-        for arm in (first, second, second, first):
-            arm.times.append(arm.block(steps) / steps)
-    return _Timed(tuple(a.times), tuple(b.times), steps, a.steady and b.steady)
+    return steps
+
+
+def one_round(arms: Mapping[str, Arm], steps: int, chance: random.Random) -> None:
+    """ABBA or BAAB: two blocks of each arm, added to its times."""
+    first, second = ("base", "candidate") if chance.random() < 0.5 else ("candidate", "base")
+    for role in (first, second, second, first):
+        arms[role].times.append(arms[role].block(steps) / steps)
 
 
 class Arm:
@@ -314,8 +330,7 @@ class Arm:
         if not self._log.readable():
             return f"see {self._log.name}"
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return last_line(self._log.read().decode(errors="replace"))
 
     def end(self) -> None:
         """End the process, by its id; nothing is left of it."""
@@ -347,7 +362,7 @@ def build(arms: Iterable[Arm]) -> None:
 def environment(version: Version, threads: int, chance: random.Random) -> dict[str, str]:
     """What an arm finds in its environment: the parent's, with all that its speed depends on fixed alike."""
     count = str(threads)
-    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", PADDING)}
+    kept = {key: value for key, value in clean_environment().items() if key != PADDING}
     fixed = {
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), count),
         "OMP_WAIT_POLICY": "PASSIVE",

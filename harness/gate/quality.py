@@ -6,25 +6,26 @@ the last bit, is benched at one seed: if that is identical in the end too, no ot
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.gate.baseline import FRAME
 from harness.gate.checkouts import Side
 from harness.gate.comparing import compare
 from harness.gate.exact_findings import needs_no_judging
 from harness.gate.findings import Comparison
 from harness.gate.margins import Margins
+from harness.gate.processes import clean_environment, last_line
 from harness.gate.sides import load_sides
 
 Words = Mapping[str, Any]
 Measured = Mapping[str, Any]
 News = Callable[[str], None]
-NOTHING = Comparison(base="", candidate="", findings=())
+NOTHING = Comparison(base="", candidate="", findings=())  # of the first baseline, which no other was before
 FINE = (0, 1)  # exit codes of a bench that has cells: all well, some failed
 
 
@@ -68,10 +69,9 @@ def judged(
         spared = [method for method in found.alike if method not in again]
         if spared:
             notes.append(f"identical to the last bit at seed {seed}, and so benched at no other: {', '.join(spared)}")
-            kept = [row for row in probe.findings if row.place.method in spared]
-            parts.append(_with(probe, kept))
-    if found.other or again:
-        parts.append(bench.compared("quality", _only(words, (*found.other, *again))))
+            parts.append(_of(probe, spared))
+    if rest := (*found.other, *again):
+        parts.append(_of(bench.compared("quality", _only(words, rest)), rest))
     whole = [row for part in parts for row in part.findings]
     differing = tuple(dict.fromkeys(one for part in parts for one in part.differing))
     told = tuple(dict.fromkeys(note for part in parts for note in part.notes))
@@ -106,10 +106,9 @@ def _identical(found: Comparison, method: str) -> bool:
     return bool(rows) and all(row.state == "compared" and "identical" in row.why for row in rows)
 
 
-def _with(found: Comparison, findings: Sequence[Any]) -> Comparison:
-    return Comparison(
-        base="", candidate="", findings=tuple(findings), differing=found.differing, notes=found.notes, rule=found.rule
-    )
+def _of(found: Comparison, methods: Sequence[str]) -> Comparison:
+    """The rows of these methods: a request with a plugin's file benches all of its methods."""
+    return replace(found, findings=tuple(row for row in found.findings if row.place.method in methods))
 
 
 def _only(words: Words, methods: Sequence[str]) -> dict[str, Any]:
@@ -136,7 +135,7 @@ class _Bench:
         if self.stored is not None:
             self.news(f"benching the candidate, {name}")
             run = self._benched(self.sides[1], self.results / f"{name}-candidate", {**self.words, **changes})
-            frame = self.stored / "results.parquet"
+            frame = self.stored / FRAME
             return compare(*load_sides(frame, run), self.margins, check=False) if frame.exists() else NOTHING
         for role, side in zip(("base", "candidate"), self.sides, strict=True):
             self.news(f"benching the {role}, {name}")
@@ -150,13 +149,12 @@ class _Bench:
         suite.write_text(as_toml(words), encoding="utf-8")
         command = [str(side.python), "-P", "-m", "harness", "bench", str(suite), "--out", str(out)]
         command += ["--data-dir", str(self.data_dir.resolve())] if self.data_dir else []
-        kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
         run = subprocess.run(
-            command, cwd=side.folder, env=kept, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
+            command, cwd=side.folder, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
         out.with_suffix(".log").write_text(run.stdout + run.stderr, encoding="utf-8")
         if run.returncode not in FINE or not (out / "cells").is_dir():
-            lines = (run.stderr or run.stdout).strip().splitlines()
-            said = lines[-1] if lines else "it said nothing"
+            said = last_line(run.stderr or run.stdout)
             raise HarnessError(f"{side.name} was not benched (exit code {run.returncode}): {said}")
         return out

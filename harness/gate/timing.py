@@ -13,7 +13,7 @@ from harness.gate.checkouts import Side
 from harness.gate.counting import Measured
 from harness.gate.findings import Finding, Place
 from harness.gate.margins import Margin, Margins
-from harness.gate.pairs import ArmFailed, Kind, Plan, Work, measure
+from harness.gate.pairs import ArmFailed, Kind, Work, measure
 from harness.gate.sequential import TimeRule
 from harness.gate.timings import PARTS, TIME, row
 
@@ -33,14 +33,9 @@ class Timing:
 
     def rows(self, base: Sequence[Measured], candidate: Sequence[Measured]) -> list[Finding]:
         """A row for each cell's training step and encoding, each cell at its first common seed."""
-        jobs = [
-            (old, new, kinds)
-            for old, new in _first_seeds(base, candidate)
-            if (
-                kinds := tuple(kind for kind in PARTS if self._gates(new, kind) and _has(old, kind) and _has(new, kind))
-            )
-        ]
-        family = max(1, sum(self._margin(new, kind).gate for _, new, kinds in jobs for kind in kinds))
+        jobs = [(old, new, self._kinds(old, new)) for old, new in _first_seeds(base, candidate)]
+        jobs = [(old, new, kinds) for old, new, kinds in jobs if kinds]
+        family = sum(len(kinds) for _, _, kinds in jobs)
         deadline = time.monotonic() + self.seconds
         found: list[Finding] = []
         for at, (old, new, kinds) in enumerate(jobs):
@@ -52,18 +47,15 @@ class Timing:
         """A stored time says nothing here: each gated row of it is refused."""
         why = "a stored baseline has no times: they are compared interleaved, on one machine (--base REV runs it here)"
         places = {json.dumps(each["place"], sort_keys=True): each for each in candidate}.values()
-        return [
-            Finding(
-                place=Place(**each["place"], target=each["place"]["source"], evaluation=PARTS[kind]), score=TIME,
-                unit="s", direction="lower", kind="paired-time", gated=True, state="refused", why=why,
-            )
-            for each in places
-            for kind in PARTS
-            if self._gates(each, kind) and _has(each, kind)
-        ]  # fmt: skip
+        return [_refused(each, kind, why) for each in places for kind in self._kinds(each)]
 
-    def _gates(self, measured: Measured, kind: Kind) -> bool:
-        return self._margin(measured, kind).gate
+    def _kinds(self, *measured: Measured) -> tuple[Kind, ...]:
+        """What is timed of a cell: what its margins gate and every side does."""
+        return tuple(
+            kind
+            for kind in PARTS
+            if self._margin(measured[-1], kind).gate and all(_has(each, kind) for each in measured)
+        )
 
     def _margin(self, measured: Measured, kind: Kind) -> Margin:
         place = measured["place"]
@@ -75,9 +67,8 @@ class Timing:
     ) -> list[Finding]:
         place = new["place"]
         title = f"{place['method']} on {place['source']}"
-        places = {kind: Place(**place, target=place["source"], evaluation=PARTS[kind]) for kind in kinds}
         margins = {kind: self._margin(new, kind) for kind in kinds}
-        size = min(margin.size for margin in margins.values())
+        rules = {kind: TimeRule(margin=margin.size, family=family) for kind, margin in margins.items()}
         work = Work(
             request=self.words,
             kinds=kinds,
@@ -90,23 +81,27 @@ class Timing:
         )
         try:
             found = measure(
-                base, candidate, work, TimeRule(margin=size, family=family), seconds=seconds, plan=Plan(),
+                base, candidate, work, rules, seconds=seconds,
                 log=self.results / "times.log",
                 news=lambda pairs: self.news(f"timing {title}: {max(map(len, pairs.values()))} pairs of processes"),
             )  # fmt: skip
         except ArmFailed as reason:
-            refused = [
-                Finding(
-                    place=places[kind], score=TIME, unit="s", direction="lower", kind="paired-time", gated=True,
-                    state="refused", why=str(reason),
-                )
-                for kind in kinds
-            ]  # fmt: skip
-            return refused
+            return [_refused(new, kind, str(reason)) for kind in kinds]
         raw = {kind: [[pair.base, pair.candidate] for pair in each.pairs] for kind, each in found.items()}
         with (self.results / "times.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"place": place, "seconds_per_step": raw}) + "\n")
-        return [row(each, places[kind], reason=margins[kind].reason) for kind, each in found.items()]
+        return [row(each, _place(new, kind), reason=margins[kind].reason) for kind, each in found.items()]
+
+
+def _place(measured: Measured, kind: Kind) -> Place:
+    return Place(**measured["place"], target=measured["place"]["source"], evaluation=PARTS[kind])
+
+
+def _refused(measured: Measured, kind: Kind, why: str) -> Finding:
+    return Finding(
+        place=_place(measured, kind), score=TIME, unit="s", direction="lower", kind="paired-time", gated=True,
+        state="refused", why=why,
+    )  # fmt: skip
 
 
 def _first_seeds(base: Sequence[Measured], candidate: Sequence[Measured]) -> list[tuple[Measured, Measured]]:

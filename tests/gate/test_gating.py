@@ -82,10 +82,11 @@ def test_a_stored_baseline_refuses_times_and_moves_on_a_pass_or_with_a_reason(re
     assert {row.judged for row in refused} == {"step time", "encoding time"}
     assert found.exit_code == 3
     _change(repository, "code = self.code(batch.inputs)", "code = self.code(batch.inputs.clone())")
-    found = gate(GateRequest(**asked, tiers=("exact",), move=True))
+    both = ("exact", "quality")
+    found = gate(GateRequest(**asked, tiers=both, move=True))
     assert found.exit_code == 1
     assert len(_moves(stored)) == 1
-    gate(GateRequest(**asked, tiers=("exact",), accept="the copy is needed"))
+    gate(GateRequest(**asked, tiers=both, accept="the copy is needed"))
     assert [(move["outcome"], move["reason"]) for move in _moves(stored)][1:] == [("regression", "the copy is needed")]
 
 
@@ -129,6 +130,8 @@ def test_bad_requests_are_one_line():
         ({"inject": 0.1, "tiers": ("exact",)}, "--inject slows the time tier"),
         ({"move": True}, "say where, with --baseline"),
         ({"baseline": Path("x"), "base": "main"}, "--baseline is the base"),
+        ({"baseline": Path("x"), "move": True, "tiers": ("exact",)}, "need --tiers exact,quality"),
+        ({"history": Path("x"), "inject": 0.05}, "leave it out with --aa"),
     ):
         with pytest.raises(RequestError, match=words):
             GateRequest(**changes)

@@ -32,7 +32,8 @@ def tiny(kind="train", **changes) -> Work:
 
 def timed(*arguments, **options) -> Measured:
     """`measure` of what has one kind of work."""
-    (found,) = measure(*arguments, **options).values()
+    *given, work, rule = arguments
+    (found,) = measure(*given, work, dict.fromkeys(work.kinds, rule), **options).values()
     return found
 
 
@@ -158,6 +159,15 @@ def test_the_rule_ends_it_and_rows_say_what_it_says(monkeypatch):
         assert (found.verdict.word, told.verdict, told.outcome) == (word, verdict, outcome)
         assert (found.verdict.pairs, found.over) == (10, False)
         assert told.candidate == pytest.approx(told.base * (1 + told.change))
+
+
+def test_each_kind_of_work_has_a_margin_of_its_own(monkeypatch):
+    slower = Pair(base=(1.0,), candidate=(1.07,), steps=1, seconds=1, title="", device="cpu", steady=True)
+    monkeypatch.setattr(pairs, "measured_pair", lambda *args, **kwargs: {"train": slower, "encode": slower})
+    work = replace(tiny(), kinds=("train", "encode"))
+    rules = {"train": TimeRule(margin=0.05), "encode": TimeRule(margin=0.2)}
+    found = measure(this_version(), this_version(), work, rules, seconds=1000.0)
+    assert {kind: each.verdict.word for kind, each in found.items()} == {"train": "fail", "encode": "pass"}
 
 
 def test_both_arms_get_one_environment_but_for_its_size(monkeypatch):
