@@ -49,16 +49,37 @@ def cached_array(name: str, shape: tuple[int, ...], build: Callable[[], np.ndarr
     """The uint8 array of `shape` in the cache file `name`, else what `build` gives, which is then kept there."""
     import numpy as np
 
+    def fits(kept: tuple[np.ndarray, ...]) -> bool:
+        return kept[0].shape == shape and kept[0].dtype == np.uint8
+
+    return cached_arrays(name, 1, fits, lambda: (build(),))[0]
+
+
+def cached_arrays(
+    name: str, count: int, fits: Callable[[tuple[np.ndarray, ...]], bool], build: Callable[[], tuple[np.ndarray, ...]]
+) -> tuple[np.ndarray, ...]:
+    """The `count` arrays in the cache file `name`, one after another, else what `build` gives, which is kept there.
+
+    fits: are these what was asked for? Where they are not, they are built anew.
+    """
+    import numpy as np
+
     path = cache_root() / name
     try:
-        kept = np.load(path, allow_pickle=False)
-        if kept.shape == shape and kept.dtype == np.uint8:
+        with path.open("rb") as file:
+            kept = tuple(np.load(file, allow_pickle=False) for _ in range(count))
+        if fits(kept):
             return kept
     except (OSError, EOFError, ValueError) as error:  # missing, or damaged: built anew
-        logger.debug("no array in %s: %s", path, error)
-    array = build()
+        logger.debug("no arrays in %s: %s", path, error)
+    arrays = build()
+
+    def write(file: BinaryIO) -> None:
+        for array in arrays:
+            np.save(file, array)
+
     try:
-        write_atomically(path, lambda file: np.save(file, array))
+        write_atomically(path, write)
     except OSError as error:
         warnings.warn(f"{path} cannot be kept ({error}): set HARNESS_CACHE", stacklevel=2)
-    return array
+    return arrays

@@ -6,7 +6,8 @@ Harness holds out a fifth of the films. Clips of one film are never in two split
 
 `rate` frames a second are taken (0: all), and `frames` of them are a clip: one from the middle of each film, or with
 `stride` one every so many frames. .mp4, .avi and the like need PyAV (`pip install 'harness[video]'`); .gif, .npz (uint8
-(n,H,W), (n,H,W,1) or (n,H,W,3)) and folders of frames do not. Films are decoded whenever the dataset is loaded.
+(n,H,W), (n,H,W,1) or (n,H,W,3)) and folders of frames do not. What was decoded is kept in the cache folder. Frames are
+turned upright, as the camera says.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.data.video_files import Cut, Films, decode_films, list_films
+from harness.data.video_decoding import Cut
+from harness.data.video_files import Films, cached_films, list_films
 from harness.plugin import DatasetSpec, DataSpec, VideoField, hookimpl
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def load(config: Config, root: Path) -> RawData:
         return RawData(inputs=clips[own], labels=torch.tensor(films.labels)[which], groups=which)
 
     train, test = _films(config)
-    clips, rows = decode_films([*train.films, *(test.films if test else ())], config.cut, NAME)
+    clips, rows = cached_films([*train.films, *(test.films if test else ())], config.cut, NAME)
     learned = part(train, 0, clips, rows)
     if test is None:
         return learned

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import torch
 from PIL import Image
 
 from harness import loading
-from harness.data.video_files import Cut, at_rate, clips_of, list_films
+from harness.data import video_files
+from harness.data.video_decoding import Cut, at_rate, clips_of
+from harness.data.video_files import list_films
 from harness.errors import DatasetMissing, HarnessError, RequestError
 from harness.registry.config import resolve
 from harness_plugins.datasets import video_folder
@@ -29,15 +33,40 @@ def film(seed: int = 0, n: int = N, size: int = SIZE) -> np.ndarray:
     return frames
 
 
-def write_stream(file: Path, frames: np.ndarray, codec: str = "mpeg4", rate: int = 10) -> Path:
+def write_stream(
+    file: Path,
+    frames: np.ndarray,
+    codec: str = "mpeg4",
+    pixels: str = "yuv420p",
+    turned: tuple[int, bool, bool] | None = None,
+    times: list[int] | None = None,
+) -> Path:
+    """Ten frames a second, or each at its time in hundredths of a second; turned: degrees to the left, mirrors."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(file), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
-        stream.width, stream.height = frames.shape[2], frames.shape[1]
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], pixels
         stream.bit_rate = 4_000_000
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        if turned:
+            stream.set_display_rotation(*turned)
+        if times:
+            stream.codec_context.time_base = Fraction(1, 100)
+        for place, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            if times:
+                picture.pts, picture.time_base = times[place], Fraction(1, 100)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return file
+
+
+def write_sound(file: Path) -> Path:
+    """A tenth of a second of silence, and no picture."""
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
         container.mux(stream.encode())
     return file
 
@@ -66,7 +95,9 @@ def write_stills(folder: Path, frames: np.ndarray) -> Path:
     ("name", "write", "tolerance"),
     [
         ("a.mp4", write_stream, 12),
-        ("a.avi", lambda file, frames: write_stream(file, frames, "mjpeg"), 12),
+        ("a.avi", lambda file, frames: write_stream(file, frames, "mjpeg", "yuvj420p"), 12),
+        ("a.mkv", lambda file, frames: write_stream(file, frames, "ffv1", "yuv444p10le"), 4),  # ten bits a channel
+        ("a.MOV", lambda file, frames: write_stream(file, frames, "mpeg4"), 12),
         ("ä b.gif", write_gif, 8),
         ("a.npz", write_arrays, 0),
         ("a", write_stills, 0),
@@ -137,6 +168,7 @@ def odd_films(folder: Path) -> dict[str, str]:
     (folder / "text.mp4").write_text("this is no film")
     whole = write_stream(folder / "cut.mp4", film()).read_bytes()
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])  # its index, at the end, is gone
+    write_sound(folder / "sound.mp4")
     write_stream(folder / "one.mp4", film(n=1))
     (folder / "text.gif").write_text("GIF89a, or not")
     write_gif(folder / "one.gif", film(n=1))
@@ -148,6 +180,7 @@ def odd_films(folder: Path) -> dict[str, str]:
         "empty.mp4": "it is empty",
         "text.mp4": "Invalid data",
         "cut.mp4": "it holds no pictures",
+        "sound.mp4": "it holds no pictures",
         "one.mp4": "it has 1 frame, frames=4 are asked",
         "text.gif": "cannot identify image file",
         "one.gif": "it has 1 frame, frames=4 are asked",
@@ -166,7 +199,7 @@ def test_odd_films_are_named_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as error:
         SPEC.load(video_folder.Config(path=tmp_path / "all", size=16, frames=4), Path())
     assert f"video-folder: {len(said)} of {len(said) + 1} films cannot be used: remove or replace" in str(error.value)
-    assert "and 7 more" in str(error.value)
+    assert "and 8 more" in str(error.value)
     assert "\n" not in str(error.value)
     for name, reason in said.items():
         for other in said.keys() - {name}:
@@ -177,6 +210,86 @@ def test_odd_films_are_named_in_one_line(tmp_path: Path) -> None:
             SPEC.load(video_folder.Config(path=tmp_path / "all", size=16, frames=4), Path())
         for other in said.keys() - {name}:
             (tmp_path / other).rename(bad / other)
+
+
+def test_all_others_are_used_beside_each_other(tmp_path: Path) -> None:
+    """Odd sizes, other shapes of frames, a film cut off in its stream, frames at uneven times, other encodings."""
+    odd = np.full((N, 27, 33, 3), 90, dtype=np.uint8)
+    write_stream(tmp_path / "a" / "odd.mkv", odd, "ffv1", "yuv444p")
+    write_stream(tmp_path / "a" / "wide.avi", np.full((N, 16, 64, 3), 90, dtype=np.uint8))
+    write_stream(tmp_path / "a" / "uneven.mkv", odd, "ffv1", "yuv444p", times=[0, 5, 9, 30, 31, 33, 70, 75, 90, 100])
+    write_gif(tmp_path / "a" / "still.gif", odd + np.arange(N, dtype=np.uint8)[:, None, None, None])
+    whole = write_stream(tmp_path / "a" / "cut.avi", film(n=40), "mjpeg", "yuvj420p").read_bytes()
+    (tmp_path / "a" / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    raw = SPEC.load(video_folder.Config(path=tmp_path, size=16, frames=4), Path())
+    assert raw.inputs.shape == (5, 4, 3, 16, 16)
+    even = raw.inputs[1:].float()  # all but cut.avi are one grey
+    assert (even - 90).abs().max() <= 12
+
+
+def test_frames_at_uneven_times_are_taken_by_their_times(tmp_path: Path) -> None:
+    times = [0, 5, 9, 30, 31, 33, 70, 75, 90, 100]
+    greys = np.arange(N, dtype=np.uint8)[:, None, None, None] * 20 + np.zeros((1, 16, 16, 3), dtype=np.uint8)
+    file = write_stream(tmp_path / "a.mkv", greys, "ffv1", "yuv444p", times=times)
+    (clip,) = clips_of(file, Cut(frames=11, rate=10.0, stride=0, size=16, channels=1))
+    seen = np.round(clip[:, 0, 8, 8] / 20.0).astype(int).tolist()
+    assert seen == [max(i for i, time in enumerate(times) if time <= tick * 10) for tick in range(11)]
+
+
+@pytest.mark.parametrize("mirrors", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_films_are_turned_upright(degrees: int, mirrors: tuple[bool, bool], tmp_path: Path) -> None:
+    """As the display matrix says, which is read back by its own formula: corner by corner."""
+    frames = np.full((4, 32, 48, 3), 30, dtype=np.uint8)
+    frames[:, :8, :12] = 255  # the upper left corner
+    file = write_stream(tmp_path / "a.mp4", frames, turned=(degrees, *mirrors))
+    shown = np.rot90(frames[0], degrees // 90)
+    shown = shown[:, ::-1] if mirrors[0] else shown
+    shown = shown[::-1] if mirrors[1] else shown
+    height, width = shown.shape[:2]
+    inner = shown[(height - 32) // 2 :, (width - 32) // 2 :][:32, :32]
+    (clip,) = clips_of(file, Cut(frames=4, rate=0.0, stride=0, size=32, channels=3))
+    assert np.abs(clip[0].astype(float) - inner.transpose(2, 0, 1)).mean() <= 12
+
+
+def test_what_was_decoded_is_kept_until_a_film_or_the_cut_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    read: list[str] = []
+    plain = video_files.clips_of
+
+    def counted(path: Path, cut: Cut) -> list[np.ndarray]:
+        read.append(path.name)
+        return plain(path, cut)
+
+    monkeypatch.setattr(video_files, "clips_of", counted)
+    for label, sort in (("b", "npz"), ("a", "gif")):
+        for row in range(2):
+            write = write_arrays if sort == "npz" else write_gif
+            write(tmp_path / "films" / label / f"{row}.{sort}", film(row))
+    write_stills(tmp_path / "films" / "b" / "2", film(2))
+    config = video_folder.Config(path=tmp_path / "films", size=16, frames=4, stride=3)
+    first, second = (SPEC.load(config, Path()) for _ in range(2))
+    assert sorted(read) == ["0.gif", "0.npz", "1.gif", "1.npz", "2"]
+    for name in ("inputs", "labels", "groups"):
+        assert torch.equal(getattr(first, name), getattr(second, name))
+    assert first.labels.tolist() == [0] * 6 + [1] * 9
+    ground = first.inputs[:, 0, 0, 0, 0]
+    assert ground[-9:].tolist() == [30] * 3 + [35] * 3 + [40] * 3
+    write_arrays(tmp_path / "films" / "b" / "0.npz", film(9))
+    assert SPEC.load(config, Path()).inputs[6, 0, 0, 0, 0] == 75
+    SPEC.load(video_folder.Config(path=tmp_path / "films", size=16, frames=5, stride=3), Path())
+    assert len(read) == 15
+
+
+def test_previews_and_links_back_up_are_no_films(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "a" / "day" / "1.npz", film())
+    write_stills(tmp_path / "a" / "day", film(n=1))
+    write_stills(tmp_path / "a" / "day" / "2", film())
+    os.symlink(tmp_path / "a", tmp_path / "a" / "day" / "up")
+    found, _ = list_films(tmp_path)
+    assert [film.relative_to(tmp_path).as_posix() for film in found.films] == ["a/day/1.npz", "a/day/2"]
 
 
 def test_a_rate_needs_times(tmp_path: Path) -> None:
