@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.data.folder import SUFFIXES, centre_cut, decode_image
 from harness.errors import RequestError
@@ -112,8 +112,8 @@ def _matrix(frame: VideoFrame) -> tuple[int, ...] | None:
     """The display matrix of a frame, nine integers, where a camera that was held upright or mirrored says one."""
     import numpy as np
 
-    told = frame.side_data.get("DISPLAYMATRIX")
-    return None if told is None else tuple(np.frombuffer(memoryview(told), dtype=np.int32).tolist())
+    told: Any = frame.side_data.get("DISPLAYMATRIX")  # a buffer, which PyAV's types do not say
+    return None if told is None else tuple(np.frombuffer(told, dtype=np.int32).tolist())
 
 
 def upright(image: Image, matrix: Sequence[int] | None) -> Image:

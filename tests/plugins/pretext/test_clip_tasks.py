@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import factorial
 from typing import Any
 
 import pytest
@@ -35,19 +36,38 @@ def asked(method, clips: Tensor = CLOCK) -> tuple[Tensor, Tensor]:
     return (shown[0][:, :, 0, 0, 0] * T).round().long(), answers
 
 
-@pytest.mark.parametrize("reverse", [True, False])
-def test_frame_order_asks_for_the_order_that_is_shown(reverse: bool) -> None:
-    method = built(frame_order, frames=3, reverse=reverse)
+@pytest.mark.parametrize(("frames", "reverse", "answers_of"), [(3, True, 6), (3, False, 3), (4, False, 12)])
+def test_frame_order_asks_for_the_order_that_is_shown(frames: int, reverse: bool, answers_of: int) -> None:
+    method = built(frame_order, frames=frames, reverse=reverse)
     times, answers = asked(method)
-    assert len(method.orders) == (6 if reverse else 3)
+    assert len(method.orders) == answers_of
     ranks = times.argsort(1).argsort(1)
     orders = method.orders[answers]
     same = (ranks == orders).all(1)
-    assert same.all() if reverse else (same | (ranks.flip(1) == orders).all(1)).all()
+    assert same.all() if reverse else (same | (frames - 1 - ranks == orders).all(1)).all()
     assert reverse or 10 < int(same.sum()) < 54  # both directions are shown
     gaps = times.sort(1).values.diff(dim=1)
-    assert (gaps == gaps[:, :1]).all()
+    assert (gaps == gaps[0, 0]).all()
     assert len(times.min(1).values.unique()) > 3  # windows begin anywhere that they fit
+
+
+@pytest.mark.parametrize("frames", [3, 4, 5])
+def test_a_world_that_runs_backwards_has_the_same_frame_orders(frames: int) -> None:
+    """What is shown in one order is shown, in the other world, in the order counted from the end: never two answers."""
+    orders = frame_order.orders_of(frames, reverse=False)
+    mirrored = {tuple(frames - 1 - rank for rank in order) for order in orders}
+    assert len(orders) == len(mirrored) == factorial(frames) / 2
+    assert not mirrored & set(orders)
+
+
+def test_frame_order_keeps_frames_near_each_other() -> None:
+    method, shown = built(frame_order, farthest=2), []
+    method.backbone.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    for seed in range(8):
+        torch.manual_seed(seed)
+        method.solve(Batch(inputs=CLOCK))
+    times = (torch.cat(shown)[:, :, 0, 0, 0] * T).round().long()
+    assert set(times.sort(1).values.diff(dim=1).flatten().tolist()) == {1, 2}
 
 
 def test_arrow_of_time_asks_whether_the_clip_runs_backwards() -> None:
@@ -150,6 +170,23 @@ def test_middle_frame_sees_both_sides_and_never_the_middle() -> None:
     assert gaps == {1, 3, 5, 7}
 
 
+def test_middle_frame_asks_the_code_for_the_frames_at_the_edges() -> None:
+    """The third term by hand: the loss with it less the loss without."""
+    method = built(middle_frame, edges=3.0)
+    drawn: list[Tensor] = []
+    method.edges.register_forward_hook(lambda module, inputs, output: drawn.append(output))
+    seen: list[Tensor] = []
+    method.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    losses = []
+    for weight in (3.0, 0.0):
+        method.config = middle_frame.Config(edges=weight)
+        torch.manual_seed(5)
+        losses.append(method.loss(Batch(inputs=CLOCK[:4])))
+    inner = torch.stack([seen[0][:, 1, 0], seen[0][:, 2, 0]], 1)  # the two at the edges, of four that are seen
+    torch.testing.assert_close(losses[0] - losses[1], 3.0 * (drawn[0] - inner).square().mean())
+    assert built(middle_frame, edges=0.0).edges is None
+
+
 @pytest.mark.parametrize("module", [next_frame, middle_frame])
 def test_a_few_steps_teach_a_moving_bar(module) -> None:
     """A bar that moves by a pixel a frame: better than copying after a few steps."""
@@ -177,7 +214,7 @@ def test_a_few_steps_teach_a_moving_bar(module) -> None:
     [
         (next_frame, 4, {}, "no future after past=4"),
         (middle_frame, 4, {}, "no middle between sides=2"),
-        (frame_order, 3, {}, "no 4 to put in order"),
+        (frame_order, 2, {}, "no 3 to put in order"),
         (arrow_of_time, 1, {}, "clips of one frame have no time"),
         (speed, 3, {}, "no two that are 3 apart"),
     ],
@@ -194,7 +231,8 @@ def test_clips_that_are_too_short_are_skipped_with_the_reason(module, frames: in
     [
         (next_frame, {"past": 0}, "past, ahead and copies"),
         (next_frame, {"norm": 3}, "norm"),
-        (middle_frame, {"drawing": -1.0}, "drawing is a weight"),
+        (middle_frame, {"drawing": -1.0}, "drawing and edges are weights"),
+        (frame_order, {"farthest": 0}, "farthest must be at least 1"),
         (frame_order, {"frames": 2}, "3 to 5 frames"),
         (arrow_of_time, {"shift": 0.7}, "shift is a fraction"),
         (speed, {"paces": 1}, "paces and frames"),
