@@ -1,7 +1,8 @@
 """Handwritten digits that move through a box and bounce off its walls: clips made on the spot, of real handwriting.
 
-After Moving MNIST (Srivastava et al. 2015, arXiv:1502.04681, section 4.1), with one digit of scikit-learn's 1,797. A
-fifth of the handwriting is for the test, one clip of each; the clips of one handwriting are never in two splits.
+After Moving MNIST (Srivastava et al. 2015, arXiv:1502.04681, section 4.1), with one digit of scikit-learn's 1,797, or
+of MNIST's 70,000 where they are (`handwriting=mnist`). A fifth of the handwriting is for the test, or the first
+thousand of MNIST's test, one clip of each; the clips of one handwriting are never in two splits.
 Known of each clip: the digit, and the direction and the speed in its middle step. `label` says which of them are the
 classes, so that `--targets 'moving-digits,moving-digits[label=direction]'` probes both. Without friction the motion has
 no arrow of time: backwards it is as likely. With `turns` the future is uncertain.
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from harness.data.torchvision_files import download, mnist_files, read_mnist
 from harness.plugin import DatasetMissing, DatasetSpec, DataSpec, Factor, VideoField, hookimpl
 
 if TYPE_CHECKING:
@@ -25,19 +27,21 @@ if TYPE_CHECKING:
 
     from harness.plugin import RawData
 
-DRAWING = 1  # to be raised with every change of harness.data.motion that changes pixels: this file is the fingerprint
-WRITTEN = 8  # height and width of the handwriting as it is, in pixels
+DRAWING = 2  # to be raised with every change of harness.data.motion that changes pixels: this file is the fingerprint
+WRITTEN = 8  # height and width of scikit-learn's handwriting as it is, in pixels; MNIST's is 28
 WAYS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")  # as in harness.data.motion
 SPEEDS = ("slow", "medium", "fast")
 PACES = ((0.5, 0.8), (1.1, 1.4), (1.7, 2.0))  # of a digit with 12 pixels of room in each direction, in pixels a frame
 TARGETS = ("x in pixels", "y in pixels", "velocity x in pixels a frame", "velocity y in pixels a frame")
-TEST_SHARE = 0.2  # of the handwriting
+TEST_SHARE = 0.2  # of scikit-learn's handwriting
+TESTED = 1_000  # of MNIST's test
 CHUNK = 512  # clips drawn at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    clips: int = 4_000  # for training and validation; the test has one of each of its 359 digits
+    clips: int = 4_000  # for training and validation; the test has one of each of its 359 digits, or 1,000 of MNIST
+    handwriting: Literal["digits", "mnist"] = "digits"  # scikit-learn's, or MNIST's, which `datasets prepare` fetches
     frames: int = 12  # T
     size: int = 24  # height and width of a frame in pixels
     digit: int = 12  # height and width of the digit in pixels, at least 8
@@ -77,16 +81,42 @@ def describe(config: Config, root: Path) -> DataSpec[VideoField]:
 
 
 def files(config: Config, root: Path) -> list[Path]:
-    """This file, and the table inside scikit-learn, found without importing it (which takes two seconds)."""
+    """This file and MNIST's, or the table inside scikit-learn, found without importing it (which takes two seconds)."""
+    if config.handwriting == "mnist":
+        return [Path(__file__), *mnist_files(root / "MNIST" / "raw")]
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise DatasetMissing("dataset 'moving-digits' needs the digits of scikit-learn: `pip install scikit-learn`")
     return [Path(__file__), Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"]
 
 
+def prepare(config: Config, root: Path) -> None:
+    if config.handwriting == "mnist":
+        download("MNIST", root, {})
+
+
 def load(config: Config, root: Path) -> RawData:
     from dataclasses import replace
 
+    import numpy as np
+    import torch
+
+    learned, tested = (_from_mnist if config.handwriting == "mnist" else _from_table)(config, root)
+    test = _part(config, "test", tested, np.arange(len(tested.digits)))
+    rows = np.arange(config.clips) % len(learned.digits)
+    return replace(_part(config, "training", learned, rows), groups=torch.from_numpy(learned.numbers[rows]), test=test)
+
+
+class Written(NamedTuple):
+    """Handwriting: pictures (M,h,h) in [0,1], what they show (M,), and which of the source's each is (M,)."""
+
+    pictures: np.ndarray
+    digits: np.ndarray
+    numbers: np.ndarray
+
+
+def _from_table(config: Config, root: Path) -> tuple[Written, Written]:
+    """scikit-learn's for training, and for the test."""
     import numpy as np
     import torch
 
@@ -96,17 +126,27 @@ def load(config: Config, root: Path) -> RawData:
     table = np.loadtxt(files(config, root)[1], delimiter=",")  # (1797,65): 64 pixels in 0..16, label
     writing, digits = table[:, :-1].reshape(-1, WRITTEN, WRITTEN) / 16, table[:, -1].astype(np.int64)
     held = round(TEST_SHARE * len(digits))
-    pool, out = stratified_holdout(
+    parts = stratified_holdout(
         len(digits), torch.from_numpy(digits), held, derived_generator(0, "moving-digits", "handwriting")
     )
-    test = _part(config, "test", writing, digits, out.numpy())
-    repeats = -(-config.clips // len(pool))
-    chosen = np.concatenate([pool.numpy()] * repeats)[: config.clips] if repeats > 1 else pool.numpy()[: config.clips]
-    return replace(_part(config, "training", writing, digits, chosen), groups=torch.from_numpy(chosen), test=test)
+    pool, out = (Written(writing[rows], digits[rows], rows) for rows in (part.numpy() for part in parts))
+    return pool, out
 
 
-def _part(config: Config, part: str, writing: np.ndarray, digits: np.ndarray, chosen: np.ndarray) -> RawData:
-    """One clip of each of the chosen digits, which are rows of `writing` (M,8,8) in [0,1] and `digits` (M,)."""
+def _from_mnist(config: Config, root: Path) -> tuple[Written, Written]:
+    """As many of MNIST's for training as there are clips, and the first of its test."""
+    import numpy as np
+
+    def first(part: str, count: int) -> Written:
+        images, digits = read_mnist(root / "MNIST" / "raw", part)
+        pictures = images[:count, 0].double().numpy() / 255
+        return Written(pictures, digits[:count].numpy(), np.arange(len(pictures)))
+
+    return first("train", config.clips), first("t10k", TESTED)
+
+
+def _part(config: Config, part: str, written: Written, chosen: np.ndarray) -> RawData:
+    """One clip of each of the chosen rows of the handwriting."""
     import numpy as np
     import torch
 
@@ -124,11 +164,11 @@ def _part(config: Config, part: str, writing: np.ndarray, digits: np.ndarray, ch
     )
     middle = middle_places(motion, config.room, draws[:, 4:])
     places = paths(motion, middle, config.room, config.frames, generator)  # (N,T,2)
-    factors = torch.from_numpy(np.stack([digits[chosen], way, pace], 1))
+    factors = torch.from_numpy(np.stack([written.digits[chosen], way, pace], 1))
     known = np.concatenate([middle + config.digit / 2, motion.velocities()], 1)
     column = next(index for index, factor in enumerate(FACTORS) if factor.name == config.label)
     return RawData(
-        inputs=torch.from_numpy(_drawn(config, writing[chosen], places)),
+        inputs=torch.from_numpy(_drawn(config, written.pictures[chosen], places)),
         labels=factors[:, column].clone(),
         factors=factors,
         targets=torch.from_numpy(known.astype(np.float32)),
@@ -136,24 +176,34 @@ def _part(config: Config, part: str, writing: np.ndarray, digits: np.ndarray, ch
 
 
 def _drawn(config: Config, writing: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Digits (N,8,8) with their upper left corner at the places (N,T,2), bilinearly: uint8 (N,T,1,H,W)."""
+    """Digits (N,h,h) with their upper left corner at the places (N,T,2), bilinearly: uint8 (N,T,1,H,W)."""
     import numpy as np
 
     clips = np.empty((len(places), config.frames, 1, config.size, config.size), dtype=np.uint8)
     for start in range(0, len(places), CHUNK):
         some = slice(start, start + CHUNK)
-        across, down = (_weights(config, places[some, :, axis]) for axis in (0, 1))  # (n,T,W,8), (n,T,H,8)
+        across, down = (
+            _weights(config, places[some, :, axis], writing.shape[-1]) for axis in (0, 1)
+        )  # (n,T,W,h), (n,T,H,h)
         values = down @ writing[some, None] @ across.transpose(0, 1, 3, 2)  # (n,T,H,W)
         clips[some, :, 0] = (values * 255 + 0.5).astype(np.uint8)
     return clips
 
 
-def _weights(config: Config, starts: np.ndarray) -> np.ndarray:
-    """How much each pixel of the handwriting gives to each pixel of a row that it begins at: (n,T) -> (n,T,W,8)."""
+def _weights(config: Config, starts: np.ndarray, side: int) -> np.ndarray:
+    """How much each of the `side` pixels of the handwriting gives to each of a row that it begins at: -> (n,T,W,side).
+
+    Bilinear, with antialiasing where the handwriting is made smaller, as Pillow and torchvision resize.
+    """
     import numpy as np
 
-    middles = (np.arange(config.size) + 0.5 - starts[:, :, None]) * (WRITTEN / config.digit) - 0.5  # (n,T,W)
-    return np.maximum(0, 1 - np.abs(middles[..., None] - np.arange(WRITTEN)))
+    scale = side / config.digit
+    middles = (np.arange(config.size) + 0.5 - starts[:, :, None]) * scale - 0.5  # (n,T,W)
+    reach = max(scale, 1.0)
+    dark = 2 * int(np.ceil(reach))  # pixels beyond each edge, so that all weights that are not 0 sum to 1
+    weights = np.maximum(0, 1 - np.abs(middles[..., None] - np.arange(-dark, side + dark)) / reach)
+    total = np.maximum(weights.sum(-1, keepdims=True), 1e-9)
+    return (weights / total)[..., dark : dark + side]
 
 
 def read_factors(config: Config, clips: Tensor) -> Tensor:
@@ -186,7 +236,9 @@ def harness_dataset() -> DatasetSpec:
         describe=describe,
         files=files,
         load=load,
+        prepare=prepare,
         read_factors=read_factors,
         config=Config,
-        source="after arXiv:1502.04681; digits: Alpaydin and Kaynak 1998, doi:10.24432/C50P49, with scikit-learn",
+        source="after arXiv:1502.04681; digits: Alpaydin and Kaynak 1998, doi:10.24432/C50P49, with scikit-learn; "
+        "MNIST: doi:10.1109/5.726791",
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import map_coordinates
 from sklearn.datasets import load_digits
 
 from harness import loading
 from harness.data.motion import WAYS
-from harness.errors import RequestError
+from harness.errors import DatasetMissing, RequestError
 from harness.registry.config import resolve
 from harness_plugins.datasets import moving_digits
 
@@ -108,3 +110,39 @@ def test_seeds_differ_and_are_reproducible(raw) -> None:
 def test_odd_parameters_are_errors(params: dict, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         resolve(moving_digits.Config, params, "moving-digits")
+
+
+def write_mnist(root: Path, shown: np.ndarray, tested: int) -> None:
+    """http://yann.lecun.com/exdb/mnist: magic 2051 or 2049, sizes as big-endian int32, bytes; labels 0 to 9 in turn."""
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, images in (("train", shown[tested:]), ("t10k", shown[:tested])):
+        n = len(images)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">iiii", 2051, n, 28, 28) + images.tobytes())
+        labels = (np.arange(n) % 10).astype(np.uint8).tobytes()
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">ii", 2049, n) + labels)
+
+
+def test_mnist_moves_where_it_is(tmp_path: Path) -> None:
+    """Grounds that differ tell which handwriting is where; sums of ink against Pillow's resizing with antialiasing."""
+    shown = np.zeros((150, 28, 28), dtype=np.uint8)
+    shown[:, 6:22, 10:18] = np.arange(100, 250, dtype=np.uint8)[:, None, None]
+    write_mnist(tmp_path, shown, 30)
+    config = moving_digits.Config(clips=300, handwriting="mnist", label="digit")
+    assert len(SPEC.files(config, tmp_path)) == 5
+    raw = SPEC.load(config, tmp_path)
+    assert raw.inputs.shape == (300, 12, 1, 24, 24)
+    assert raw.test.inputs.shape == (30, 12, 1, 24, 24)
+    assert raw.labels.tolist() == [row % 120 % 10 for row in range(300)]
+    assert raw.groups.tolist() == [row % 120 for row in range(300)]
+    for clips, first in ((raw.inputs[:120], 30), (raw.test.inputs, 0)):
+        for row in (0, 7, len(clips) - 1):
+            small = np.asarray(Image.fromarray(shown[first + row]).resize((12, 12), Image.Resampling.BILINEAR), float)
+            np.testing.assert_allclose(clips[row, :, 0].double().sum((1, 2)), small.sum(), rtol=0.02)
+    dataset = loading.load(SPEC, config, tmp_path, seed=0)
+    assert (len(dataset.train) + len(dataset.validation), len(dataset.test)) == (300, 30)
+
+
+def test_without_mnist_it_is_said_how_it_comes(tmp_path: Path) -> None:
+    with pytest.raises(DatasetMissing, match="prepare"):
+        loading.load(SPEC, moving_digits.Config(handwriting="mnist"), tmp_path, seed=0)
