@@ -2,7 +2,9 @@
 
 As in Srivastava et al. 2015, arXiv:1502.04681, section 2, with a GRU (Cho et al. 2014, arXiv:1406.1078) for their LSTM.
 The mean knows no order: with it, a clip that runs backwards is the same clip. What recurs needs no fixed number of
-frames. The convolutions are those of `convnet`: each stage but the first doubles the width, all but one halve the
+frames. With `differences` the convolutions see what moves, where it moves, which the GRU, that sees coarse places,
+cannot tell by comparing them (after the differences of neighbouring frames in Wang et al. 2016, arXiv:1608.00859,
+section 3.2). The convolutions are those of `convnet`: each stage but the first doubles the width, all but one halve the
 resolution (that one is the first in small frames, in those of 24 pixels and more the last).
 
 B clips, T frames, C channels, H=W pixels, D features.
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from harness.nn.layers import SpatialMean, normalisation
@@ -27,6 +30,7 @@ class Config:
     stages: int = 3  # convolutions; D = width * 2^(stages - 1)
     norm: Literal["batch", "layer", "none"] = "batch"  # after each convolution; layer: over channels and positions
     pool: Literal["gru", "mean"] = "gru"  # over time: the last state of a GRU with D units, or the mean
+    differences: bool = False  # does each frame come with what changed since the one before it?
     grid: int = 3  # places along each side of a frame that the GRU sees: what is in the mean over all has no place
 
     def __post_init__(self) -> None:
@@ -40,7 +44,8 @@ class Frames(nn.Module):
     def __init__(self, data: DataSpec[VideoField], config: Config) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList()
-        channels = data.inputs.channels
+        self.differences = config.differences
+        channels = data.inputs.channels * (2 if config.differences else 1)
         unhalved = config.stages - 1 if data.inputs.size >= 24 else 0  # the stage that keeps the resolution
         for stage in range(config.stages):
             width = config.width * 2**stage
@@ -60,6 +65,8 @@ class Frames(nn.Module):
 
     def convolved(self, clips: Tensor, place: int) -> Tensor:
         """One convolution of each frame: (B,T,C,H,W) -> (B,T,C',H',W')."""
+        if self.differences and place == 0:
+            clips = torch.cat([clips, with_none_first(clips.diff(dim=1))], 2)  # (B,T,2C,H,W)
         return self.convolutions[place](clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
 
     def over_time(self, maps: Tensor) -> Tensor:
@@ -72,6 +79,12 @@ class Frames(nn.Module):
     def pooled(self, features: Tensor) -> Tensor:
         """(B,T,D) -> (B,D)."""
         return features.mean(1) if self.recurrent is None else features[:, -1]
+
+
+def with_none_first(steps: Tensor) -> Tensor:
+    """From one frame to the next, (B,T-1,...) -> (B,T,...): nothing changed before the first frame."""
+    first = torch.zeros(len(steps), 1, *steps.shape[2:], dtype=steps.dtype, device=steps.device)
+    return torch.cat([first, steps], 1)
 
 
 def stages_of(trunk: Frames) -> list[Stage]:

@@ -26,8 +26,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.nn.augment import random_shift
-from harness.nn.clips import centred_windows, taken
+from harness.nn.clips import centred_windows, overlapping, taken
 from harness.plugin import Backbone, Batch, DataSpec, MethodSpec, NotApplicable, VideoField, hookimpl
+
+WINDOWS, WHOLE = "mean over windows", "whole clip"  # where it can be read: as it is learned, or at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,14 @@ class FrameOrder(nn.Module):
         return F.cross_entropy(logits, answers)  # nats per clip
 
     def encode(self, clips: Tensor) -> Tensor:
-        return self.backbone(clips)  # (B,D)
+        return self.read(clips, WINDOWS)
+
+    def readouts(self) -> tuple[str, ...]:
+        return (WINDOWS, WHOLE)
+
+    def read(self, clips: Tensor, readout: str) -> Tensor:
+        parts = overlapping(clips, self.config.frames) if readout == WINDOWS else [clips]
+        return torch.stack([self.backbone(part) for part in parts]).mean(0)  # (B,D)
 
 
 def orders_of(frames: int, reverse: bool) -> list[tuple[int, ...]]:

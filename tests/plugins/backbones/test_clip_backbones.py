@@ -26,7 +26,13 @@ def clips(frames: int = 6, size: int = 12) -> Tensor:
 
 @pytest.mark.parametrize(
     ("module", "params", "dim"),
-    [(frames, {}, 128), (frames, {"pool": "mean", "width": 8}, 32), (conv3d, {}, 96), (conv3d, {"stages": 1}, 24)],
+    [
+        (frames, {}, 128),
+        (frames, {"differences": True}, 128),
+        (frames, {"pool": "mean", "width": 8}, 32),
+        (conv3d, {}, 96),
+        (conv3d, {"stages": 1}, 24),
+    ],
 )
 def test_clips_of_any_length_and_size_are_taken(module, params: dict, dim: int) -> None:
     backbone = built(module, **params)
@@ -36,7 +42,13 @@ def test_clips_of_any_length_and_size_are_taken(module, params: dict, dim: int) 
 
 
 @pytest.mark.parametrize(
-    ("module", "params", "sees"), [(frames, {}, True), (frames, {"pool": "mean"}, False), (conv3d, {}, True)]
+    ("module", "params", "sees"),
+    [
+        (frames, {}, True),
+        (frames, {"pool": "mean"}, False),
+        (frames, {"pool": "mean", "differences": True}, True),
+        (conv3d, {}, True),
+    ],
 )
 def test_who_sees_the_order_of_frames(module, params: dict, sees: bool) -> None:
     backbone = built(module, **params)
@@ -49,6 +61,17 @@ def test_a_frame_is_encoded_by_itself() -> None:
     backbone = built(frames, pool="mean")
     alone = torch.stack([backbone(frame) for frame in clips().split(1, 1)]).mean(0)
     torch.testing.assert_close(backbone(clips()), alone)
+
+
+def test_differences_are_to_the_frame_before() -> None:
+    """A still clip shows none: as the first frame, whose channels of differences are empty; by hand where it moves."""
+    backbone = built(frames, differences=True, stages=1, norm="none", pool="mean")
+    layer, inputs = backbone.trunk.convolutions[0][0], backbone.standardise(clips())
+    before = torch.cat([inputs[:, :1], inputs[:, :-1]], 1)
+    maps = [layer(torch.cat([inputs[:, place], inputs[:, place] - before[:, place]], 1)).relu() for place in range(6)]
+    torch.testing.assert_close(backbone(clips()), torch.stack(maps).mean((0, 3, 4)))
+    still = clips()[:, :1].expand(-1, 6, -1, -1, -1)
+    torch.testing.assert_close(backbone(still), backbone(still[:, :1]))
 
 
 def test_the_first_convolution_of_conv3d_is_the_sum_over_three_frames() -> None:
@@ -68,7 +91,9 @@ def test_the_first_convolution_of_conv3d_is_the_sum_over_three_frames() -> None:
     torch.testing.assert_close(backbone(clips()), expected)
 
 
-@pytest.mark.parametrize(("module", "params"), [(frames, {}), (frames, {"pool": "mean"}), (conv3d, {})])
+@pytest.mark.parametrize(
+    ("module", "params"), [(frames, {}), (frames, {"differences": True}), (frames, {"pool": "mean"}), (conv3d, {})]
+)
 def test_stages_are_a_chain(module, params: dict) -> None:
     backbone = built(module, **params)
     assert backbone.is_chain
