@@ -1,11 +1,11 @@
 """A small 2-D convolutional encoder on each frame of a clip, then one vector for all frames: by a GRU, or their mean.
 
 As in Srivastava et al. 2015, arXiv:1502.04681, section 2, with a GRU (Cho et al. 2014, arXiv:1406.1078) for their LSTM.
-The mean knows no order: with it, a clip that runs backwards is the same clip. What recurs needs no fixed number of
-frames. With `differences` the convolutions see what moves, where it moves, which the GRU, that sees coarse places,
-cannot tell by comparing them (after the differences of neighbouring frames in Wang et al. 2016, arXiv:1608.00859,
-section 3.2). The convolutions are those of `convnet`: each stage but the first doubles the width, all but one halve the
-resolution (that one is the first in small frames, in those of 24 pixels and more the last).
+What recurs needs no fixed number of frames. The mean knows no order: with it, and without `differences`, a clip that
+runs backwards is the same clip. With `differences` the convolutions see what moves, where it moves, which the GRU, that
+sees coarse places, cannot tell by comparing them (after the differences of neighbouring frames in Wang et al. 2016,
+arXiv:1608.00859, section 3.2). The convolutions are those of `convnet`: each stage but the first doubles the width, all
+but one halve the resolution (that one is the first in small frames, in those of 24 pixels and more the last).
 
 B clips, T frames, C channels, H=W pixels, D features.
 """
@@ -30,7 +30,7 @@ class Config:
     stages: int = 3  # convolutions; D = width * 2^(stages - 1)
     norm: Literal["batch", "layer", "none"] = "batch"  # after each convolution; layer: over channels and positions
     pool: Literal["gru", "mean"] = "gru"  # over time: the last state of a GRU with D units, or the mean
-    differences: bool = False  # does each frame come with what changed since the one before it?
+    differences: bool = True  # does each frame come with what changed since the one before it?
     grid: int = 3  # places along each side of a frame that the GRU sees: what is in the mean over all has no place
 
     def __post_init__(self) -> None:

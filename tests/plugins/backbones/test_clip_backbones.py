@@ -28,7 +28,7 @@ def clips(frames: int = 6, size: int = 12) -> Tensor:
     ("module", "params", "dim"),
     [
         (frames, {}, 128),
-        (frames, {"differences": True}, 128),
+        (frames, {"differences": False}, 128),
         (frames, {"pool": "mean", "width": 8}, 32),
         (conv3d, {}, 96),
         (conv3d, {"stages": 1}, 24),
@@ -45,8 +45,9 @@ def test_clips_of_any_length_and_size_are_taken(module, params: dict, dim: int) 
     ("module", "params", "sees"),
     [
         (frames, {}, True),
-        (frames, {"pool": "mean"}, False),
-        (frames, {"pool": "mean", "differences": True}, True),
+        (frames, {"differences": False}, True),
+        (frames, {"pool": "mean"}, True),
+        (frames, {"pool": "mean", "differences": False}, False),
         (conv3d, {}, True),
     ],
 )
@@ -58,14 +59,14 @@ def test_who_sees_the_order_of_frames(module, params: dict, sees: bool) -> None:
 
 def test_a_frame_is_encoded_by_itself() -> None:
     """The mean of clips of one frame each is the clip."""
-    backbone = built(frames, pool="mean")
+    backbone = built(frames, pool="mean", differences=False)
     alone = torch.stack([backbone(frame) for frame in clips().split(1, 1)]).mean(0)
     torch.testing.assert_close(backbone(clips()), alone)
 
 
 def test_differences_are_to_the_frame_before() -> None:
     """A still clip shows none: as the first frame, whose channels of differences are empty; by hand where it moves."""
-    backbone = built(frames, differences=True, stages=1, norm="none", pool="mean")
+    backbone = built(frames, stages=1, norm="none", pool="mean")
     layer, inputs = backbone.trunk.convolutions[0][0], backbone.standardise(clips())
     before = torch.cat([inputs[:, :1], inputs[:, :-1]], 1)
     maps = [layer(torch.cat([inputs[:, place], inputs[:, place] - before[:, place]], 1)).relu() for place in range(6)]
@@ -92,7 +93,7 @@ def test_the_first_convolution_of_conv3d_is_the_sum_over_three_frames() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "params"), [(frames, {}), (frames, {"differences": True}), (frames, {"pool": "mean"}), (conv3d, {})]
+    ("module", "params"), [(frames, {}), (frames, {"differences": False}), (frames, {"pool": "mean"}), (conv3d, {})]
 )
 def test_stages_are_a_chain(module, params: dict) -> None:
     backbone = built(module, **params)

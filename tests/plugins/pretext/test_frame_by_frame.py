@@ -20,7 +20,7 @@ CLIPS = torch.rand(16, 6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 def built(method: str, **params: Any):
     torch.manual_seed(0)
-    backbone = frames.build(SPEC, frames.Config(width=8, pool="mean"))
+    backbone = frames.build(SPEC, frames.Config(width=8, pool="mean", differences=False))
     return frame_by_frame.FrameByFrame(backbone, SPEC, frame_by_frame.Config(method=method, **params))
 
 
