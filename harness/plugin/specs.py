@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data.fields import DataKind, DataSpec, ImageField
+from harness.data.fields import DataKind, DataSpec, Field
 from harness.records import Information, Kind, ScoreSpec, ScoreValue
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class BackboneSpec:
 class DatasetSpec:
     """A dataset. Nothing but `prepare` may use the network.
 
-    describe(config, root)  its DataSpec[ImageField], without reading images
+    describe(config, root)  its DataSpec, without reading images
     files(config, root)     the files that hold it: their content is its fingerprint, a missing one is an error
     load(config, root)      harness.data.rows.RawData: uint8 images and labels, and the official test set if any
     read_factors(config, images)  where the pixels tell them exactly: uint8 (N,C,H,W) -> int64 (N,F), -1 if unreadable
@@ -88,7 +88,7 @@ class DatasetSpec:
     """
 
     name: str
-    describe: Callable[[Any, Path], DataSpec[ImageField]]
+    describe: Callable[[Any, Path], DataSpec[Field]]
     files: Callable[[Any, Path], list[Path]]
     load: Callable[[Any, Path], RawData]
     prepare: Callable[[Any, Path], None] | None = None
