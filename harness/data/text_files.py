@@ -1,7 +1,7 @@
 """Text files: class folders of .txt, and tables with a text and a label in each row. All that is bad is named at once.
 
 A file is UTF-8, or UTF-16 or UTF-32 with a byte order mark; any other encoding is to be named. Of a text that is longer
-than 100,000 characters the first so many are read: no method sees as much.
+than 20,000 characters the first so many are read: no method sees as much.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from harness.data.folder import SHOWN, SPLIT_NAMES, subfolders
 from harness.errors import DatasetMissing, RequestError
 
-MOST = 100_000  # characters of a text
+MOST = 20_000  # characters of a text
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
