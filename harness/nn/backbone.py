@@ -1,7 +1,8 @@
 """The encoder that all methods of a run share, so that only the objective differs.
 
 B examples, C channels, H=W pixels, T frames, L tokens, D features, h,w positions of the maps before the spatial mean, S
-pixels of a patch's side, K patches that are kept, E tokens that stand before those of patches, n stages, M layers of states of words.
+pixels of a patch's side, K patches that are kept, E tokens that stand before those of patches, n stages, M layers
+of words' states.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Backbone(nn.Module):
     backbone.maps(images)   (B,C,H,W) in [0,1] -> (B,D,h,w), whose mean over positions is backbone(images) in eval mode
     backbone.positions(images)     (B,C,H,W), standardised, -> (B,D,h,w): maps, or tokens where their patches are
     backbone.tokens(images, kept)  (B,C,H,W) in [0,1] -> (B,E+K,D), of the patches at the places `kept` (B,K) alone
-    backbone.words(tokens)  tokens of texts (B,L) -> (B,L,D), what the last layer makes of each; `word_layers`: all of them
+    backbone.words(tokens)  texts (B,L) -> (B,L,D), what the last layer makes of each word; `word_layers`: all of them
     backbone.stages()       the trunk in the order of its layers, for what copies or freezes the first of them
     backbone.between(start, stop, states)  from what `start` stages gave to what `stop` of them give
 

@@ -200,6 +200,30 @@ class Predicts(Protocol):
         ...
 
 
+class PredictsWords(Protocol):
+    """Says of each word of a text how likely it was, by the words before it."""
+
+    def next_words(self, tokens: Tensor) -> Tensor:
+        """Texts (B,L) -> logits (B,L,V) for the word at each place, from the words before that place alone.
+
+        PADDING's logit is for the text's end; logits after the end may be anything.
+        """
+        ...
+
+
+class Completes(Protocol):
+    """Goes on with a text."""
+
+    def complete(
+        self, prompts: Tensor, words: int, generator: Any, *, temperature: float = 1.0, top_p: float = 1.0
+    ) -> Tensor:
+        """Beginnings (B,P) without padding -> (B,P+words) with them: PADDING where a text ended before.
+
+        Draws from the given torch.Generator (on the CPU) alone; see harness.nn.word_draws for the two parameters.
+        """
+        ...
+
+
 class Pretext(Protocol):
     """Poses a question whose answer it knows by construction. Called under autocast, on test batches too."""
 
@@ -262,6 +286,8 @@ CAPABILITIES = {
     "forward_process": "turn images into noise step by step",
     "reverse_process": "show how samples come about",
     "predict": "predict labels",
+    "next_words": "predict the next word",
+    "complete": "complete a text",
     "solve": "pose a pretext task",
     "diagnose": "tell a failed training",
 }

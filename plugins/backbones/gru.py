@@ -1,4 +1,4 @@
-"""A recurrent network that reads a text word by word: gated recurrent units, Cho et al. 2014, arXiv:1406.1078, sec. 2.3.
+"""A recurrent network that reads a text word by word: gated recurrent units, Cho et al. 2014, arXiv:1406.1078.
 
 B texts, L tokens, D features, M layers.
 What it makes of a word depends on that word and those before it; a text is the mean over its words, other readouts are
@@ -52,7 +52,7 @@ class Recurrent(nn.Module):
 def build(data: DataSpec[TextField], config: Config) -> Backbone:
     names = ("vectors", *(f"layer {place + 1}" for place in range(config.layers)))
     stages = [Stage(name, ("vectors",) if place == 0 else (f"layers.{place - 1}",)) for place, name in enumerate(names)]
-    words = WordStates(lambda trunk, tokens: trunk.states(tokens), names, look_back=lambda trunk: None)
+    words = WordStates(lambda trunk, tokens: trunk.states(tokens), names, lambda trunk: None)  # type: ignore[operator]
     trunk = Recurrent(len(data.inputs.vocabulary), config)
     return Backbone(trunk, config.width, data, any_size=True, words=words, stages=stages)
 
