@@ -206,7 +206,7 @@ class PredictsWords(Protocol):
     def next_words(self, tokens: Tensor) -> Tensor:
         """Texts (B,L) -> logits (B,L,V) for the word at each place, from the words before that place alone.
 
-        PADDING's logit is for the text's end; logits after the end may be anything.
+        PADDING's logit is for the text's end, -inf where that is not foreseen; logits after it may be anything.
         """
         ...
 
