@@ -16,8 +16,9 @@ _OF_TORCH = frozenset(vars(nn.Module()))  # where torch keeps parameters, buffer
 
 def plain_state(method: nn.Module) -> dict[str, Any]:
     """A copy of what plain attributes of all modules hold, also in lists and dicts: numbers, texts, tensors, arrays."""
+    kept = {id(parameter) for parameter in method.parameters()}  # saved, whoever else refers to them, as nn.GRU does
     return {
-        f"{prefix}.{name}".lstrip("."): _copied(value)
+        f"{prefix}.{name}".lstrip("."): _copied(value, kept)
         for prefix, module in method.named_modules()
         for name, value in vars(module).items()
         if name not in _OF_TORCH
@@ -43,15 +44,17 @@ class _Ignored:
 _IGNORED = _Ignored()
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, kept: set[int]) -> Any:
+    if isinstance(value, Tensor) and id(value) in kept:
+        return _IGNORED
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, (list, tuple, deque)):
-        return [_copied(each) for each in value]
+        return [_copied(each, kept) for each in value]
     if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
+        return {key: _copied(each, kept) for key, each in value.items()}
     return value if value is None or isinstance(value, (bool, int, float, str)) else _IGNORED
 
 

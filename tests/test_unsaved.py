@@ -66,3 +66,11 @@ def test_what_changed_is_named(change: Callable[[Any], object], names: str) -> N
 )
 def test_parameters_buffers_and_the_mode_are_no_such_state(change: Callable[[Any], object]) -> None:
     assert note(change) == ""
+
+
+def test_a_list_that_refers_to_parameters_keeps_nothing_of_its_own() -> None:
+    network = nn.GRU(2, 3)
+    before = plain_state(network)
+    with torch.no_grad():
+        network.weight_hh_l0.add_(1)
+    assert unsaved_note(before, plain_state(network)) == ""
