@@ -37,8 +37,8 @@ def _folder(config: Config) -> Path:
 
 
 def describe(config: Config, root: Path) -> DataSpec[TextField]:
-    classes, _ = list_texts(_folder(config))
-    return DataSpec(inputs=TextField(length=config.length, pieces=config.pieces), classes=classes)
+    read = read_folder(_folder(config), config.encoding, NAME)  # all files, so that a bad one is said before any cell
+    return DataSpec(inputs=TextField(length=config.length, pieces=config.pieces), classes=read.classes)
 
 
 def files(config: Config, root: Path) -> list[Path]:
