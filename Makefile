@@ -1,15 +1,18 @@
 # make bench   set up, compare a VAE and jigsaw puzzles on bundled handwriting, say where the report is
 # make test    set up and run the tests
-# make lint    formatting, style and types
+# make lint    formatting, style, types, and the GitHub Action by its schema
 # make check   lint, and the fast tests until one fails
 # make wheel   build a wheel, install it alone into a new environment, and run a bench from there
+# make gate    is this working folder as good and as fast as its base (BASE=..., by default where it left main)?
 # make slow    the checks that take minutes
 # make speed   measurements, side by side with other libraries
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: bench test lint check wheel slow speed clean
+SUITES := benchmarks/suites
+
+.PHONY: bench test lint check wheel gate slow speed clean
 
 bench: $(VENV)/.installed
 	$(BIN)/harness bench --plugins vae,jigsaw
@@ -21,6 +24,8 @@ lint: $(VENV)/.installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows docs/ci/*.yml
 
 check: lint
 	$(BIN)/python -m pytest -m "not slow" -x -q
@@ -31,6 +36,9 @@ wheel: | $(BIN)/python
 	$(PYTHON) -m venv dist/venv
 	dist/venv/bin/python -m pip install --quiet dist/*.whl
 	cd dist && venv/bin/harness bench --plugins vae --seeds 1 --budget '20 steps' --out run
+
+gate: $(VENV)/.installed
+	$(BIN)/harness gate $(SUITES)/gate.toml --margins benchmarks/gate/margins.toml --minutes 4 $(if $(BASE),--base $(BASE))
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

@@ -15,7 +15,7 @@ CORE = sorted((ROOT / "harness").rglob("*.py"))
 # Each layer may import those after it, and itself.
 LAYERS = [
     {"__main__"},
-    {"cli"},
+    {"cli", "pytest_plugin"},
     {"gate"},
     {"run", "contract"},
     {"execution"},

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from harness.cli import bench, compare, datasets, doctor, export, plugins, report
+from harness.cli import bench, compare, datasets, doctor, export, gate, history, plugins, report
 
 # Typer converts the value of every flag that nobody set with pydantic, whose import takes 0.1 s; a default here spares
 # `--help` and `plugins` that.
@@ -35,6 +35,8 @@ app.command("report", short_help="Make a run's report again, or merge several ru
 app.command("compare", epilog=compare.EPILOG, short_help="Judge a run by another one: better, equivalent, worse.")(
     compare.compare
 )
+app.command("gate", epilog=gate.EPILOG, short_help="Is this working folder as good and as fast as its base?")(gate.gate)
+app.command("history", epilog=history.EPILOG, short_help="Follow gates over many commits: slow creep.")(history.history)
 app.command("export", epilog=export.EPILOG, short_help="Write a run for pytest-benchmark and other tools.")(
     export.export
 )

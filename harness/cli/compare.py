@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.cli.writing import Everything, Github, Printed, Written, checked_formats, checked_policy, write
 from harness.errors import RequestError, did_you_mean
 
-if TYPE_CHECKING:
-    from harness.gate.findings import Comparison, Policy
-
-FORMATS = {"terminal": "", "markdown": ".md", "json": ".json", "html": ".html", "junit": ".xml"}
 EPILOG = """
 \b
 Examples:
@@ -61,27 +57,18 @@ def compare(
     accept_vanished: Annotated[
         bool, typer.Option("--accept-vanished", help="Rows that only the base has are told, and do not count.")
     ] = False,
-    show_all: Annotated[
-        bool, typer.Option("--all", help="Show rows that are not gated or did not change too.")
-    ] = False,
-    format: Annotated[str, typer.Option(help=f"What is printed: {', '.join(FORMATS)}.")] = "terminal",
-    out: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Write a file too, in the format of its ending: .md, .json, .html, .xml (JUnit); repeatable."
-        ),
-    ] = None,
-    github: Annotated[
-        bool, typer.Option("--github", help="Print annotations, and add to the step summary of GitHub Actions.")
-    ] = False,
+    show_all: Everything = False,
+    format: Printed = "terminal",
+    out: Written = None,
+    github: Github = False,
 ) -> None:
     """Judge a candidate by its base: better, equivalent, worse or undecided, for each score that both have.
 
     The same request (methods, data, budget, seeds) on two versions of the code. Scores are paired by seed and by test
     example, so that much less noise is left than between two means.
     """
-    formats = [_chosen(format), *(_of(file) for file in out or ())]
-    policy = _policy(undecided)
+    formats = checked_formats(format, out or ())
+    policy = checked_policy(undecided)
     allowed = _across(across)
 
     from harness.gate.comparing import compare as compared
@@ -91,38 +78,9 @@ def compare(
     declared = read_margins(margins) if margins else Margins()
     sides = load_sides(base, candidate)
     found = compared(*sides, declared, across=allowed, policy=policy, accept_vanished=accept_vanished)
-    for file, kind in zip(out or (), formats[1:], strict=True):
-        _write(file, _text(found, kind, show_all=show_all))
-    if formats[0] == "terminal":
-        _print(found, show_all=show_all)
-    else:
-        print(_text(found, formats[0], show_all=show_all), end="")
-    if github:
-        from harness.gate.ci import github_annotations, write_step_summary
-
-        write_step_summary(found, os.environ)
-        print("\n".join(github_annotations(found)))
+    write(found, formats, out or (), show_all=show_all, github=github)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
-
-
-def _chosen(format: str) -> str:
-    if format not in FORMATS:
-        raise RequestError(f"no format '{format}': {did_you_mean(format, FORMATS)}")
-    return format
-
-
-def _of(file: Path) -> str:
-    endings = {ending: name for name, ending in FORMATS.items() if ending}
-    if file.suffix not in endings:
-        raise RequestError(f"--out {file}: the ending says the format: {', '.join(endings)}")
-    return endings[file.suffix]
-
-
-def _policy(undecided: str | None) -> Policy | None:
-    if undecided not in (None, "warn", "fail"):
-        raise RequestError(f"--undecided is warn or fail, not '{undecided}'")
-    return undecided  # type: ignore[return-value]
 
 
 def _across(text: str | None) -> tuple[str, ...]:
@@ -132,37 +90,3 @@ def _across(text: str | None) -> tuple[str, ...]:
         if word not in settings:
             raise RequestError(f"--across {word}: no setting '{word}': {did_you_mean(word, settings)}")
     return words
-
-
-def _text(found: Comparison, kind: str, *, show_all: bool) -> str:
-    if kind == "markdown":
-        from harness.gate.markdown import markdown
-
-        return markdown(found, everything=show_all)
-    if kind == "html":
-        from harness.gate.page import page
-
-        return page(found)
-    if kind == "junit":
-        from harness.gate.ci import junit
-
-        return junit(found)
-    import json
-
-    return json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n"
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RequestError(f"cannot write {file} ({error.strerror}): choose another --out") from None
-
-
-def _print(found: Comparison, *, show_all: bool) -> None:
-    from rich.console import Console
-
-    from harness.gate.terminal import TerminalComparison
-
-    Console().print(TerminalComparison(found, everything=show_all))

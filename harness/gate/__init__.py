@@ -15,6 +15,15 @@
     terminal, markdown, page, ci    writers of a Comparison: rich, GitHub Markdown, HTML, JUnit and annotations
     exports         a run for pytest-benchmark and others
 
+    gating          two versions measured here and now, by all tiers -> a Comparison
+    checkouts       base and candidate: folders with their code, and environments where it is installed
+    counting        harness.gate.exact, in processes of either version
+    timing          all cells of a request timed against each other
+    quality         both versions benched and compared, and what may be left out
+    processes       the environment and the last words of a process of either version
+    words           the words of a request as a suite
+    baseline        a base that is stored, and what moves it
+
     sequential      is it slower? the rule on log ratios of pairs of processes, looked at as they come
     blocks          one arm of a pair: a process that times blocks of steps when it is told to
     pairs           two versions against each other: pairs of arms, interleaved, until the rule decides

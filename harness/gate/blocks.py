@@ -5,8 +5,10 @@
 It is given by its path to the Python of either version, so that both are timed by the same lines, and what they import
 as `harness` is their own. Commands and answers are JSON, one a line:
 
-    {"do": "build", "request": {"plugins": "vae", ...}, "work": "train", "data_root": "...", "plugin_files": []}
+    {"do": "build", "request": {"plugins": "vae", ...}, "data_root": "...", "plugin_files": [],
+     "cell": null}                            "cell": its place among those of the request, where there are several
                                               -> {"title", "device", "threads", "batch"}
+    {"do": "work", "kind": "train"}           -> {"kind"}: what follows is timed of this, until another work is named
     {"do": "warm", "seconds": 2.0}            -> {"step": seconds of one step, "steps": taken, "steady": true}
     {"do": "block", "steps": k, "inject": 0}  -> {"seconds", "cpu"}
     {"do": "stop"}, or the end of the input   -> the process ends
@@ -44,6 +46,14 @@ class Stopped(Exception):
     """The parent wants no more."""
 
 
+class AnotherWork(Exception):
+    """The parent wants another kind of work."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
 class Dialogue:
     """Commands in, answers out, one line of JSON each."""
 
@@ -79,6 +89,8 @@ class Blocks:
     def wait(self) -> None:
         """Take the next command and begin what it says."""
         command = self.dialogue.next()
+        if command["do"] == "work":
+            raise AnotherWork(command["kind"])
         if command["do"] == "warm":
             self.taken = []
             self.warm_until = time.perf_counter() + command["seconds"]
@@ -159,15 +171,20 @@ def serve(dialogue: Dialogue) -> None:
     rows = source.pretraining(information(registry, cell)).to(cell.device)
     device = torch.device(cell.device)
     blocks = Blocks(dialogue, _synchroniser(device))
-    work = {"train": _train, "encode": _encode}[command["work"]]
     batch = min(cell.train.batch_size, len(rows))
+    dialogue.answer(title=cell.title, device=str(device), threads=torch.get_num_threads(), batch=batch)
+    kind = dialogue.next()["kind"]
 
     def ready() -> None:
         gc.collect()
         gc.freeze()  # what is there stays: no collection walks over it
-        dialogue.answer(title=cell.title, device=str(device), threads=torch.get_num_threads(), batch=batch)
+        dialogue.answer(kind=kind)
 
-    work(cell, method, rows, source.spec, blocks, ready)
+    while True:
+        try:
+            {"train": _train, "encode": _encode}[kind](cell, method, rows, source.spec, blocks, ready)
+        except AnotherWork as wanted:
+            kind = wanted.kind
 
 
 def _cell(command: Command) -> tuple[Any, Any]:
@@ -180,6 +197,8 @@ def _cell(command: Command) -> tuple[Any, Any]:
     for file in command.get("plugin_files", ()):
         registry.load_file(Path(file))
     cells = expand(make_request(command["request"]), registry)
+    if command.get("cell") is not None:
+        return cells[command["cell"]], registry
     if len(cells) != 1:
         raise ValueError(f"a timed request is of one cell, this one is of {len(cells)}")
     return cells[0], registry

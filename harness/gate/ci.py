@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.gate import wording
 from harness.gate.findings import Comparison, Finding
-from harness.gate.markdown import markdown
+from harness.gate.markdown import headline, markdown
 
-MOST_ANNOTATIONS = 10  # of each kind: GitHub shows no more of one step
+# What GitHub takes (its "Workflow commands" page, and actions/runner: ExecutionContext, CreateStepSummaryCommand).
+MOST_ANNOTATIONS = 10  # of errors, of warnings and of notices each: a step shows no more
+MOST_MESSAGE = 4096  # characters of a message: the runner cuts the rest away
+MOST_TITLE = 255  # characters, of the Checks API
+MOST_SUMMARY = 1024 * 1024  # bytes of a step's summary: of a larger one nothing is shown, and the step gets an error
 SUMMARY = "GITHUB_STEP_SUMMARY"  # the file that GitHub shows below a job
 
 
@@ -51,17 +56,37 @@ def _counts(cases: list[ElementTree.Element]) -> dict[str, str]:
 
 
 def github_annotations(comparison: Comparison) -> Iterator[str]:
-    """Workflow commands for standard output: `::error title=vae on digits: knn accuracy::0.961 → 0.902 ...`."""
+    """Workflow commands for standard output: `::error title=vae on digits%3A knn accuracy::0.961 → 0.902 ...`.
+
+    At most MOST_ANNOTATIONS of a kind, regressions first; the last says how many more there are.
+    """
     fails = comparison.policy == "fail"
-    kinds = {"regression": "error", "cannot compare": "error", "inconclusive": "error" if fails else "warning"}
-    for outcome, command in kinds.items():
-        found = comparison.gated(outcome)  # type: ignore[arg-type]
-        for finding in found[:MOST_ANNOTATIONS]:
-            text = wording.sentence(finding, comparison.rule.level)
-            yield f"::{command} title={_property(finding.name)}::{_message(text)}"
-        if len(found) > MOST_ANNOTATIONS:
-            yield f"::{command}::{len(found) - MOST_ANNOTATIONS} more rows: see the summary"
-    yield f"::notice title=harness::{_message(comparison.sentence)}"
+    errors = [*comparison.gated("regression"), *comparison.gated("cannot compare")]
+    undecided = comparison.gated("inconclusive")
+    yield from _annotations("error", [*errors, *(undecided if fails else ())], comparison)
+    yield from _annotations("warning", () if fails else undecided, comparison)
+    yield _command("notice", "harness", comparison.sentence)
+
+
+def _annotations(kind: str, findings: Sequence[Finding], comparison: Comparison) -> Iterator[str]:
+    shown = len(findings) if len(findings) <= MOST_ANNOTATIONS else MOST_ANNOTATIONS - 1
+    for finding in findings[:shown]:
+        yield _command(kind, finding.name, wording.sentence(finding, comparison.rule.level))
+    if more := len(findings) - shown:
+        yield _command(kind, "harness", f"{more} more rows: see the summary")
+
+
+def _command(kind: str, title: str, text: str) -> str:
+    """One line, whatever the text: cut before it is escaped, so that no escape is cut in two.
+
+    >>> _command("error", "a: b, 5 %", "two\\nlines, 5 %")
+    '::error title=a%3A b%2C 5 %25::two%0Alines, 5 %25'
+    """
+    return f"::{kind} title={_property(_cut(title, MOST_TITLE))}::{_message(_cut(text, MOST_MESSAGE))}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _message(text: str) -> str:
@@ -73,10 +98,22 @@ def _property(text: str) -> str:
 
 
 def write_step_summary(comparison: Comparison, environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Add the Markdown to the job's summary; None where there is no such job."""
+    """Add the Markdown to the step's summary, with as many rows as GitHub takes; None where there is no such file."""
     if not environment.get(SUMMARY):
         return None
     file = Path(environment[SUMMARY])
+    taken = file.stat().st_size if file.exists() else 0
     with file.open("a", encoding="utf-8") as handle:
-        handle.write(markdown(comparison))
+        handle.write(fitting(comparison, MOST_SUMMARY - taken))
     return file
+
+
+def fitting(comparison: Comparison, room: int) -> str:
+    """The Markdown in at most so many bytes: with fewer rows, or the sentence alone, or nothing."""
+
+    def size(rows: int) -> int:
+        return len(markdown(comparison, most=rows).encode())
+
+    fits = bisect_right(range(len(comparison.findings) + 1), room, key=size)  # so many of 0, 1, 2 ... rows do
+    text = markdown(comparison, most=fits - 1) if fits else headline(comparison)
+    return text if len(text.encode()) <= room else ""

@@ -171,7 +171,7 @@ def measured(cell: Cell, registry: Registry, root: Path, steps: int = STEPS) -> 
     keys = Keys(registry, root)
     precision = "fp32" if cell.precision == "auto" else cell.precision  # a trial would time
     known = {"ruler": RULER, "seed": cell.seed, "place": place_of(cell, keys, precision)}
-    known |= {"conditions": conditions(cell, steps), "judging": judging(cell, keys)}
+    known |= {"conditions": conditions(cell, steps), "judging": judging(cell, keys), "sources": sources(cell, keys)}
     try:
         reason = reason_against(
             keys.method(cell), keys.backbone(cell), keys.dataset(cell.source), keys.data(cell.source)
@@ -294,6 +294,11 @@ def bits(values: Tensor) -> str:
 def digest_of(texts: list[str]) -> str:
     """32 hex digits."""
     return hashlib.blake2b("\0".join(texts).encode(), digest_size=16).hexdigest()
+
+
+def sources(cell: Cell, keys: Keys) -> str:
+    """A digest of all that training depends on but the machine: parameters, code, data, libraries."""
+    return digest_of([json.dumps([keys.identity(cell), keys.provenance(cell)["keyed"]], sort_keys=True, default=str)])
 
 
 def judging(cell: Cell, keys: Keys) -> dict[str, str]:

@@ -26,6 +26,7 @@ from harness.gate.findings import Direction, Kind, Policy
 from harness.metrics.non_inferiority import Rule
 
 TRAINING = "training"  # the evaluation that holds what training gave and cost
+TIMED = ("step", "encoding")  # what both versions were timed at, interleaved
 WHERE = ("score", "evaluation", "method", "source", "target")
 WORDS = (*WHERE, "margin", "kind", "gate", "direction", "reason")
 OF_FILE = ("margin", "alarm", "wrong_pass", "undecided")
@@ -107,6 +108,8 @@ def default_margin(row: Mapping[str, Any]) -> Margin:
     unit, score, better = str(row["unit"]), str(row["score"]), str(row["better"])
     if row["evaluation"] == TRAINING:
         better = {"examples_per_second": "higher", "seconds": "lower"}.get(score, better)
+    if unit == "s" and row["evaluation"] in TIMED:
+        return Margin(size=PART, relative=True, kind="paired-time", gate=True, direction="lower")
     if unit in ("s", "ms") or unit.endswith("/s") or score == "share_of_peak":
         return Margin(size=PART, relative=True, kind="paired-time", direction=better)
     if score == "peak_bytes":

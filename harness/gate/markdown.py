@@ -12,13 +12,13 @@ _MARKS = {"regression": "❌", "cannot compare": "🚫", "inconclusive": "❔", 
 _HEADINGS = ("", "method", "data", "score", "base", "candidate", "change", "interval", "margin", "n", "verdict", "why")
 
 
-def markdown(comparison: Comparison, *, everything: bool = False) -> str:
-    """The sentence that says it all, the rows, what differs."""
+def markdown(comparison: Comparison, *, everything: bool = False, most: int | None = None) -> str:
+    """The sentence that says it all, the rows (the first `most` of them), what differs."""
     rows, folded = wording.shown(comparison, everything=everything)
-    parts = [
-        f"### {_MARKS[comparison.outcome]} {escaped(comparison.sentence)}",
-        f"`{comparison.candidate}` against `{comparison.base}`",
-    ]
+    parts = [headline(comparison), f"{_code(comparison.candidate)} against {_code(comparison.base)}"]
+    if most is not None and len(rows) > most:
+        folded = [f"left out for their number: {len(rows) - most} more rows, which the other files have", *folded]
+        rows = rows[:most]
     if rows:
         parts.append(table(_HEADINGS, _cells(comparison, rows)))
     if told := (*folded, *comparison.notes):
@@ -28,6 +28,16 @@ def markdown(comparison: Comparison, *, everything: bool = False) -> str:
         parts.append(f"<details><summary>What the two were made with differs</summary>\n\n{said}\n\n</details>")
     parts.append(f"<sub>{escaped(wording.meaning(comparison))}</sub>")
     return "\n\n".join(parts) + "\n"
+
+
+def headline(comparison: Comparison) -> str:
+    """A heading with the outcome in one sentence."""
+    return f"### {_MARKS[comparison.outcome]} {escaped(comparison.sentence)}"
+
+
+def _code(name: str) -> str:
+    """A name as code. A backtick would end it, and is no part of what CI calls a version."""
+    return f"`{' '.join(name.split()).replace('`', chr(39))}`"
 
 
 def _cells(comparison: Comparison, rows: list[Finding]) -> Iterable[list[str]]:

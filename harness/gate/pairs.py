@@ -20,20 +20,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
 from harness.errors import HarnessError
+from harness.gate.processes import clean_environment, last_line
 from harness.gate.sequential import Timed, TimeRule, judged, log_ratio
 
 WORKER = Path(__file__).with_name("blocks.py")
 PADDING = "HARNESS_PADDING"  # the variable whose length is drawn
 MOST_PADDING = 4096  # bytes
 GRACE = 5.0  # seconds between asking an arm to end and ending it
+
+
+Kind = Literal["train", "encode"]
 
 
 class ArmFailed(HarnessError):
@@ -47,6 +51,7 @@ class Version:
     python: Path
     folder: Path | None = None  # where it runs; None: here
     environment: Mapping[str, str] = field(default_factory=dict)  # beyond what both get
+    cell: int | None = None  # which of the request's cells is meant, as this version expands it; None: it has one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +59,16 @@ class Work:
     """What is timed: one cell, by the words of a request, each version reading them for itself."""
 
     request: Mapping[str, Any]  # {"plugins": "vae", "datasets": "digits", ...}; of one method and one seed
-    kind: Literal["train", "encode"] = "train"
+    kinds: tuple[Kind, ...] = ("train",)  # each is timed in every pair, one after the other
     data_root: Path = Path(".")
     plugin_files: tuple[Path, ...] = ()
     threads: int = 1
     inject: float = 0.0  # the candidate is made slower by this part of its own time, as a test of the guard
 
-    def words(self) -> dict[str, Any]:
-        """The request with what would else be several cells, or none of the time."""
+    def words(self, cell: int | None = None) -> dict[str, Any]:
+        """The request; where no cell of it was chosen, without what would else be several cells."""
+        if cell is not None:
+            return {**self.request, "threads": self.threads}
         alone = {"references": [], "seeds": [0], "evaluations": []} if "plugins" in self.request else {"seeds": [0]}
         return {**alone, **self.request, "threads": self.threads}
 
@@ -70,21 +77,21 @@ class Work:
 class Plan:
     """How one pair is measured."""
 
-    warm: float = 1.0  # seconds of warm-up of each arm; again, until it gets no faster
-    warmings: int = 4  # at most
-    block: float = 0.075  # seconds of a block, about
-    rounds: int = 10  # of ABBA or BAAB: twice as many blocks of each arm
+    warm: float = 0.3  # seconds of warm-up of each arm; again, until it gets no faster
+    warmings: int = 8  # at most
+    block: float = 0.05  # seconds of a block, about
+    rounds: int = 4  # of ABBA or BAAB: twice as many blocks of each arm
     patience: float = 300.0  # seconds that an arm may take for one answer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """What one pair of processes gave."""
+    """What one pair of processes gave of one kind of work."""
 
     base: tuple[float, ...]  # seconds of a step in each block, in the order of time
     candidate: tuple[float, ...]
     steps: int  # of a block
-    seconds: float  # that the whole pair took
+    seconds: float  # that the pair took, with its starts, of all kinds of work together
     title: str  # of the cell
     device: str
     steady: bool  # both were as fast in the first as in the second half of the end of their warm-up
@@ -124,45 +131,37 @@ def measure(
     base: Version,
     candidate: Version,
     work: Work,
-    rule: TimeRule,
+    rules: Mapping[Kind, TimeRule],
     *,
     seconds: float,
     plan: Plan | None = None,
     seed: int | None = None,
     log: Path | None = None,
-    news: Callable[[Sequence[Pair]], None] = lambda pairs: None,
-) -> Measured:
-    """Measure pairs until the rule decides, or until another pair would go beyond `seconds`.
+    news: Callable[[Mapping[Kind, Sequence[Pair]]], None] = lambda pairs: None,
+) -> dict[Kind, Measured]:
+    """Measure pairs until each kind of work is decided by its rule, or until another pair would go beyond `seconds`.
 
     `base` against itself is an A/A test. `seed`: of what is drawn (orders, sizes of the environment); `log`: what the
     arms print is added to this file. `news` is told after each pair. Raises ArmFailed where an arm cannot do it.
     """
-    started, pairs = time.monotonic(), list[Pair]()
-    verdict = None
-    for pair in measured_pairs(base, candidate, work, plan or Plan(), seed=seed, log=log):
-        pairs.append(pair)
+    begun, plan, chance = time.monotonic(), plan or Plan(), random.Random(seed)
+    pairs: dict[Kind, list[Pair]] = {kind: [] for kind in work.kinds}
+    decided: dict[Kind, Measured] = {}
+    took: list[float] = []
+    while open_kinds := tuple(kind for kind in work.kinds if kind not in decided):
+        steps = {kind: pairs[kind][0].steps for kind in open_kinds if pairs[kind]}
+        found = measured_pair(base, candidate, replace(work, kinds=open_kinds), plan, chance, steps=steps, log=log)
+        spent = time.monotonic() - begun
+        took.append(next(iter(found.values())).seconds)
+        over = spent + float(np.median(took)) > seconds
+        for kind, pair in found.items():
+            pairs[kind].append(pair)
+            verdict = judged([each.ratio for each in pairs[kind]], rules[kind], last=over)
+            if verdict is not None:
+                cut = over and verdict.word == "inconclusive" and len(pairs[kind]) < rules[kind].most
+                decided[kind] = Measured(verdict=verdict, pairs=tuple(pairs[kind]), seconds=spent, over=cut)
         news(pairs)
-        spent = time.monotonic() - started
-        over = spent + float(np.median([pair.seconds for pair in pairs])) > seconds
-        verdict = judged([pair.ratio for pair in pairs], rule, last=over)
-        if verdict is not None:
-            spent_all = verdict.word == "inconclusive" and len(pairs) < rule.most
-            return Measured(
-                verdict=verdict, pairs=tuple(pairs), seconds=time.monotonic() - started, over=over and spent_all
-            )
-    raise AssertionError("pairs never end")
-
-
-def measured_pairs(
-    base: Version, candidate: Version, work: Work, plan: Plan, *, seed: int | None = None, log: Path | None = None
-) -> Iterator[Pair]:
-    """Pairs without end, each of two fresh processes."""
-    chance = random.Random(seed)
-    steps = 0  # of a block: found by the first pair, and kept
-    while True:
-        pair = measured_pair(base, candidate, work, plan, chance, steps=steps, log=log)
-        steps = pair.steps
-        yield pair
+    return {kind: decided[kind] for kind in work.kinds}
 
 
 def measured_pair(
@@ -172,41 +171,75 @@ def measured_pair(
     plan: Plan,
     chance: random.Random,
     *,
-    steps: int = 0,
+    steps: Mapping[Kind, int] | None = None,
     log: Path | None = None,
-) -> Pair:
-    """One pair. `steps` of a block: 0 to find how many fill one."""
-    started = time.monotonic()
+) -> dict[Kind, Pair]:
+    """One pair of fresh processes, timed at every kind of work. `steps` of a block: of what is not there, as many as
+    fill one.
+    """
+    begun = time.monotonic()
+    with started(base, candidate, work, plan, chance, log) as arms:
+        found: dict[Kind, _Timed] = {}
+        for kind in work.kinds:
+            count = ready(arms, kind, plan, (steps or {}).get(kind, 0))
+            for _ in range(plan.rounds):
+                one_round(arms, count, chance)
+            a, b = arms["base"], arms["candidate"]
+            found[kind] = _Timed(tuple(a.times), tuple(b.times), count, a.steady and b.steady)
+        built, seconds = arms["base"].built, time.monotonic() - begun
+    return {
+        kind: Pair(
+            base=timed.base, candidate=timed.candidate, steps=timed.steps, steady=timed.steady,
+            seconds=seconds, title=str(built["title"]), device=str(built["device"]),
+        )
+        for kind, timed in found.items()
+    }  # fmt: skip
+
+
+class _Timed(NamedTuple):
+    """Blocks of both arms at one kind of work."""
+
+    base: tuple[float, ...]
+    candidate: tuple[float, ...]
+    steps: int
+    steady: bool
+
+
+@contextlib.contextmanager
+def started(
+    base: Version, candidate: Version, work: Work, plan: Plan, chance: random.Random, log: Path | None = None
+) -> Iterator[dict[str, Arm]]:
+    """Both arms, built, by their roles; nothing is left of them when the block ends."""
     arms: dict[str, Arm] = {}
     order = [("base", base, 0.0), ("candidate", candidate, work.inject)]
     chance.shuffle(order)  # neither is always built and warmed up first
     try:
         for role, version, inject in order:
             arms[role] = Arm(role, version, work, plan, inject, chance, log)
-        for arm in arms.values():
-            arm.build()
-        for arm in arms.values():
-            arm.warm()
-        a, b = arms["base"], arms["candidate"]
-        steps = steps or max(1, round(plan.block / a.step))
-        for arm in (a, b):
-            arm.block(steps)  # the first after waiting is not counted
-        for _ in range(plan.rounds):
-            first, second = (a, b) if chance.random() < 0.5 else (b, a)
-            for arm in (first, second, second, first):
-                arm.times.append(arm.block(steps) / steps)
-        return Pair(
-            base=tuple(a.times),
-            candidate=tuple(b.times),
-            steps=steps,
-            seconds=time.monotonic() - started,
-            title=str(a.built["title"]),
-            device=str(a.built["device"]),
-            steady=a.steady and b.steady,
-        )
+        build(arms.values())
+        yield arms
     finally:
         for arm in arms.values():
             arm.end()
+
+
+def ready(arms: Mapping[str, Arm], kind: Kind, plan: Plan, steps: int = 0) -> int:
+    """Turn both to a kind of work and warm them up; the steps of a block, as given or as many as fill one."""
+    for arm in arms.values():
+        arm.begin(kind)
+    for arm in arms.values():
+        arm.warm()
+    steps = steps or max(1, round(plan.block / arms["base"].step))
+    for arm in (arms["base"], arms["candidate"]):
+        arm.block(steps)  # the first after waiting is not counted
+    return steps
+
+
+def one_round(arms: Mapping[str, Arm], steps: int, chance: random.Random) -> None:
+    """ABBA or BAAB: two blocks of each arm, added to its times."""
+    first, second = ("base", "candidate") if chance.random() < 0.5 else ("candidate", "base")
+    for role in (first, second, second, first):
+        arms[role].times.append(arms[role].block(steps) / steps)
 
 
 class Arm:
@@ -224,6 +257,7 @@ class Arm:
     ) -> None:
         self.role = role
         self.work = work
+        self.cell = version.cell
         self.plan = plan
         self.inject = inject
         self.times: list[float] = []  # seconds of a step, of each block
@@ -241,14 +275,10 @@ class Arm:
             bufsize=0,
         )
 
-    def build(self) -> None:
-        self.built = self.ask(
-            do="build",
-            request=self.work.words(),
-            work=self.work.kind,
-            data_root=str(self.work.data_root),
-            plugin_files=[str(file) for file in self.work.plugin_files],
-        )
+    def begin(self, kind: Kind) -> None:
+        """Turn to another kind of work."""
+        self.ask(do="work", kind=kind)
+        self.times = []
 
     def warm(self) -> None:
         for _ in range(self.plan.warmings):
@@ -263,10 +293,18 @@ class Arm:
 
     def ask(self, **command: Any) -> dict[str, Any]:
         """Send a command and wait for its answer. Raises ArmFailed."""
+        self.tell(**command)
+        return self.answer(command["do"])
+
+    def tell(self, **command: Any) -> None:
+        """Send a command."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended: its answer says why, or its end does
             self.process.stdin.write(json.dumps(command).encode() + b"\n")
-        answer = self._answer(command["do"])
+
+    def answer(self, what: str) -> dict[str, Any]:
+        """Wait for the answer to a command. Raises ArmFailed."""
+        answer = self._answer(what)
         if "error" in answer:
             raise ArmFailed(f"the {self.role} cannot be timed: {answer['kind']}: {answer['error']}")
         return answer
@@ -292,8 +330,7 @@ class Arm:
         if not self._log.readable():
             return f"see {self._log.name}"
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return last_line(self._log.read().decode(errors="replace"))
 
     def end(self) -> None:
         """End the process, by its id; nothing is left of it."""
@@ -307,10 +344,25 @@ class Arm:
                     stream.close()
 
 
+def build(arms: Iterable[Arm]) -> None:
+    """All at once: starting takes longest, and nothing is timed yet."""
+    arms = list(arms)
+    for arm in arms:
+        arm.tell(
+            do="build",
+            request=arm.work.words(arm.cell),
+            cell=arm.cell,
+            data_root=str(arm.work.data_root),
+            plugin_files=[str(file) for file in arm.work.plugin_files],
+        )
+    for arm in arms:
+        arm.built = arm.answer("build")
+
+
 def environment(version: Version, threads: int, chance: random.Random) -> dict[str, str]:
     """What an arm finds in its environment: the parent's, with all that its speed depends on fixed alike."""
     count = str(threads)
-    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME", PADDING)}
+    kept = {key: value for key, value in clean_environment().items() if key != PADDING}
     fixed = {
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), count),
         "OMP_WAIT_POLICY": "PASSIVE",

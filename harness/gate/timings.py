@@ -7,13 +7,14 @@ from math import inf, isfinite, isnan
 from typing import Literal
 
 from harness.gate.findings import Finding, Place
-from harness.gate.pairs import Measured
+from harness.gate.pairs import Kind, Measured
 from harness.gate.sequential import Timed
 
-STEP = "step_time"  # the score: seconds of one training step, or of encoding one batch
+TIME = "time"  # the score: seconds of one training step, or of encoding one batch
+PARTS: dict[Kind, str] = {"train": "step", "encode": "encoding"}  # the evaluation of its place, as in the exact tier
 
 
-def row(measured: Measured, place: Place, *, gated: bool = True) -> Finding:
+def row(measured: Measured, place: Place, *, gated: bool = True, reason: str = "") -> Finding:
     """The row of one timed cell. Its `seeds` are pairs of processes.
 
     fail is worse; pass is equivalent where it is not faster by the margin either, better where it is shown to be
@@ -22,7 +23,7 @@ def row(measured: Measured, place: Place, *, gated: bool = True) -> Finding:
     found = measured.verdict
     row = Finding(
         place=place,
-        score=STEP,
+        score=TIME,
         unit="s",
         direction="lower",
         kind="paired-time",
@@ -34,6 +35,7 @@ def row(measured: Measured, place: Place, *, gated: bool = True) -> Finding:
         p=found.p if found.word == "fail" else None,
         seeds=found.pairs,
         seeds_needed=found.pairs_needed,
+        reason=reason,
     )
     if not found.pairs:
         return row

@@ -19,6 +19,9 @@ from harness.records import CellResult, EvaluationResult, PluginRef, as_trained
 TRAINING = "training"  # the name of the evaluation that holds what training gave and cost
 PROVENANCE = "provenance."
 _COUNT = "examples"  # the score of training that says how many were drawn; its unit is their kind
+TRAINING_SCORES = (
+    "loss", "seconds", _COUNT, "steps", "parameters", "views", "passes", "flops", "examples_per_second",
+)  # fmt: skip
 
 COLUMNS: dict[str, Any] = {
     "run": str, "cell": str, "method": str, "kind": str, "uses": str, "params": str, "backbone": str,
@@ -184,19 +187,19 @@ def _training_rows(result: CellResult) -> list[dict[str, Any]]:
     speed = training.examples / training.seconds if training.seconds > 0 and training.examples else None
     one = training.counted.removesuffix("s")  # "image"
     scores = [
-        ("loss", training.loss, "loss", None),  # each method has a loss of its own: never compared
-        ("seconds", training.seconds, "s", 0.0),
-        (_COUNT, training.examples, training.counted, 0.0),
-        ("steps", training.steps, "steps", 0.0),
-        ("parameters", training.parameters, "weights", 0.0),
-        ("views", training.views, f"views/{one}", 0.0),
-        ("passes", training.passes, f"passes/{one}", 0.0),
-        ("flops", training.flops, "FLOPs", 0.0),
-        ("examples_per_second", speed, f"{training.counted}/s", 0.0),
+        (training.loss, "loss", None),  # each method has a loss of its own: never compared
+        (training.seconds, "s", 0.0),
+        (training.examples, training.counted, 0.0),
+        (training.steps, "steps", 0.0),
+        (training.parameters, "weights", 0.0),
+        (training.views, f"views/{one}", 0.0),
+        (training.passes, f"passes/{one}", 0.0),
+        (training.flops, "FLOPs", 0.0),
+        (speed, f"{training.counted}/s", 0.0),
     ]
     return [
         {**common, **_NO_SCORE, "score": name, "value": float(value), "unit": unit, "low": low}
-        for name, value, unit, low in scores
+        for name, (value, unit, low) in zip(TRAINING_SCORES, scores, strict=True)
         if value is not None
     ]
 

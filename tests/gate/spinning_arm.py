@@ -6,6 +6,8 @@ from harness.gate import blocks
 def serve(dialogue: blocks.Dialogue) -> None:
     assert dialogue.next()["do"] == "build"
     dialogue.answer(title="counting", device="cpu", threads=1, batch=1)
+    assert dialogue.next() == {"do": "work", "kind": "train"}
+    dialogue.answer(kind="train")
     several = blocks.Blocks(dialogue, lambda: None)
     several.wait()
     while True:

@@ -171,11 +171,85 @@ def test_annotations_are_one_escaped_line_each(found):
     assert "two%0Alines" in line
 
 
-def test_more_annotations_than_github_shows_are_counted():
+def of_runner(line: str) -> tuple[str, dict[str, str], str]:
+    """What actions/runner reads of a line: kind, properties, message (ActionCommand.TryParseV2)."""
+    assert line.startswith("::")
+    head, _, data = line[2:].partition("::")
+    kind, _, rest = head.partition(" ")
+    properties = dict(each.split("=", 1) for each in rest.strip().split(",") if each)
+
+    def plain(text: str, *marks: tuple[str, str]) -> str:
+        for mark, meant in (("%0D", "\r"), ("%0A", "\n"), *marks, ("%25", "%")):
+            text = text.replace(mark, meant)
+        return text
+
+    return kind, {k: plain(v, ("%3A", ":"), ("%2C", ",")) for k, v in properties.items()}, plain(data)
+
+
+@pytest.mark.parametrize("text", ["a: b, c", "100 %", "%0A", "::error::x", "title=y,file=z", "x\r\ny", ""])
+def test_the_runner_reads_what_was_meant(text):
+    place = Place(method=text, evaluation="knn", source="digits", target="digits")
+    refused = Finding(place=place, score="accuracy", gated=True, state="refused", why=text)
+    (line, _) = ci.github_annotations(Comparison(base="a", candidate="b", findings=(refused,)))
+    assert len(line.splitlines()) == 1
+    assert of_runner(line) == ("error", {"title": refused.name}, wording.sentence(refused, 0.9))
+
+
+def test_what_is_too_long_is_cut_before_it_is_escaped():
+    long = replace(row(0, 0, 0), state="refused", verdict="", why="%" * 9000)
+    long = replace(long, place=replace(long.place, method="," * 400))
+    (line, _) = ci.github_annotations(Comparison(base="a", candidate="b", findings=(long,)))
+    _, properties, message = of_runner(line)
+    assert (len(properties["title"]), len(message)) == (ci.MOST_TITLE, ci.MOST_MESSAGE)
+    assert (set(properties["title"]), message[-2:]) == ({",", "…"}, "%…")
+
+
+@pytest.mark.parametrize("policy", ["warn", "fail"])
+def test_no_more_annotations_than_github_shows_and_the_last_counts_the_rest(policy):
     refused = replace(row(0, 0, 0), state="refused", verdict="")
-    lines = list(ci.github_annotations(Comparison(base="a", candidate="b", findings=(refused,) * 13)))
-    assert len(lines) == ci.MOST_ANNOTATIONS + 2
-    assert lines[-2] == "::error::3 more rows: see the summary"
+    worse = replace(refused, state="compared", verdict="worse")
+    open_ = row(0, -0.1, 0.1)
+    findings = ((refused,) * 8, (open_,) * 13, (worse,) * 3)
+    found = Comparison(base="a", candidate="b", findings=sum(findings, ()), policy=policy)
+    read = [of_runner(line) for line in ci.github_annotations(found)]
+    kinds = [kind for kind, _, _ in read]
+    assert max(map(kinds.count, kinds)) == ci.MOST_ANNOTATIONS
+    rest = 15 if policy == "fail" else 2  # 24 of which 9 are shown, or 11
+    assert read[9] == ("error", {"title": "harness"}, f"{rest} more rows: see the summary")
+    assert kinds.count("warning") == (0 if policy == "fail" else ci.MOST_ANNOTATIONS)
+    assert ["worse" in message for _, _, message in read[:4]] == [True, True, True, False]
+
+
+def test_ten_annotations_are_all_shown():
+    refused = replace(row(0, 0, 0), state="refused", verdict="")
+    lines = list(ci.github_annotations(Comparison(base="a", candidate="b", findings=(refused,) * 10)))
+    assert len(lines) == 11
+    assert "more rows" not in "".join(lines)
+
+
+def test_a_summary_has_as_many_rows_as_fit():
+    many = Comparison(base="a", candidate="b", findings=(replace(row(0, 0, 0), state="refused", verdict=""),) * 200)
+    whole = markdown(many)
+    assert ci.fitting(many, len(whole.encode())) == whole
+    for room in (len(whole.encode()) - 1, 4000):
+        text = ci.fitting(many, room)
+        shown = text.count("| 🚫 |")
+        assert f"{200 - shown} more rows" in text
+        assert len(text.encode()) <= room < len(markdown(many, most=shown + 1).encode())
+    assert ci.fitting(many, 100) == "### 🚫 Cannot compare: of 200 gated rows 200 not comparable."
+    assert ci.fitting(many, 10) == ""
+
+
+def test_a_summary_that_has_something_already_stays_within_what_github_takes(tmp_path):
+    file = tmp_path / "summary.md"
+    file.write_text("x" * (ci.MOST_SUMMARY - 3000))
+    many = Comparison(base="a", candidate="b", findings=(replace(row(0, 0, 0), state="refused", verdict=""),) * 99)
+    ci.write_step_summary(many, {"GITHUB_STEP_SUMMARY": str(file)})
+    assert ci.MOST_SUMMARY - 3000 < file.stat().st_size <= ci.MOST_SUMMARY
+
+
+def test_a_version_cannot_leave_its_code(found):
+    assert "`a'<img>'b` against `main`" in markdown(replace(found, candidate="a`<img>`\nb".replace("\n", "")))
 
 
 def test_the_step_summary_is_added_to_where_there_is_one(found, tmp_path):

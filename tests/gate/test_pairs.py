@@ -27,7 +27,14 @@ PLACE = Place(method="vae", evaluation="training", source="digits")
 
 def tiny(kind="train", **changes) -> Work:
     words = {key: value for key, value in TINY.items() if value}
-    return Work(request=words, kind=kind, data_root=Path.cwd(), **changes)
+    return Work(request=words, kinds=(kind,), data_root=Path.cwd(), **changes)
+
+
+def timed(*arguments, **options) -> Measured:
+    """`measure` of what has one kind of work."""
+    *given, work, rule = arguments
+    (found,) = measure(*given, work, dict.fromkeys(work.kinds, rule), **options).values()
+    return found
 
 
 @pytest.fixture
@@ -40,10 +47,10 @@ def counting(monkeypatch):
 def test_a_candidate_that_is_slowed_by_30_percent_fails_and_an_equal_one_does_not():
     here, work = this_version(), tiny(inject=0.3)
     rule, plan = TimeRule(margin=0.1), replace(QUICK, rounds=6)
-    slow = measure(here, here, work, rule, seconds=300, plan=plan, seed=0)
+    slow = timed(here, here, work, rule, seconds=300, plan=plan, seed=0)
     assert slow.verdict.word == "fail", [pair.ratio for pair in slow.pairs]
     assert 0.15 < slow.verdict.change < 0.5
-    equal = measure(here, here, replace(work, inject=0.0), TimeRule(margin=0.5), seconds=300, plan=plan, seed=0)
+    equal = timed(here, here, replace(work, inject=0.0), TimeRule(margin=0.5), seconds=300, plan=plan, seed=0)
     assert equal.verdict.word == "pass", [pair.ratio for pair in equal.pairs]
     assert not _children()
 
@@ -63,15 +70,19 @@ def test_a_pair_is_ended_when_it_is_interrupted(monkeypatch):
 def test_a_method_that_is_slowed_fails_and_an_equal_one_does_not():
     """Twenty real processes: a minute or two. The margin is generous, since tests share their machine."""
     here, work = this_version(), tiny("encode", inject=1.5)
-    slow = measure(here, here, work, RULE, seconds=300, plan=QUICK, seed=0)
+    slow = timed(here, here, work, RULE, seconds=300, plan=QUICK, seed=0)
     assert slow.verdict.word == "fail", [pair.ratio for pair in slow.pairs]
-    equal = measure(here, here, replace(work, inject=0.0), replace(RULE, margin=2.0), seconds=300, plan=QUICK, seed=0)
+    equal = timed(here, here, replace(work, inject=0.0), replace(RULE, margin=2.0), seconds=300, plan=QUICK, seed=0)
     assert equal.verdict.word != "fail"
 
 
 def test_a_pair_of_trainings_has_blocks_of_both_arms_and_ends():
     here = this_version()
-    pair = measured_pair(here, here, tiny(), QUICK, random.Random(0))
+    work = replace(tiny(), kinds=("train", "encode"))
+    found = measured_pair(here, here, work, QUICK, random.Random(0))
+    assert list(found) == ["train", "encode"]
+    pair = found["train"]
+    assert min(found["encode"].base) != min(pair.base)
     assert len(pair.base) == len(pair.candidate) == 2 * QUICK.rounds
     assert min(*pair.base, *pair.candidate) > 0
     assert pair.title == "autoencoder on digits, seed 0"
@@ -90,7 +101,7 @@ def test_an_arm_that_dies_or_is_silent_is_an_error(monkeypatch):
     arm = Arm("base", this_version(), tiny(), replace(QUICK, patience=0.01), 0.0, random.Random(0))
     try:
         with pytest.raises(ArmFailed, match="gave no answer to 'build'"):
-            arm.build()
+            pairs.build([arm])
         os.kill(arm.process.pid, signal.SIGKILL)
         arm.plan = QUICK
         with pytest.raises(ArmFailed, match="exit code -9"):
@@ -106,10 +117,10 @@ def test_arms_end_with_a_parent_that_is_killed(tmp_path):
     script.write_text(
         "import random, time\n"
         "from pathlib import Path\n"
-        "from harness.gate.pairs import Arm, Plan, Work, this_version\n"
+        "from harness.gate.pairs import Arm, Plan, Work, build, this_version\n"
         "arm = Arm('base', this_version(), Work(request={'plugins': 'vae'}), Plan(), 0.0, random.Random(0))\n"
         "print(arm.process.pid, flush=True)\n"
-        "arm.build()\n"
+        "build([arm])\n"
         "print('built', flush=True)\n"
         "time.sleep(600)\n"
     )
@@ -129,7 +140,7 @@ def test_arms_end_with_a_parent_that_is_killed(tmp_path):
 
 def test_the_time_ends_it_without_a_verdict(monkeypatch):
     _pretend(monkeypatch, [0.0, 0.01, -0.01] * 20)
-    found = measure(this_version(), this_version(), tiny(), TimeRule(), seconds=0.0)
+    found = timed(this_version(), this_version(), tiny(), TimeRule(), seconds=0.0)
     assert (found.verdict.word, found.verdict.pairs, found.over) == ("inconclusive", 1, True)
     told = row(found, PLACE)
     assert (told.outcome, told.change, told.low) == ("inconclusive", pytest.approx(0.0), None)
@@ -143,11 +154,20 @@ def test_the_rule_ends_it_and_rows_say_what_it_says(monkeypatch):
         (-0.2, "pass", "better", "pass"),
     ):
         _pretend(monkeypatch, [shift + 0.001 * (-1) ** at for at in range(40)])
-        found = measure(this_version(), this_version(), tiny(), TimeRule(), seconds=1000.0)
+        found = timed(this_version(), this_version(), tiny(), TimeRule(), seconds=1000.0)
         told = row(found, PLACE)
         assert (found.verdict.word, told.verdict, told.outcome) == (word, verdict, outcome)
         assert (found.verdict.pairs, found.over) == (10, False)
         assert told.candidate == pytest.approx(told.base * (1 + told.change))
+
+
+def test_each_kind_of_work_has_a_margin_of_its_own(monkeypatch):
+    slower = Pair(base=(1.0,), candidate=(1.07,), steps=1, seconds=1, title="", device="cpu", steady=True)
+    monkeypatch.setattr(pairs, "measured_pair", lambda *args, **kwargs: {"train": slower, "encode": slower})
+    work = replace(tiny(), kinds=("train", "encode"))
+    rules = {"train": TimeRule(margin=0.05), "encode": TimeRule(margin=0.2)}
+    found = measure(this_version(), this_version(), work, rules, seconds=1000.0)
+    assert {kind: each.verdict.word for kind, each in found.items()} == {"train": "fail", "encode": "pass"}
 
 
 def test_both_arms_get_one_environment_but_for_its_size(monkeypatch):
@@ -178,7 +198,7 @@ def _pretend(monkeypatch, ratios):
         Pair(base=(1.0,), candidate=(2.718281828459045**x,), steps=1, seconds=1, title="", device="cpu", steady=True)
         for x in ratios
     )
-    monkeypatch.setattr(pairs, "measured_pairs", lambda *args, **kwargs: made)
+    monkeypatch.setattr(pairs, "measured_pair", lambda *args, **kwargs: {"train": next(made)})
 
 
 def _runs(pid: int) -> bool:
@@ -190,8 +210,11 @@ def _runs(pid: int) -> bool:
 
 
 def _children() -> list[psutil.Process]:
-    """What this process started and what still runs."""
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    """The arms that this process started and that still run; it may have other children, of tests before."""
+    alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [
+        child for child in alive if any(word.endswith(("blocks.py", "spinning_arm.py")) for word in child.cmdline())
+    ]
 
 
 def test_measured_speaks_of_no_pairs_too():
