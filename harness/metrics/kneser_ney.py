@@ -4,7 +4,7 @@
     p_next(w) = max(N1+(.w) - d', 0) / N1+(..) + d' N1+(.) / N1+(..) 1/V        (in how many contexts w was seen)
 
 Chen and Goodman 1999, section 2.7, equations 18 to 20; d = n1 / (n1 + 2 n2) by the counts of once and twice of its
-order. N texts, L tokens, V tokens of the vocabulary; v = 0 (PADDING) is the start of a text, w = 0 is never predicted.
+order. N texts, L tokens, V tokens of the vocabulary; NO_WORD as v is the start of a text, as w it is never predicted.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.data.tokens import PADDING
-
+NO_WORD = 0  # as harness.data.tokens.PADDING, which is built on top of this
 MOST = 8192  # tokens of a vocabulary of which a table of pairs is kept: 256 MiB
 
 
 def pair_counts(tokens: Tensor, size: int) -> Tensor:
     """How often each word w follows each v in texts (N,L): float32 (V,V), c(v,w); the end of a text is no word."""
-    before = torch.nn.functional.pad(tokens, (1, 0), value=PADDING)[:, :-1]
-    words = tokens != PADDING
+    before = torch.nn.functional.pad(tokens, (1, 0), value=NO_WORD)[:, :-1]
+    words = tokens != NO_WORD
     return (before[words] * size + tokens[words]).bincount(minlength=size * size).view(size, size).float()
 
 
 def smoothed(counts: Tensor) -> Tensor:
-    """p(w) by counts (V,), discounted and interpolated with all words alike: float32 (V,), 0 for PADDING.
+    """p(w) by counts (V,), discounted and interpolated with all words alike: float32 (V,), 0 for NO_WORD.
 
     All words alike where nothing was counted.
     """
     alike = torch.full_like(counts, 1 / (len(counts) - 1))
-    alike[PADDING] = 0
+    alike[NO_WORD] = 0
     total = counts.sum()
     if total == 0:
         return alike

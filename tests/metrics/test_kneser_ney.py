@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
-from harness.metrics.kneser_ney import bigram, discount, pair_counts, smoothed
+from harness.data.tokens import PADDING
+from harness.metrics.kneser_ney import NO_WORD, bigram, discount, pair_counts, smoothed
 
 TEXTS = [[2, 3, 4, 2, 3], [3, 2, 3, 4], [4, 4, 2, 3, 5], [2]]
 SIZE = 7  # with PADDING, UNKNOWN and 6, which is never seen
@@ -61,3 +62,7 @@ def test_where_nothing_was_counted_all_words_are_alike() -> None:
     torch.testing.assert_close(bigram(nothing)[3], torch.tensor([0, 0.25, 0.25, 0.25, 0.25]))
     assert discount(torch.tensor([0.0, 2.0, 5.0])) == 0.5
     assert discount(torch.tensor([1.0, 1.0, 2.0])) == 0.5
+
+
+def test_no_word_is_the_padding_of_tokens() -> None:
+    assert NO_WORD == PADDING
