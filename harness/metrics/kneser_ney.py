@@ -9,6 +9,8 @@ order. N texts, L tokens, V tokens of the vocabulary; NO_WORD as v is the start 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -51,3 +53,37 @@ def discount(counts: Tensor) -> float:
     """d, by how many of the counts are 1 and 2; one half where none is 1."""
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
     return once / (once + 2 * twice) if once else 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bigram:
+    """The same p(w|v) without a table of all pairs, for a vocabulary of any size: P pairs that were seen."""
+
+    pairs: Tensor  # (P,), v V + w, rising
+    kept: Tensor  # (P,), max(c(v,w) - d, 0) / c(v)
+    left: Tensor  # (V,), what v leaves to p_next
+    following: Tensor  # (V,), p_next
+
+    def rows(self, before: Tensor) -> Tensor:
+        """p(w|v) of some v (M,): float32 (M,V)."""
+        size = len(self.following)
+        found = self.left[before].unsqueeze(1) * self.following  # (M,V)
+        first = torch.searchsorted(self.pairs, before * size)  # (M,)
+        many = torch.searchsorted(self.pairs, (before + 1) * size) - first
+        owner = torch.arange(len(before)).repeat_interleave(many)
+        place = torch.arange(len(owner)) + (first - many.cumsum(0) + many)[owner]
+        found[owner, self.pairs[place] % size] += self.kept[place]  # each pair is there once
+        return found
+
+
+def bigram_of(tokens: Tensor, size: int) -> Bigram:
+    """Counted on texts (N,L) of a vocabulary of `size` tokens."""
+    before = torch.nn.functional.pad(tokens, (1, 0), value=NO_WORD)[:, :-1]
+    words = tokens != NO_WORD
+    pairs, counts = (before[words] * size + tokens[words]).unique(return_counts=True)
+    first = pairs // size
+    totals = torch.zeros(size).scatter_add_(0, first, counts.float())  # c(v)
+    less = discount(counts)
+    left = torch.where(totals > 0, less * first.bincount(minlength=size) / totals.clamp_min(1), 1.0)
+    following = smoothed((pairs % size).bincount(minlength=size).float())
+    return Bigram(pairs=pairs, kept=(counts - less).clamp_min(0) / totals[first], left=left, following=following)

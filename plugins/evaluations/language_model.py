@@ -1,13 +1,15 @@
 """Language model: how well are the words of test texts predicted, each from those before it?
 
+bits_per_character    nats / characters / ln 2; comparable between vocabularies, and between methods text by text
 word_perplexity       exp(nats / words), words as blanks part them; comparable between vocabularies
 character_perplexity  exp(nats / characters); comparable between vocabularies
 over_bigram           perplexity of a token, over that of a bigram with Kneser-Ney smoothing; below 1 it beats it
 top1, top5            how often the word, a token, is the likeliest, or among the five likeliest
 
 Nats are of all tokens of the texts, cut as the method sees them; that a text goes on is given: the end is no word, and
-its probability is shared out among the words. Bigram and unigram are counted on what the method learned from; chance
-is the unigram's. Texts whose beginning is from the test split are completed, to be read.
+its probability is shared out among the words. What each text adds to a mean over tokens or characters is kept as its
+outcome, by how many of them a text has on average. Bigram and unigram are counted on what the method learned from;
+chance is the unigram's. Texts whose beginning is from the test split are completed, to be read.
 
 N texts, L tokens, V words.
 """
@@ -15,7 +17,7 @@ N texts, L tokens, V words.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp
+from math import exp, log
 
 import torch
 from torch import Tensor
@@ -38,6 +40,7 @@ from harness.plugin import (
 from harness.seeding import derived_generator
 
 BATCH = 32  # texts at once
+BY_TEXT = ("bits_per_character", "top1", "top5")  # means, of which each text has its part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +61,20 @@ class Config:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What all words of some texts together got."""
+    """What the words of each of N texts got."""
 
-    nats: float
-    first: int  # words that were the likeliest
-    five: int  # words among the five likeliest
-    count: int
+    nats: Tensor  # float64 (N,)
+    first: Tensor  # (N,), words that were the likeliest
+    five: Tensor  # (N,), words among the five likeliest
+    counts: Tensor  # (N,), words
+
+    @property
+    def count(self) -> int:
+        return int(self.counts.sum())
 
     @property
     def perplexity(self) -> float:
-        return exp(self.nats / self.count)
+        return exp(float(self.nats.sum()) / self.count)
 
 
 def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
@@ -87,44 +94,54 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
     about = f"{found.count} tokens, {words} words" + (f", {unknown} of them unknown" if unknown else "")
     show_completions(subject, tokens, config)
 
-    def score(name: str, of: Predicted) -> float:
-        values = {
-            "word_perplexity": exp(of.nats / max(1, words)),
-            "character_perplexity": exp(of.nats / max(1, characters)),
-            "over_bigram": of.perplexity / bigram.perplexity,
+    def each(name: str, of: Predicted) -> Tensor:
+        """What each text adds to the mean over all of them: (N,)."""
+        parts = {
+            "bits_per_character": of.nats / log(2) / max(1, characters),
             "top1": of.first / of.count,
             "top5": of.five / of.count,
         }
-        return values[name]
+        return parts[name].double() * len(tokens)
+
+    def score(name: str, of: Predicted) -> float:
+        nats = float(of.nats.sum())
+        values = {
+            "word_perplexity": exp(nats / max(1, words)),
+            "character_perplexity": exp(nats / max(1, characters)),
+            "over_bigram": of.perplexity / bigram.perplexity,
+        }
+        return values[name] if name in values else float(each(name, of).mean())
 
     return {
-        each.name: ScoreValue(
-            value=score(each.name, found),
-            chance=score(each.name, unigram),
+        spec.name: ScoreValue(
+            value=score(spec.name, found),
+            chance=score(spec.name, unigram),
             n=len(tokens),
-            note=f"{about}; bigram {score(each.name, bigram):.4g}, unigram {score(each.name, unigram):.4g}",
+            note=f"{about}; bigram {score(spec.name, bigram):.4g}, unigram {score(spec.name, unigram):.4g}",
+            outcomes=each(spec.name, found) if spec.name in BY_TEXT else None,
+            rows=rows if spec.name in BY_TEXT else None,
         )
-        for each in SCORES
+        for spec in SCORES
     }
 
 
 def references(subject: Subject, tokens: Tensor) -> tuple[Predicted, Predicted]:
     """What a unigram and a bigram say of texts (N,L), counted on the texts that the method learned from."""
     size = len(subject.spec.inputs.vocabulary)
-    if size > kneser_ney.MOST:
-        raise NotApplicable(f"a bigram of {size} words is too large a table, {kneser_ney.MOST} are the most")
-    counts = kneser_ney.pair_counts(all_values(subject.learned_from.inputs).cpu(), size)
-    once, twice = kneser_ney.smoothed(counts.sum(0)).log(), kneser_ney.bigram(counts).log()
-    before = torch.nn.functional.pad
-    return (
-        predicted(tokens, lambda texts: once.expand(*texts.shape, -1)),
-        predicted(tokens, lambda texts: twice[before(texts, (1, 0), value=PADDING)[:, :-1]]),
-    )
+    learned = all_values(subject.learned_from.inputs).cpu()
+    once = kneser_ney.smoothed(learned[are_words(learned)].bincount(minlength=size).float()).log()
+    twice = kneser_ney.bigram_of(learned, size)
+
+    def following(texts: Tensor) -> Tensor:
+        before = torch.nn.functional.pad(texts, (1, 0), value=PADDING)[:, :-1]
+        return twice.rows(before.flatten()).log().unflatten(0, texts.shape)
+
+    return predicted(tokens, lambda texts: once.expand(*texts.shape, -1)), predicted(tokens, following)
 
 
 def predicted(tokens: Tensor, next_words) -> Predicted:  # type: ignore[no-untyped-def]
     """How the words of texts (N,L) are predicted; next_words: texts (n,L) -> logits (n,L,V), PADDING's not counted."""
-    nats, first, five, count = 0.0, 0, 0, 0
+    parts = []
     with torch.no_grad():
         for texts in tokens.split(BATCH):
             words = are_words(texts)
@@ -134,9 +151,11 @@ def predicted(tokens: Tensor, next_words) -> Predicted:  # type: ignore[no-untyp
             if not torch.isfinite(own).all():
                 raise TrainingFailed("next_words() gave logits of words that are not finite")
             above = (logits > own).sum(1)  # (M,): how many words are likelier
-            nats += float((logits.double().logsumexp(1, keepdim=True) - own).sum())
-            first, five, count = first + int((above < 1).sum()), five + int((above < 5).sum()), count + len(own)
-    return Predicted(nats, first, five, count)
+            nats = (logits.double().logsumexp(1, keepdim=True) - own).squeeze(1)
+            found = torch.stack([nats, above < 1, above < 5, torch.ones_like(above)])  # (4,M)
+            owner = words.nonzero()[:, 0].expand(4, -1)
+            parts.append(found.new_zeros(4, len(texts)).scatter_add_(1, owner, found))
+    return Predicted(*torch.cat(parts, 1))
 
 
 def show_completions(subject: Subject, tokens: Tensor, config: Config) -> None:
@@ -166,13 +185,20 @@ def show_completions(subject: Subject, tokens: Tensor, config: Config) -> None:
 
 SCORES = (
     ScoreSpec(
+        name="bits_per_character",
+        unit="bits",
+        better="lower",
+        low=0.0,
+        primary=True,
+        asks="Texts are likely",
+        help="Bits for each character of test texts; comparable between vocabularies. Chance: the unigram.",
+    ),
+    ScoreSpec(
         name="character_perplexity",
         unit="perplexity",
         better="lower",
         low=1.0,
-        primary=True,
-        asks="Texts are likely",
-        help="exp of the nats for each character of test texts; comparable between vocabularies. Chance: the unigram.",
+        help="exp of the nats for each character of test texts; comparable between vocabularies.",
     ),
     ScoreSpec(
         name="word_perplexity",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harness.data.tokens import PADDING
-from harness.metrics.kneser_ney import NO_WORD, bigram, discount, pair_counts, smoothed
+from harness.metrics.kneser_ney import NO_WORD, bigram, bigram_of, discount, pair_counts, smoothed
 
 TEXTS = [[2, 3, 4, 2, 3], [3, 2, 3, 4], [4, 4, 2, 3, 5], [2]]
 SIZE = 7  # with PADDING, UNKNOWN and 6, which is never seen
@@ -66,3 +66,11 @@ def test_where_nothing_was_counted_all_words_are_alike() -> None:
 
 def test_no_word_is_the_padding_of_tokens() -> None:
     assert NO_WORD == PADDING
+
+
+def test_without_a_table_of_all_pairs_it_is_the_same() -> None:
+    tokens = torch.randint(0, 30, (40, 12), generator=torch.Generator().manual_seed(0)).sort(1, descending=True).values
+    found = bigram_of(tokens, 33)
+    before = torch.tensor([7, 0, 32, 7, 29])  # 32 was never seen
+    torch.testing.assert_close(found.rows(before), bigram(pair_counts(tokens, 33))[before])
+    assert bigram_of(torch.zeros(2, 3, dtype=torch.int64), 5).rows(torch.tensor([0, 4])).sum(1).tolist() == [1, 1]

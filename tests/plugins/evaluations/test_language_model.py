@@ -59,7 +59,7 @@ def test_the_references_score_as_chance_and_as_one(tmp_path: Path) -> None:
 def test_words_are_counted_by_how_many_are_likelier() -> None:
     logits = torch.tensor([9.0, 0, 7, 6, 5, 4, 3, 2]).expand(1, 4, 8)  # PADDING's is not counted
     found = predicted(torch.tensor([[2, 3, 6, 7]]), lambda texts: logits)
-    assert (found.first, found.five, found.count) == (1, 3, 4)
+    assert (found.first.tolist(), found.five.tolist(), found.count) == ([1], [3], 4)
     below = logits[0, 0, 1:].double().logsumexp(0)
     assert found.perplexity == pytest.approx(exp(float(below) - (7 + 6 + 3 + 2) / 4))
 
@@ -78,3 +78,17 @@ def test_completions_are_kept_as_texts(tmp_path: Path) -> None:
 def test_logits_that_are_not_finite_are_a_failed_training(tmp_path: Path) -> None:
     with pytest.raises(TrainingFailed, match="are not finite"):
         run(subject(Broken(), DATA, tmp_path, "text", "rotation"), Config())
+
+
+def test_what_each_text_adds_is_its_outcome(tmp_path: Path) -> None:
+    found = run(subject(n_gram(2), DATA, tmp_path, "text", "rotation"), Config(limit=7))
+    for name in ("bits_per_character", "top1", "top5"):
+        score = found[name]
+        assert float(score.outcomes.mean()) == pytest.approx(score.value)
+        assert len(score.outcomes) == len(score.rows) == score.n == 7
+    assert 2 ** found["bits_per_character"].value == pytest.approx(found["character_perplexity"].value)
+    own, other = torch.tensor([[2, 3, 4, 0]]), torch.tensor([[3, 0, 0, 0]])
+    words = n_gram(2).next_words
+    both = predicted(torch.cat([own, other]), words)
+    assert both.nats.tolist() == pytest.approx([float(predicted(text, words).nats) for text in (own, other)])
+    assert both.counts.tolist() == [3, 1]
