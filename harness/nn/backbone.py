@@ -36,6 +36,7 @@ class WordStates:
     ]  # (trunk, tokens (B,L)) -> M times (B,L,D), the last at last
     names: tuple[str, ...]  # of the M layers
     look_back: Callable[[nn.Module], None]  # (trunk): from now on a word's states know nothing of later words
+    vectors: Callable[[nn.Module], Tensor] | None = None  # (trunk) -> (V,D) itself, to read words with
 
 
 class Backbone(nn.Module):
@@ -161,6 +162,11 @@ class Backbone(nn.Module):
     def word_layer_names(self) -> tuple[str, ...]:
         """The M layers, the last at last. Raises NotApplicable where it tells nothing of single words."""
         return self._reads_words().names
+
+    @property
+    def word_vectors(self) -> Tensor | None:
+        """The vectors (V,D) that words are read with, as they are trained; None where it shows none."""
+        return self._words.vectors(self.trunk) if self._words is not None and self._words.vectors is not None else None
 
     def look_back(self) -> None:
         """From now on, what it makes of a word depends on that word and those before it alone, and so `forward` too.

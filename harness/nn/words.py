@@ -69,8 +69,11 @@ POOLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+ALL = "mean and max of all layers"
+
+
 def word_readouts(backbone: Backbone) -> tuple[str, ...]:
-    """The places that a text can be read at: each of POOLS in each layer, the last layer and the mean first.
+    """The places that a text can be read at: each of POOLS in each layer, the last layer and the mean first, and ALL.
 
     A backbone that tells nothing of single words is read as it is, under one name.
     """
@@ -78,13 +81,16 @@ def word_readouts(backbone: Backbone) -> tuple[str, ...]:
         layers = backbone.word_layer_names
     except NotApplicable:
         return ("as it is",)
-    return tuple(f"{pool} of {layer}" for layer in reversed(layers) for pool in POOLS)
+    return (*(f"{pool} of {layer}" for layer in reversed(layers) for pool in POOLS), ALL)
 
 
 def read_words(backbone: Backbone, tokens: Tensor, readout: str) -> Tensor:
-    """Texts (B,L) read at one of `word_readouts`: (B,D)."""
+    """Texts (B,L) read at one of `word_readouts`: (B,D), or (B,2MD) from all M layers."""
     if readout == "as it is":
         return backbone(tokens)
-    pool, _, layer = readout.partition(" of ")
     tokens = trimmed(tokens)
+    if readout == ALL:
+        layers = backbone.word_layers(tokens)
+        return torch.cat([pool(layer, tokens) for layer in layers for pool in (mean_of_words, most_of_words)], 1)
+    pool, _, layer = readout.partition(" of ")
     return POOLS[pool](backbone.word_layers(tokens)[backbone.word_layer_names.index(layer)], tokens)

@@ -30,6 +30,7 @@ class Bag(nn.Module):
     def __init__(self, words: int, config: Config) -> None:
         super().__init__()
         self.vectors = nn.Embedding(words, config.width)
+        nn.init.normal_(self.vectors.weight, std=config.width**-0.5)
         self.looks_back = False
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -53,6 +54,7 @@ def build(data: DataSpec[TextField], config: Config) -> Backbone:
         lambda trunk, tokens: [trunk.states(tokens)],  # type: ignore[operator]
         ("vectors",),
         look_back=lambda trunk: trunk.look_back(),  # type: ignore[operator]
+        vectors=lambda trunk: trunk.get_parameter("vectors.weight"),
     )
     return Backbone(trunk, config.width, data, any_size=True, words=words)
 

@@ -3,6 +3,7 @@
 B texts, L tokens, D features, M layers.
 What it makes of a word depends on that word and those before it; a text is the mean over its words, other readouts are
 in harness.nn.words. Dropout is between the layers and on the vectors alone (Zaremba et al. 2014, arXiv:1409.2329).
+Differs from the paper: what a layer is given is added to what it gives (Wu et al. 2016, arXiv:1609.08144, section 3.1).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Recurrent(nn.Module):
     def __init__(self, words: int, config: Config) -> None:
         super().__init__()
         self.vectors = nn.Embedding(words, config.width)
+        nn.init.normal_(self.vectors.weight, std=config.width**-0.5)  # small: what is learned soon outweighs it
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(nn.GRU(config.width, config.width, batch_first=True) for _ in range(config.layers))
 
@@ -45,14 +47,19 @@ class Recurrent(nn.Module):
         """What each layer makes of each word: (B,L) -> 1 + M times (B,L,D), the words' vectors first."""
         found = [self.vectors(tokens)]
         for layer in self.layers:
-            found.append(layer(self.dropout(found[-1]))[0])
+            found.append(found[-1] + layer(self.dropout(found[-1]))[0])
         return found
 
 
 def build(data: DataSpec[TextField], config: Config) -> Backbone:
     names = ("vectors", *(f"layer {place + 1}" for place in range(config.layers)))
     stages = [Stage(name, ("vectors",) if place == 0 else (f"layers.{place - 1}",)) for place, name in enumerate(names)]
-    words = WordStates(lambda trunk, tokens: trunk.states(tokens), names, lambda trunk: None)  # type: ignore[operator]
+    words = WordStates(
+        lambda trunk, tokens: trunk.states(tokens),  # type: ignore[operator]
+        names,
+        look_back=lambda trunk: None,
+        vectors=lambda trunk: trunk.get_parameter("vectors.weight"),
+    )
     trunk = Recurrent(len(data.inputs.vocabulary), config)
     return Backbone(trunk, config.width, data, any_size=True, words=words, stages=stages)
 

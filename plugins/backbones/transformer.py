@@ -37,7 +37,8 @@ class Config:
 class Transformer(nn.Module):
     def __init__(self, words: int, config: Config) -> None:
         super().__init__()
-        self.vectors = nn.Embedding(words, config.width)  # of variance 1, as sines have a half
+        self.vectors = nn.Embedding(words, config.width)
+        nn.init.normal_(self.vectors.weight, std=config.width**-0.5)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
@@ -50,7 +51,7 @@ class Transformer(nn.Module):
     def states(self, tokens: Tensor) -> list[Tensor]:
         """What each block makes of each word: (B,L) -> 1 + M times (B,L,D), the words' vectors first."""
         seen = self.seen(tokens)
-        vectors = self.vectors(tokens)
+        vectors = self.vectors(tokens) * self.vectors.embedding_dim**0.5  # section 3.4; variance 1, sines have a half
         found = [vectors]
         states = vectors + positions(tokens.shape[1], vectors.shape[2]).to(vectors)
         for block in self.blocks:
@@ -87,6 +88,7 @@ def build(data: DataSpec[TextField], config: Config) -> Backbone:
         lambda trunk, tokens: trunk.states(tokens),  # type: ignore[operator]
         names,
         look_back=lambda trunk: trunk.look_back(),  # type: ignore[operator]
+        vectors=lambda trunk: trunk.get_parameter("vectors.weight"),
     )
     trunk = Transformer(len(data.inputs.vocabulary), config)
     return Backbone(trunk, config.width, data, any_size=True, words=words, stages=stages)

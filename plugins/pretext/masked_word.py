@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.data.tokens import UNKNOWN
+from harness.nn.word_head import WordHead, told_apart
 from harness.nn.words import are_words, read_words, trimmed, word_readouts
 from harness.plugin import Backbone, Batch, DataSpec, MethodSpec, TextField, hookimpl
 
@@ -35,12 +36,13 @@ class MaskedWord(nn.Module):
         super().__init__()
         self.masked = config.masked
         self.backbone = backbone  # (B,L) -> (B,D)
-        self.head = nn.Linear(backbone.dim, len(data.inputs.vocabulary))  # (N,D) -> (N,V)
+        self.head = WordHead(backbone, len(data.inputs.vocabulary))  # (N,D) -> (N,V)
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
         tokens = trimmed(batch.inputs)
         asked = self.asked(tokens)  # (B,L)
-        return self.head(self.backbone.words(hidden(tokens, asked))[asked]), tokens[asked]
+        states = self.backbone.words(hidden(tokens, asked))[asked]
+        return self.head(states, self.backbone.word_vectors), tokens[asked]
 
     def asked(self, tokens: Tensor) -> Tensor:
         """Which words are asked for: bool (B,L)."""
@@ -49,7 +51,7 @@ class MaskedWord(nn.Module):
 
     def loss(self, batch: Batch) -> Tensor:
         logits, words = self.solve(batch)
-        batch.log("accuracy", (logits.argmax(1) == words).float().mean())
+        batch.log("accuracy", told_apart(logits, words))
         return F.cross_entropy(logits, words)  # nats per word
 
     def encode(self, tokens: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from harness.data.tokens import PADDING
 from harness.nn.word_draws import drawn_words
+from harness.nn.word_head import WordHead, told_apart
 from harness.nn.words import are_words, last_of_words, read_words, trimmed, word_readouts
 from harness.plugin import Backbone, Batch, DataSpec, MethodSpec, TextField, hookimpl
 
@@ -40,22 +41,25 @@ class NextWord(nn.Module):
         backbone.look_back()
         self.backbone = backbone  # (B,L) -> (B,D)
         self.start = nn.Parameter(torch.zeros(backbone.dim))  # (D,), the state before the first word
-        self.head = nn.Linear(backbone.dim, len(data.inputs.vocabulary))  # (...,D) -> (...,V)
+        self.head = WordHead(backbone, len(data.inputs.vocabulary))  # (...,D) -> (...,V)
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
         tokens = F.pad(trimmed(batch.inputs), (0, 1), value=PADDING)[:, : batch.inputs.shape[1]]  # with an end each
         asked = F.pad(are_words(tokens)[:, :-1], (1, 0), value=True)  # (B,L): words, and the end after them
         if not self.context:
-            return self.head(self.states_before(tokens)[asked]), tokens[asked]
+            return self.logits(self.states_before(tokens)[asked]), tokens[asked]
         asked &= torch.rand(asked.shape, device=asked.device) < 1 / self.context
         asked[:, 0] |= ~asked.any(1)
         rows, places = asked.nonzero(as_tuple=True)  # (N,) each
-        return self.head(self.states_at(tokens, rows, places)), tokens[asked]
+        return self.logits(self.states_at(tokens, rows, places)), tokens[asked]
 
     def loss(self, batch: Batch) -> Tensor:
         logits, words = self.solve(batch)
-        batch.log("accuracy", (logits.argmax(1) == words).float().mean())
+        batch.log("accuracy", told_apart(logits, words))
         return F.cross_entropy(logits, words)  # nats per word
+
+    def logits(self, states: Tensor) -> Tensor:
+        return self.head(states, self.backbone.word_vectors)  # (...,D) -> (...,V)
 
     def states_before(self, tokens: Tensor) -> Tensor:
         """What is known before each word: (B,L) -> (B,L,D)."""
@@ -73,9 +77,9 @@ class NextWord(nn.Module):
 
     def next_words(self, tokens: Tensor) -> Tensor:
         if not self.context:
-            return self.head(self.states_before(tokens))  # (B,L,V)
+            return self.logits(self.states_before(tokens))  # (B,L,V)
         rows, places = torch.ones_like(tokens).nonzero(as_tuple=True)
-        return self.head(self.states_at(tokens, rows, places)).unflatten(0, tokens.shape)
+        return self.logits(self.states_at(tokens, rows, places)).unflatten(0, tokens.shape)
 
     def complete(
         self, prompts: Tensor, words: int, generator: torch.Generator, *, temperature: float = 1.0, top_p: float = 1.0

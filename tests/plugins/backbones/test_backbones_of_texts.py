@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from harness.contract.examples import generated_texts
 from harness.errors import NotApplicable
 from harness.nn.backbone import Backbone
-from harness.nn.words import read_words, word_readouts
+from harness.nn.words import ALL, read_words, word_readouts
 from harness.registry import Registry
 from harness.registry.config import resolve
 from harness_plugins.backbones.bag_of_embeddings import Bag, Config
@@ -63,11 +63,12 @@ def test_order_does_not_count_in_a_bag() -> None:
 def test_readouts_say_each_layer_and_padding_changes_none(name: str) -> None:
     backbone = built(name)
     found = word_readouts(backbone)
-    assert len(found) == 3 * len(backbone.word_layer_names) == len(set(found))
+    assert len(found) == 3 * len(backbone.word_layer_names) + 1 == len(set(found))
     torch.testing.assert_close(read_words(backbone, DATA.values, found[0]), backbone(DATA.values))
     for readout in found:
+        times = 2 * len(backbone.word_layer_names) if readout == ALL else 1
         once, padded = (read_words(backbone, tokens, readout) for tokens in (DATA.values, DATA.padded(3)))
-        assert once.shape == (len(DATA.values), backbone.dim)
+        assert once.shape == (len(DATA.values), times * backbone.dim)
         torch.testing.assert_close(once, padded, rtol=0, atol=1e-5)
 
 
@@ -84,15 +85,24 @@ def test_a_copy_reads_with_weights_of_its_own(name: str) -> None:
     assert float(zeroed.abs().sum()) == 0
 
 
-def test_the_recurrent_network_is_that_of_torch() -> None:
+def test_the_recurrent_network_is_that_of_torch_with_each_layer_added() -> None:
     backbone = built("gru", layers=2, width=6)
     trunk, tokens = backbone.trunk, torch.randint(2, 8, (3, 7))
-    reference = nn.GRU(6, 6, num_layers=2, batch_first=True)
-    weights = {
-        f"{name[:-1]}{layer}": value for layer in (0, 1) for name, value in trunk.layers[layer].state_dict().items()
-    }
-    reference.load_state_dict(weights)
-    torch.testing.assert_close(backbone.words(tokens), reference(trunk.vectors(tokens))[0])
+    states = trunk.vectors(tokens)
+    for layer in (0, 1):
+        reference = nn.GRU(6, 6, batch_first=True)
+        reference.load_state_dict(trunk.layers[layer].state_dict())
+        states = states + reference(states)[0]
+    torch.testing.assert_close(backbone.words(tokens), states)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_vectors_of_words_are_what_words_are_read_with(name: str) -> None:
+    backbone = built(name)
+    vectors = backbone.word_vectors
+    assert any(vectors is weight for weight in backbone.parameters())
+    first = backbone.word_layers(torch.tensor([[3, 5]]))[0][0]
+    torch.testing.assert_close(first / first.norm(), vectors[[3, 5]] / vectors[[3, 5]].norm())
 
 
 def test_positions_are_those_of_the_paper() -> None:
