@@ -30,7 +30,7 @@ from harness.registry.config import resolve
 from harness.trainer import train
 
 LEAST_SHARE = 0.90
-STEPS, ROUNDS, LENGTH, PIECES = 8, 5, 64, 2048
+STEPS, ROUNDS, LENGTH, PIECES = 32, 3, 64, 2048
 METHODS = {
     "next-word": "gru",
     "masked-word": "transformer",
