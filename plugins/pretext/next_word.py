@@ -112,5 +112,5 @@ def harness_method() -> MethodSpec:
         config=Config,
         takes=("text",),
         source="Bengio et al. 2003, JMLR 3:1137",
-        recipe={"batch_size": 64, "learning_rate": 4e-3},
+        recipe={"batch_size": 64, "learning_rate": 3e-3},
     )
