@@ -277,12 +277,13 @@ class Picture:
 
     `image` is a PNG: a grid of square images with gaps of one pixel, which may have words to it. `scatter` is JSON:
     {"x": [...], "y": [...], "label": [...], "classes": [...]}. `curve` and `matrix` are JSON too, see
-    harness.judging.drawn. `features` is no picture of its own: of those of all methods a report draws how alike they
+    harness.judging.drawn. `texts` is {"columns": {name: [text of each row]}}.
+    `features` is no picture of its own: of those of all methods a report draws how alike they
     are, see harness.judging.compared.
     """
 
     name: str  # "reconstructions", "samples", "interpolation", "map"
-    kind: Literal["image", "scatter", "curve", "matrix", "features"]
+    kind: Literal["image", "scatter", "curve", "matrix", "features", "texts"]
     file: str  # relative to the workplace of its cell, and once it is published, to the run folder
     caption: str
     columns: int = 0  # of the grid

@@ -5,10 +5,11 @@ B examples, T frames, C channels, H=W pixels, L tokens, D features.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from harness.data.fields import DataKind, DataSpec, TextField, VideoField
-from harness.nn.backbone import Backbone
+from harness.nn.backbone import Backbone, WordStates
 from harness.nn.words import mean_of_words
 from harness.plugin.specs import BackboneSpec, NoConfig
 from harness.registry import Registry
@@ -37,15 +38,25 @@ class _Frames(nn.Module):
 
 
 class _Words(nn.Module):
-    """A vector for each word, whose mean is the representation."""
+    """A vector for each word, or what those up to it have in the mean; over all words, the mean of that."""
 
     def __init__(self, words: int) -> None:
         super().__init__()
         self.vectors = nn.Embedding(words, DIM)
         self.layer = nn.Linear(DIM, DIM)
+        self.looks_back = False
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return mean_of_words(self.layer(self.vectors(tokens)).relu(), tokens)  # (B,L) -> (B,D)
+        return mean_of_words(self.states(tokens), tokens)  # (B,L) -> (B,D)
+
+    def states(self, tokens: Tensor) -> Tensor:
+        states = self.layer(self.vectors(tokens)).relu()  # (B,L,D)
+        if not self.looks_back:
+            return states
+        return states.cumsum(1) / torch.arange(1, tokens.shape[1] + 1, device=tokens.device).unsqueeze(1)
+
+    def look_back(self) -> None:
+        self.looks_back = True
 
 
 def clip_encoder(data: DataSpec[VideoField], config: NoConfig) -> Backbone:
@@ -53,4 +64,9 @@ def clip_encoder(data: DataSpec[VideoField], config: NoConfig) -> Backbone:
 
 
 def text_encoder(data: DataSpec[TextField], config: NoConfig) -> Backbone:
-    return Backbone(_Words(len(data.inputs.vocabulary)), DIM, data, any_size=True)
+    words = WordStates(
+        lambda trunk, tokens: [trunk.states(tokens)],  # type: ignore[operator]
+        ("words",),
+        lambda trunk: trunk.look_back(),  # type: ignore[operator]
+    )
+    return Backbone(_Words(len(data.inputs.vocabulary)), DIM, data, any_size=True, words=words)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from harness.answers import features_fault, loss_fault
 from harness.building import assembled
-from harness.contract import generating
+from harness.contract import generating, predicting
 from harness.contract.examples import EXAMPLES, SmallData
 from harness.contract.requirements import (
     Absent,
@@ -327,6 +327,7 @@ CHECKS = (
     is_read_where_it_says,
     feeds_its_trunk,
     *generating.CHECKS,
+    *predicting.CHECKS,
     predicts_classes,
     poses_its_pretext_task,
 )

@@ -9,10 +9,10 @@ N examples, B a batch of them, C channels, H=W pixels, T frames, L tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
-from harness.data.tokens import PADDING
 from harness.errors import NotApplicable
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ class TextField:
 
     length: int = 0  # L, tokens of every text; 0: those of the longest one in training, once it is measured
     words: int = 0  # the most frequent so many are known, all others are UNKNOWN; 0: all that training has
+    pieces: int = 0  # tokens are pieces of words, by byte-pair encoding, so many of them; 0: they are words
     tokenizer: str = ""  # of the `tokenizers` library, as JSON; empty until it is trained on the training split
     kind: ClassVar[DataKind] = "text"
 
@@ -159,7 +160,10 @@ class TextField:
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """The known words by token, after "" for PADDING and "?" for UNKNOWN; empty until the tokenizer is trained."""
+        """The known words by token, after "" for PADDING and "?" for UNKNOWN; empty until the tokenizer is trained.
+
+        Pieces are written as the tokenizer does, with a character for each byte.
+        """
         from harness.data import texts
 
         return texts.vocabulary_of(self.tokenizer)
@@ -174,9 +178,16 @@ class TextField:
         """The same with a tokenizer that is trained on the training split, and the length of its longest text."""
         from harness.data import texts
 
-        tokenizer = self.tokenizer or texts.trained_tokenizer(texts.strings_of(train), self.words)
+        tokenizer = self.tokenizer or self._trained(texts.strings_of(train))
         length = self.length or texts.longest(tokenizer, texts.strings_of(train))
         return replace(self, tokenizer=tokenizer, length=length)
+
+    def _trained(self, strings: Sequence[str]) -> str:
+        from harness.data import texts
+
+        return (
+            texts.trained_pieces(strings, self.pieces) if self.pieces else texts.trained_tokenizer(strings, self.words)
+        )
 
     def ready(self, values: Tensor) -> Tensor:
         """Tokens (B,L) as they are."""
@@ -191,8 +202,10 @@ class TextField:
         return texts.tokenised(column, self.tokenizer, self.length), ""
 
     def text(self, tokens: Tensor) -> str:
-        """The words of one text's tokens (L,), without padding."""
-        return " ".join(self.vocabulary[token] for token in tokens.tolist() if token != PADDING)
+        """What one text's tokens (L,) say, without padding: words with blanks between them, or pieces put together."""
+        from harness.data import texts
+
+        return texts.text_of(self.tokenizer, tokens.tolist())
 
 
 Field = ImageField | VideoField | TextField

@@ -1,7 +1,9 @@
 """Texts and captions as tokens of one tokenizer, which is trained on the training split and part of its field.
 
 A token is a lower-case word, by its place in the alphabetical vocabulary of training; 0 is no word (after the end), 1 a
-word that training lacks. The tokenizer is one of the `tokenizers` library and is kept as its JSON.
+word that training lacks. Or it is a piece of a word, by byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909):
+then case, punctuation and every character are kept, and nothing is unknown. The tokenizer is one of the `tokenizers`
+library and is kept as its JSON.
 
 N texts, L tokens of each.
 """
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 WORD = r"[^\W_]+(?:['’-][^\W_]+)*"
 ALL_WORDS = 2**31  # no limit
+BYTES = 256  # pieces that every vocabulary of pieces has
+NO_PIECE = "\ufffd"  # what UNKNOWN is called among pieces: no piece has that character
 
 
 def words_of(text: str) -> list[str]:
@@ -58,6 +62,56 @@ def _by_words(vocabulary: dict[str, int]) -> Tokenizer:
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = split(Regex(WORD), behavior="removed", invert=True)
     return tokenizer
+
+
+def trained_pieces(strings: Sequence[str], size: int) -> str:
+    """A tokenizer by pieces of words, as JSON: every byte, and as many merged pairs as make it `size` tokens.
+
+    The pieces of a text say it exactly, but for blanks at its ends. Raises ValueError where `size` holds no bytes.
+
+    >>> strings = ["the cat sat on the mat"] * 9
+    >>> tokenizer = trained_pieces(strings, 300)
+    >>> text_of(tokenizer, tokens_of(["The cat?"], tokenizer, 8)[0].tolist())
+    'The cat?'
+    """
+    from tokenizers import Tokenizer, models
+    from tokenizers.trainers import BpeTrainer
+
+    if size < 2 + BYTES:
+        raise ValueError(f"pieces={size}: expected at least {2 + BYTES}, which are all bytes")
+    alphabet = _byte_alphabet()
+    counting = _in_bytes(Tokenizer(models.BPE()))
+    trainer = BpeTrainer(vocab_size=size - 2, initial_alphabet=alphabet, show_progress=False)
+    counting.train_from_iterator(strings, trainer)
+    merges = [(one, other) for one, other in json.loads(counting.to_str())["model"]["merges"]]
+    pieces = ["", NO_PIECE, *alphabet, *dict.fromkeys(one + other for one, other in merges)]
+    vocabulary = {piece: place for place, piece in enumerate(pieces)}
+    return _in_bytes(Tokenizer(models.BPE(vocabulary, merges))).to_str()
+
+
+def _byte_alphabet() -> list[str]:
+    """The character that stands for each byte, sorted."""
+    from tokenizers import pre_tokenizers
+
+    return sorted(pre_tokenizers.ByteLevel.alphabet())
+
+
+def _in_bytes(tokenizer: Tokenizer) -> Tokenizer:
+    from tokenizers import decoders, pre_tokenizers
+
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def text_of(tokenizer: str, tokens: Sequence[int]) -> str:
+    """What tokens say, padding left out: words with a blank between them, or pieces put together."""
+    known = [token for token in tokens if token != PADDING]
+    loaded = _loaded(tokenizer, 0)
+    if loaded.decoder is None:
+        words = vocabulary_of(tokenizer)
+        return " ".join(words[token] for token in known)
+    return loaded.decode(known, skip_special_tokens=False).strip()
 
 
 @lru_cache(maxsize=8)

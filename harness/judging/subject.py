@@ -429,6 +429,21 @@ class Subject:
             content, Picture(name=name, kind="curve", file="", caption=caption, heading=heading, place=place)
         )
 
+    def show_texts(
+        self,
+        name: str,
+        columns: Mapping[str, Sequence[str]],
+        caption: str,
+        *,
+        heading: str = "",
+        place: int = LAST,
+    ) -> None:
+        """Keep a table of texts, for each of the named columns one of each row; see `show_images`."""
+        content = {"columns": {title: list(texts) for title, texts in columns.items()}}
+        self._keep_json(
+            content, Picture(name=name, kind="texts", file="", caption=caption, heading=heading, place=place)
+        )
+
     def show_matrix(
         self,
         name: str,

@@ -1,7 +1,8 @@
 """The encoder that all methods of a run share, so that only the objective differs.
 
 B examples, C channels, H=W pixels, T frames, L tokens, D features, h,w positions of the maps before the spatial mean, S
-pixels of a patch's side, K patches that are kept, E tokens that stand before those of patches, n stages.
+pixels of a patch's side, K patches that are kept, E tokens that stand before those of patches, n stages, M layers
+of words' states.
 """
 
 from __future__ import annotations
@@ -27,6 +28,18 @@ class PatchTokens:
     frames: int = 1  # of a tube, where it sees clips as tubes
 
 
+@dataclass(frozen=True)
+class WordStates:
+    """How a trunk that reads texts gives what it makes of each word."""
+
+    encode: Callable[
+        [nn.Module, Tensor], Sequence[Tensor]
+    ]  # (trunk, tokens (B,L)) -> M times (B,L,D), the last at last
+    names: tuple[str, ...]  # of the M layers
+    look_back: Callable[[nn.Module], None]  # (trunk): from now on a word's states know nothing of later words
+    vectors: Callable[[nn.Module], Tensor] | None = None  # (trunk) -> (V,D) itself, to read words with
+
+
 class Backbone(nn.Module):
     """A trunk with the input standardisation of its source.
 
@@ -35,6 +48,7 @@ class Backbone(nn.Module):
     backbone.maps(images)   (B,C,H,W) in [0,1] -> (B,D,h,w), whose mean over positions is backbone(images) in eval mode
     backbone.positions(images)     (B,C,H,W), standardised, -> (B,D,h,w): maps, or tokens where their patches are
     backbone.tokens(images, kept)  (B,C,H,W) in [0,1] -> (B,E+K,D), of the patches at the places `kept` (B,K) alone
+    backbone.words(tokens)  texts (B,L) -> (B,L,D), what the last layer makes of each word; `word_layers`: all of them
     backbone.stages()       the trunk in the order of its layers, for what copies or freezes the first of them
     backbone.between(start, stop, states)  from what `start` stages gave to what `stop` of them give
 
@@ -54,6 +68,7 @@ class Backbone(nn.Module):
         any_size: bool,
         maps: Callable[[nn.Module, Tensor], Tensor] | None = None,
         patches: PatchTokens | None = None,
+        words: WordStates | None = None,
         stages: Sequence[Stage] = (),
         pooled: Callable[[nn.Module, Tensor], Tensor] | None = None,
     ) -> None:
@@ -64,6 +79,7 @@ class Backbone(nn.Module):
         self.kind = data.kind
         self._maps = maps  # (trunk, standardised (B,C,H,W)) -> (B,D,h,w); None: it has no maps
         self._patches = patches  # None: it sees no patches
+        self._words = words  # None: it tells nothing of single words
         self._stages = grouped(stages or [Stage("trunk", ("",), whole)])  # earliest first; none given: all is one stage
         self._pooled = pooled  # (trunk, what the last stage gives) -> (B,D); None: nothing follows it
         if isinstance(data.inputs, TextField):
@@ -137,6 +153,39 @@ class Backbone(nn.Module):
             better = "video-vit" if self.kind == "video" else "vit"
             raise NotApplicable(f"needs a backbone that sees patches: choose --backbone {better}")
         return self._patches
+
+    def words(self, tokens: Tensor) -> Tensor:
+        """What the last layer makes of each word of texts (B,L): (B,L,D). Raises NotApplicable where it tells nothing.
+
+        After a text's end it may be anything.
+        """
+        return self.word_layers(tokens)[-1]
+
+    def word_layers(self, tokens: Tensor) -> Sequence[Tensor]:
+        """What each layer makes of each word: (B,L) -> M times (B,L,D), in the order of `word_layer_names`."""
+        return self._reads_words().encode(self.trunk, tokens)
+
+    @property
+    def word_layer_names(self) -> tuple[str, ...]:
+        """The M layers, the last at last. Raises NotApplicable where it tells nothing of single words."""
+        return self._reads_words().names
+
+    @property
+    def word_vectors(self) -> Tensor | None:
+        """The vectors (V,D) that words are read with, as they are trained; None where it shows none."""
+        return self._words.vectors(self.trunk) if self._words is not None and self._words.vectors is not None else None
+
+    def look_back(self) -> None:
+        """From now on, what it makes of a word depends on that word and those before it alone, and so `forward` too.
+
+        For what predicts words: called once, before anything is trained. Raises NotApplicable where there are no words.
+        """
+        self._reads_words().look_back(self.trunk)
+
+    def _reads_words(self) -> WordStates:
+        if self._words is None:
+            raise NotApplicable("needs what a backbone makes of each word: choose --backbone transformer or gru")
+        return self._words
 
     def stages(self) -> tuple[Stage, ...]:
         """The trunk as stages, earliest first, at most 8; one of the whole trunk where the backbone declares none."""

@@ -51,6 +51,8 @@ dataclass whose fields (bool, int, float, str, Literal, with defaults) are the p
     def harness_backbone() -> BackboneSpec:
         return BackboneSpec(name="mine", build=build, config=Config, source="own work")
 
+- `words=` of a Backbone of texts (a WordStates of harness.nn.backbone) gives what its layers make of each word, and
+  lets a task ask it to look back alone: `backbone.words`, `.look_back`; `harness.nn.words` reads texts from it.
 - `maps=` of a Backbone gives the features at each position before their mean, `patches=` (a PatchTokens of
   harness.nn.backbone) a token for each patch, of all or of some of them: methods ask `backbone.maps` and `.tokens`.
 - `stages=` are its layers in groups, earliest first, by the names of their weights, for what copies or freezes the
@@ -97,8 +99,8 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
   `fits_labels=True` a request's `--labels` gives it fewer rows of training and validation.
 - NotApplicable skips, TrainingFailed fails,
   both with their one line. `subject.batched(function, inputs)` maps over many images; `subject.show_images`,
-  `show_points`, `show_curves` and `show_matrix` keep pictures for the report. `subject.backbone` is the trained one,
-  `fresh_backbone` one like it before training; `subject.untrained()` is the method as it was built.
+  `show_points`, `show_curves`, `show_matrix`, `show_texts` keep pictures for the report. `subject.backbone` is the
+  trained one, `fresh_backbone` one like it before training; `subject.untrained()` is the method as it was built.
 - `on_request=True` in the spec leaves it out of the `default` evaluations; `others(config, target)` names datasets that
   it reads beside the target, as `subject.others`.
 

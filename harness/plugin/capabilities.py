@@ -220,6 +220,30 @@ class FillsIn(Protocol):
         ...
 
 
+class PredictsWords(Protocol):
+    """Says of each word of a text how likely it was, by the words before it."""
+
+    def next_words(self, tokens: Tensor) -> Tensor:
+        """Texts (B,L) -> logits (B,L,V) for the word at each place, from the words before that place alone.
+
+        PADDING's logit is for the text's end, -inf where that is not foreseen; logits after it may be anything.
+        """
+        ...
+
+
+class Completes(Protocol):
+    """Goes on with a text."""
+
+    def complete(
+        self, prompts: Tensor, words: int, generator: Any, *, temperature: float = 1.0, top_p: float = 1.0
+    ) -> Tensor:
+        """Beginnings (B,P) without padding -> (B,P+words) with them: PADDING where a text ended before.
+
+        Draws from the given torch.Generator (on the CPU) alone; see harness.nn.word_draws for the two parameters.
+        """
+        ...
+
+
 class Pretext(Protocol):
     """Poses a question whose answer it knows by construction. Called under autocast, on test batches too."""
 
@@ -284,6 +308,8 @@ CAPABILITIES = {
     "predict": "predict labels",
     "forecast": "continue a clip",
     "infill": "paint the frame in the middle of a gap",
+    "next_words": "predict the next word",
+    "complete": "complete a text",
     "solve": "pose a pretext task",
     "diagnose": "tell a failed training",
 }

@@ -190,6 +190,10 @@ def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
         for shown in group:
             link = f"figures/{quote(shown.drawing.name)}.svg" if shown.drawing else quote(links.get(shown.file, ""))
             caption = escaped(f"{shown.series.label} on {shown.where}, {shown.of_seeds}: {shown.picture.caption}")
+            if shown.texts:
+                rows = [[*map(escaped, row)] for row in shown.text_rows]
+                yield f"{caption}\n\n{table([*map(escaped, shown.texts)], rows)}"
+                continue
             yield f"{caption}\n\n![{caption}]({link})" if link else f"{caption} (the picture is missing)"
             yield from _words(shown.picture)
 

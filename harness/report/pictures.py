@@ -9,7 +9,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,12 @@ class Shown:
     classes: tuple[str, ...] = ()
     curves: dict[str, Any] | None = None  # the mean over `seeds`
     seeds: tuple[int, ...] = ()
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by column, of each row
+
+    @property
+    def text_rows(self) -> list[tuple[str, ...]]:
+        """The table of texts row by row."""
+        return list(zip(*self.texts.values(), strict=True))
 
     @property
     def of_seeds(self) -> str:
@@ -163,6 +169,8 @@ def _with_content(shown: Shown) -> Shown:
     if shown.picture.kind == "image":
         return replace(shown, content=shown.file.read_bytes())
     content = json.loads(shown.file.read_text())
+    if shown.picture.kind == "texts":
+        return replace(shown, texts=content["columns"])
     where = f"{shown.series.label} on {shown.where}"
     name = slug(f"{shown.picture.name}-{shown.series.index}-{where}")
     drawing = DRAWN[shown.picture.kind](content, name, title=where, series=shown.series.index)

@@ -60,3 +60,25 @@ def test_unknown_words_long_captions_and_empty_ones() -> None:
     assert tokens.tolist() == [[2, UNKNOWN, 3], [PADDING] * 3]
     assert field.text(tokens[0]) == "a ? circle"
     assert field.text(tokens[1]) == ""
+
+
+@given(st.lists(st.text(max_size=30), max_size=4))
+def test_pieces_say_every_text_exactly_but_for_blanks_at_its_ends(texts: list[str]) -> None:
+    field = TextField(pieces=300).measured(Texts(("the théâtre, the thing\n" * 20,)))
+    assert 258 < len(field.vocabulary) <= 300
+    for text in texts:
+        tokens = tokens_of([text], field.tokenizer, 200)
+        assert UNKNOWN not in tokens
+        assert field.text(tokens[0]) == text.strip()
+
+
+def test_pieces_of_frequent_words_are_whole_words_and_their_training_is_repeatable() -> None:
+    texts = Texts(("the cat sat on the mat",) * 9)
+    field = TextField(pieces=290).measured(texts)
+    assert field == TextField(pieces=290).measured(texts)
+    assert tokens_of(["the the cat"], field.tokenizer, 4).bool().tolist() == [[True, True, True, False]]
+
+
+def test_a_vocabulary_of_pieces_holds_all_bytes() -> None:
+    with pytest.raises(ValueError, match="pieces=100: expected at least 258"):
+        TextField(pieces=100).measured(Texts(("a",)))

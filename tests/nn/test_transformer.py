@@ -76,3 +76,12 @@ def test_it_stays_near_itself_under_bf16() -> None:
 def test_features_must_be_shared_out_evenly() -> None:
     with pytest.raises(ValueError, match="width=10 is no multiple of heads=3"):
         Block(10, 3)
+
+
+def test_tokens_look_only_where_they_may() -> None:
+    torch.manual_seed(0)
+    queries, keys, values = torch.randn(3, 2, 2, 5, 4)
+    seen = torch.rand(2, 5, 5) < 0.5
+    seen |= torch.eye(5, dtype=torch.bool)
+    expected = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, attn_mask=seen.unsqueeze(1))
+    torch.testing.assert_close(attention(queries, keys, values, seen), expected)

@@ -146,7 +146,7 @@ def test_loading_imports_that_module_alone() -> None:
         ("jigsw", METHOD_KINDS, "no method 'jigsw': did you mean 'jigsaw'? `harness plugins` lists all "),
         ("knn", METHOD_KINDS, "no method 'knn': 'knn' of harness "),
         ("vae", ("backbone",), "is a plugin of another kind: model"),
-        ("zzzz", ("backbone",), "no backbone 'zzzz': choose from conv3d, convnet, frames, mlp, resnet18"),
+        ("zzzz", ("backbone",), "no backbone 'zzzz': choose from bag-of-embeddings, conv3d, convnet, frames, gru"),
         ("other:vae", METHOD_KINDS, "it is not in distribution 'other', but in harness"),
     ],
 )
