@@ -14,51 +14,74 @@ from harness.gate.checkouts import Side
 from harness.gate.processes import clean_environment, last_line
 
 RULER = Path(__file__).with_name("exact.py")
+KNOWN = Path(__file__).with_name("known.py")
 Measured = Mapping[str, Any]  # what harness.gate.exact writes of one cell
+Words = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A request as one version reads it."""
+
+    side: Side
+    words: Words  # without what this version does not know; empty where it knows nothing
+    cells: Sequence[Measured] = ()  # seed, place, and index in the list of the request's cells
+    unknown: Sequence[Mapping[str, str]] = ()  # what it does not know: word, text, why
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counting:
-    """Counts the cells of `words`, on both sides at once."""
+    """Reads a request with each version, and counts its cells."""
 
-    words: Mapping[str, Any]
-    sides: tuple[Side, Side]
     results: Path  # where files are written
     data_dir: Path | None
     news: Callable[[str], None]
 
-    def cells(self, which: int) -> list[Measured]:
-        """The cells of the request as one side expands it, each with its place in that list. Raises RequestError."""
-        return self._listed(self.sides[which], self._request())
+    def asked(self, words: Words, *sides: Side) -> list[Asked]:
+        """The request as each side reads it. What a side does not know is left out there, if another one knows it.
 
-    def counts(self, *, alone: bool) -> tuple[list[Measured], list[Measured]]:
-        """What each costs. alone: the candidate's only."""
-        request = self._request()
-        listed = [[] if alone and which == 0 else self._listed(side, request) for which, side in enumerate(self.sides)]
-        found: tuple[list[Measured], list[Measured]] = ([], [])
-        most = max(map(len, listed))
+        Raises RequestError for what none of them knows, or what is wrong in other ways.
+        """
+        found: list[Asked] = []
+        troubles: list[RequestError] = []
+        for side in sides:
+            try:
+                found.append(Asked(side=side, words=words, cells=self._cells(side, words)))
+            except RequestError as trouble:
+                troubles.append(trouble)
+                found.append(self._part(side, words, trouble))
+        everywhere = [each for each in found[0].unknown if all(_named(each, other.unknown) for other in found)]
+        if everywhere:
+            raise troubles[-1]
+        return found
+
+    def counts(self, asked: Sequence[Asked]) -> list[list[Measured]]:
+        """What each cell costs, of all sides at once."""
+        found: list[list[Measured]] = [[] for _ in asked]
+        most = max(len(each.cells) for each in asked)
         for at in range(most):
             self.news(f"counting costs, cell {at + 1} of {most}")
             running = [
-                (which, cells[at], _start(self.sides[which], self._exact(which, request, at)))
-                for which, cells in enumerate(listed)
-                if at < len(cells)
+                (side, each.cells[at], self._start(each.side, RULER, each.words, f"{side}", "--cell", str(at)))
+                for side, each in enumerate(asked)
+                if at < len(each.cells)
             ]
-            for which, cell, process in running:
-                found[which].append(self._counted(which, cell, process, at))
-        for role, measured in zip(("base", "candidate"), found, strict=True):
-            (self.results / f"exact-{role}.json").write_text(json.dumps(measured, indent=1), encoding="utf-8")
+            for side, cell, (process, out) in running:
+                found[side].append(_counted(cell, process, out))
         return found
 
-    def _request(self) -> Path:
-        request = self.results / "request.json"
-        request.write_text(json.dumps(dict(self.words)), encoding="utf-8")
-        return request
+    def _part(self, side: Side, words: Words, trouble: RequestError) -> Asked:
+        process, out = self._start(side, KNOWN, words, "known")
+        _, said = process.communicate()
+        if process.returncode:
+            raise trouble if process.returncode == 2 else HarnessError(f"{side.name}: {last_line(said)}")
+        known = json.loads(out.read_text(encoding="utf-8"))
+        cells = self._cells(side, known["words"]) if known["words"] else ()
+        return Asked(side=side, words=known["words"], cells=cells, unknown=known["unknown"])
 
-    def _listed(self, side: Side, request: Path) -> list[Measured]:
+    def _cells(self, side: Side, words: Words) -> list[Measured]:
         """The cells of the request as this version expands it, each with its place in that list."""
-        out = self.results / "cells.json"
-        process = _start(side, [str(request), "-o", str(out), "--list", *self._data()])
+        process, out = self._start(side, RULER, words, "cells", "--list")
         _, said = process.communicate()
         if process.returncode:
             what = RequestError if process.returncode == 2 else HarnessError
@@ -66,35 +89,34 @@ class Counting:
         cells: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))
         return [{**cell, "index": at} for at, cell in enumerate(cells)]
 
-    def _exact(self, which: int, request: Path, at: int) -> list[str]:
-        out = self._out(which, at)
-        return [str(request), "-o", str(out), "--cell", str(at), *self._data()]
+    def _start(
+        self, side: Side, script: Path, words: Words, name: str, *more: str
+    ) -> tuple[subprocess.Popen[str], Path]:
+        """Run one of the gate's own scripts in a process of one version; it writes the file."""
+        request, out = (self.results / f"{name}-{end}.json" for end in ("request", "answer"))
+        request.write_text(json.dumps(dict(words)), encoding="utf-8")
+        out.unlink(missing_ok=True)
+        data = ["--data-dir", str(self.data_dir.resolve())] if self.data_dir and script == RULER else []
+        process = subprocess.Popen(
+            [str(side.python), "-P", str(script), str(request), "-o", str(out), *more, *data],
+            cwd=side.folder,
+            env={**clean_environment(), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        return process, out
 
-    def _out(self, which: int, at: int) -> Path:
-        return self.results / f"costs-{which}-{at}.json"
 
-    def _data(self) -> list[str]:
-        return ["--data-dir", str(self.data_dir.resolve())] if self.data_dir else []
-
-    def _counted(self, which: int, cell: Measured, process: subprocess.Popen[str], at: int) -> Measured:
-        _, said = process.communicate()
-        out = self._out(which, at)
-        if process.returncode == 0 and out.exists():
-            measured: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-            out.unlink()
-            return {**measured, "index": at}
-        reason = f"its process ended with exit code {process.returncode}: {last_line(said)}"
-        return {**cell, "status": "failed", "reason": reason}
+def _counted(cell: Measured, process: subprocess.Popen[str], out: Path) -> Measured:
+    _, said = process.communicate()
+    if process.returncode == 0 and out.exists():
+        measured: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+        return {**measured, "index": cell["index"]}
+    reason = f"its process ended with exit code {process.returncode}: {last_line(said)}"
+    return {**cell, "status": "failed", "reason": reason}
 
 
-def _start(side: Side, arguments: Sequence[str]) -> subprocess.Popen[str]:
-    """Count with the gate's own ruler, in a process of one version."""
-    return subprocess.Popen(
-        [str(side.python), "-P", str(RULER), *arguments],
-        cwd=side.folder,
-        env={**clean_environment(), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _named(one: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> bool:
+    return any((one["word"], one["text"]) == (other["word"], other["text"]) for other in others)

@@ -147,7 +147,10 @@ class Comparison:
         if not total:
             return "Cannot compare: no row is gated."
         words = {"regression": "worse", "cannot compare": "not comparable", "inconclusive": "undecided", "pass": "pass"}
+        new = sum(row.state == "appeared" for row in self.gated("pass"))
+        counts["pass"] -= new
         said = ", ".join(f"{n} {words[outcome]}" for outcome, n in counts.items() if n)
+        said += f"{', ' if said else ''}{new} new" if new else ""
         head = {"pass": "Pass", "regression": "Regression", "inconclusive": "Inconclusive"}
         return f"{head.get(self.outcome, 'Cannot compare')}: of {total} gated rows {said}."
 

@@ -11,6 +11,7 @@ that one differs in the end.
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,11 +23,10 @@ from typing import Any
 from harness.errors import RequestError
 from harness.gate import baseline, exact_findings, history, quality
 from harness.gate.baseline import Baseline
-from harness.gate.checkouts import Side, dependencies_of, two_versions
-from harness.gate.counting import Counting, Measured
+from harness.gate.checkouts import dependencies_of, two_versions
+from harness.gate.counting import Asked, Counting, Measured, Words
 from harness.gate.findings import Comparison, Differing, Finding, Policy, ordered
 from harness.gate.margins import Margins
-from harness.gate.quality import Words
 from harness.gate.timing import Timing
 from harness.gate.timings import PARTS, TIME
 from harness.report.frame import TRAINING, TRAINING_SCORES
@@ -100,8 +100,11 @@ def gate(request: GateRequest, news: News = lambda text: None) -> Comparison:
     ):  # fmt: skip
         results = (request.keep or Path(scratch)).resolve()
         results.mkdir(parents=True, exist_ok=True)
-        measuring = _Gate(request, words, (base, candidate), results, news, stored)
-        old, new = measuring.counts()
+        counting = Counting(results=results, data_dir=request.data_dir, news=news)
+        sides = (candidate,) if request.baseline is not None else (base, candidate)
+        asked = counting.asked(words, *sides)
+        measuring = _Gate(request, (asked[0], asked[-1]), results, news, stored)
+        old, new = measuring.counts(counting)
         found = replace(measuring.compared(old, new), policy=policy)
         if request.baseline is not None and _moves(request, found, first=stored is None):
             run = results / "quality-candidate"
@@ -148,8 +151,7 @@ def _words(request: GateRequest) -> dict[str, Any]:
 @dataclass(frozen=True)
 class _Gate:
     request: GateRequest
-    words: Words
-    sides: tuple[Side, Side]
+    asked: tuple[Asked, Asked]  # of base and candidate; the candidate's twice where a baseline is the base
     results: Path
     news: News
     stored: Baseline | None = None
@@ -169,16 +171,15 @@ class _Gate:
             findings += self._timing().refused(candidate)
         if "quality" in self.request.tiers:
             judged, told = quality.judged(
-                self.words, self.sides, (base, candidate), self.request.margins, self.results, self.request.data_dir,
-                self.news, skip="exact" in self.request.tiers and self.request.baseline is None,
-                stored=self.request.baseline,
+                self.asked, (base, candidate), self.request.margins, self.results, self.request.data_dir, self.news,
+                skip="exact" in self.request.tiers and self.request.baseline is None, stored=self.request.baseline,
             )  # fmt: skip
             findings += judged.findings
             differing += judged.differing
             notes += [*judged.notes, *told]
         return Comparison(
-            base=self.stored.name if self.stored else self.sides[0].name,
-            candidate=self.sides[1].name,
+            base=self.stored.name if self.stored else self.asked[0].side.name,
+            candidate=self.asked[1].side.name,
             findings=tuple(ordered(findings)),
             differing=tuple(one for one in dict.fromkeys(differing) if one.what != "git commit"),  # the names say it
             notes=tuple(notes),
@@ -200,25 +201,31 @@ class _Gate:
             notes.append("the base against itself: whatever is found is noise")
         if self.request.inject:
             notes.append(f"the candidate was slowed by {100 * self.request.inject:g} % on purpose: this must fail")
-        one, other = (set(dependencies_of(side.folder)) for side in self.sides)
+        notes += [f"{each.side.name} {_lack(each)}" for each in self.asked if each.unknown]
+        one, other = (set(dependencies_of(each.side.folder)) for each in self.asked)
         if one != other and not self.request.base_python:
             changed = ", ".join(sorted(one ^ other))
             notes.append(f"dependencies changed ({changed}): both ran with those that are installed here")
         return notes
 
-    def counts(self) -> tuple[list[Measured], list[Measured]]:
+    def counts(self, counting: Counting) -> tuple[Sequence[Measured], Sequence[Measured]]:
         """What every cell costs on both sides; without the exact tier, which cells there are."""
-        counting = Counting(
-            words=self.words, sides=self.sides, results=self.results, data_dir=self.request.data_dir, news=self.news
-        )
         alone, known = self.request.baseline is not None, list(self.stored.counts) if self.stored else []
         if "exact" not in self.request.tiers:
-            return known if alone else list(counting.cells(0)), list(counting.cells(1))
-        base, candidate = counting.counts(alone=alone)
-        return known if alone else base, candidate
+            return known if alone else self.asked[0].cells, self.asked[1].cells
+        found = counting.counts(self.asked[1:] if alone else self.asked)
+        for role, measured in zip(("base", "candidate")[-len(found) :], found, strict=True):
+            (self.results / f"exact-{role}.json").write_text(json.dumps(measured, indent=1), encoding="utf-8")
+        return known if alone else found[0], found[-1]
 
     def _timing(self) -> Timing:
         return Timing(
-            words=self.words, sides=self.sides, margins=self.request.margins, seconds=self.request.seconds,
-            inject=self.request.inject, results=self.results, data_dir=self.request.data_dir, news=self.news,
+            asked=self.asked, margins=self.request.margins, seconds=self.request.seconds, inject=self.request.inject,
+            results=self.results, data_dir=self.request.data_dir, news=self.news,
         )  # fmt: skip
+
+
+def _lack(asked: Asked) -> str:
+    """What one version does not know."""
+    texts = ", ".join(f"{each['text']} ({each['word']})" for each in asked.unknown)
+    return f"does not know {texts}: measured is what it knows of the request"

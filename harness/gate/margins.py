@@ -26,6 +26,7 @@ from harness.gate.findings import Direction, Kind, Policy
 from harness.metrics.non_inferiority import Rule
 
 TRAINING = "training"  # the evaluation that holds what training gave and cost
+OWN_TASK = "pretext"  # the evaluation of a method by the task that it trains on
 TIMED = ("step", "encoding")  # what both versions were timed at, interleaved
 WHERE = ("score", "evaluation", "method", "source", "target")
 WORDS = (*WHERE, "margin", "kind", "gate", "direction", "reason")
@@ -103,6 +104,8 @@ def bare(text: str) -> str:
 def default_margin(row: Mapping[str, Any]) -> Margin:
     """What the score itself suggests: a primary score that ranks is gated, counts are exact, times are told.
 
+    How well a method solves its own task ranks no methods, but it does rank two versions of one: it is gated too.
+
     row: of the tidy frame.
     """
     unit, score, better = str(row["unit"]), str(row["score"]), str(row["better"])
@@ -121,7 +124,8 @@ def default_margin(row: Mapping[str, Any]) -> Margin:
     if row["evaluation"] == TRAINING and unit in _AS_ASKED:
         return Margin(size=0.0, kind="exact", gate=not str(row["budget"]).endswith("flops"), direction="same")
     relative = unit not in SIZES
-    gate = bool(row["primary"]) and row["role"] != "told" and better != "none"
+    ranks = row["role"] != "told" or row["evaluation"] == OWN_TASK
+    gate = bool(row["primary"]) and ranks and better != "none"
     return Margin(size=SIZES.get(unit, PART), relative=relative, gate=gate, direction=better)
 
 

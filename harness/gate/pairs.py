@@ -52,6 +52,7 @@ class Version:
     folder: Path | None = None  # where it runs; None: here
     environment: Mapping[str, str] = field(default_factory=dict)  # beyond what both get
     cell: int | None = None  # which of the request's cells is meant, as this version expands it; None: it has one
+    request: Mapping[str, Any] | None = None  # as this version can read it; None: that of the work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,8 +257,8 @@ class Arm:
         log: Path | None = None,
     ) -> None:
         self.role = role
-        self.work = work
         self.cell = version.cell
+        self.work = work if version.request is None else replace(work, request=version.request)
         self.plan = plan
         self.inject = inject
         self.times: list[float] = []  # seconds of a step, of each block

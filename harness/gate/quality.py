@@ -16,15 +16,16 @@ from harness.errors import HarnessError
 from harness.gate.baseline import FRAME
 from harness.gate.checkouts import Side
 from harness.gate.comparing import compare
+from harness.gate.counting import Asked, Words
 from harness.gate.exact_findings import needs_no_judging
 from harness.gate.findings import Comparison
 from harness.gate.margins import Margins
 from harness.gate.processes import clean_environment, last_line
-from harness.gate.sides import load_sides
+from harness.gate.sides import load_side, load_sides
 
-Words = Mapping[str, Any]
 Measured = Mapping[str, Any]
 News = Callable[[str], None]
+NO_WORDS: Words = {}
 NOTHING = Comparison(base="", candidate="", findings=())  # of the first baseline, which no other was before
 FINE = (0, 1)  # exit codes of a bench that has cells: all well, some failed
 
@@ -39,8 +40,7 @@ class Sorted:
 
 
 def judged(
-    words: Words,
-    sides: tuple[Side, Side],
+    asked: tuple[Asked, Asked],
     counted: tuple[Sequence[Measured], Sequence[Measured]],
     margins: Margins,
     results: Path,
@@ -54,9 +54,9 @@ def judged(
 
     skip: may something be, by what was counted? stored: the folder of a baseline, or where one will be.
     """
-    bench = _Bench(words, sides, margins, results, data_dir, news, stored)
-    if not skip or "part" in words:
-        return bench.compared("quality", {}), []
+    bench = _Bench(asked, margins, results, data_dir, news, stored)
+    if not skip or "part" in asked[1].words:
+        return bench.compared("quality"), []
     found, notes = sorted_methods(*counted), []
     if found.same:
         notes.append(f"not benched, since nothing that they depend on differs: {', '.join(found.same)}")
@@ -64,14 +64,14 @@ def judged(
     parts: list[Comparison] = []
     if found.alike:
         seed = min(each["seed"] for each in counted[1])
-        probe = bench.compared("one-seed", {**_only(words, found.alike), "seeds": [seed]})
+        probe = bench.compared("one-seed", found.alike, {"seeds": [seed]})
         again = tuple(method for method in found.alike if not _identical(probe, method))
         spared = [method for method in found.alike if method not in again]
         if spared:
             notes.append(f"identical to the last bit at seed {seed}, and so benched at no other: {', '.join(spared)}")
             parts.append(_of(probe, spared))
     if rest := (*found.other, *again):
-        parts.append(_of(bench.compared("quality", _only(words, rest)), rest))
+        parts.append(_of(bench.compared("quality", rest), rest))
     whole = [row for part in parts for row in part.findings]
     differing = tuple(dict.fromkeys(one for part in parts for one in part.differing))
     told = tuple(dict.fromkeys(note for part in parts for note in part.notes))
@@ -111,36 +111,47 @@ def _of(found: Comparison, methods: Sequence[str]) -> Comparison:
     return replace(found, findings=tuple(row for row in found.findings if row.place.method in methods))
 
 
-def _only(words: Words, methods: Sequence[str]) -> dict[str, Any]:
-    """The request of these methods alone; of all where one came from a file, which has a name of its own there."""
-    texts = [words.get("plugins", ()), words.get("references", ())]
+def _only(asked: Asked, methods: Sequence[str]) -> Words:
+    """The request of these methods alone, those of them that this version knows, or no words. It is that of all where
+    one came from a file, which has a name of its own there.
+    """
+    texts = [asked.words.get("plugins", ()), asked.words.get("references", ())]
     if any(".py" in str(text) or "/" in str(text) for text in texts):
+        return asked.words
+    known = {each["place"]["method"] for each in asked.cells}
+    if not any(method in known for method in methods):
         return {}
-    return {"plugins": list(methods), "references": []}
+    return {**asked.words, "plugins": [method for method in methods if method in known], "references": []}
 
 
 @dataclass(frozen=True)
 class _Bench:
-    words: Words
-    sides: tuple[Side, Side]
+    asked: tuple[Asked, Asked]  # of base and candidate
     margins: Margins
     results: Path
     data_dir: Path | None
     news: News
     stored: Path | None = None
 
-    def compared(self, name: str, changes: Words) -> Comparison:
-        """Bench both versions with the words of the request and some changes, and compare."""
-        folders = []
+    def compared(self, name: str, methods: Sequence[str] | None = None, changes: Words = NO_WORDS) -> Comparison:
+        """Bench these methods, or all, with the words of the request and some changes, and compare."""
+        asked = [each.words if methods is None else _only(each, methods) for each in self.asked]
+        base, candidate = ({**words, **changes} if words else {} for words in asked)
         if self.stored is not None:
             self.news(f"benching the candidate, {name}")
-            run = self._benched(self.sides[1], self.results / f"{name}-candidate", {**self.words, **changes})
+            run = self._benched(self.asked[1].side, self.results / f"{name}-candidate", candidate)
             frame = self.stored / FRAME
             return compare(*load_sides(frame, run), self.margins, check=False) if frame.exists() else NOTHING
-        for role, side in zip(("base", "candidate"), self.sides, strict=True):
-            self.news(f"benching the {role}, {name}")
-            folders.append(self._benched(side, self.results / f"{name}-{role}", {**self.words, **changes}))
-        return compare(*load_sides(*folders), self.margins, check=False)
+        folders = []
+        for role, one, words in zip(("base", "candidate"), self.asked, (base, candidate), strict=True):
+            if words:
+                self.news(f"benching the {role}, {name}")
+                folders.append(self._benched(one.side, self.results / f"{name}-{role}", words))
+        if len(folders) == 2:
+            return compare(*load_sides(*folders), self.margins, check=False)
+        alone = load_side(folders[0])
+        nothing = replace(alone, name="", frame=alone.frame.iloc[:0], missing=0)
+        return compare(*((alone, nothing) if base else (nothing, alone)), self.margins, check=False)
 
     def _benched(self, side: Side, out: Path, words: Words) -> Path:
         from harness.gate.words import as_toml

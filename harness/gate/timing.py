@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from harness.gate.checkouts import Side
-from harness.gate.counting import Measured
+from harness.gate.counting import Asked, Measured
 from harness.gate.findings import Finding, Place
 from harness.gate.margins import Margin, Margins
 from harness.gate.pairs import ArmFailed, Kind, Work, measure
@@ -20,10 +18,9 @@ from harness.gate.timings import PARTS, TIME, row
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Times the cells of `words`, each at its first common seed."""
+    """Times the cells of a request, each at its first common seed."""
 
-    words: Mapping[str, Any]
-    sides: tuple[Side, Side]
+    asked: tuple[Asked, Asked]  # of base and candidate
     margins: Margins
     seconds: float  # for all of them together
     inject: float  # part of its time by which the candidate is slowed
@@ -70,14 +67,15 @@ class Timing:
         margins = {kind: self._margin(new, kind) for kind in kinds}
         rules = {kind: TimeRule(margin=margin.size, family=family) for kind, margin in margins.items()}
         work = Work(
-            request=self.words,
+            request=self.asked[1].words,
             kinds=kinds,
             data_root=_data_root(self.data_dir),
-            threads=int(self.words.get("threads", 1)),
+            threads=int(self.asked[1].words.get("threads", 1)),
             inject=self.inject,
         )
         base, candidate = (
-            replace(side.version, cell=each["index"]) for side, each in zip(self.sides, (old, new), strict=True)
+            replace(asked.side.version, cell=each["index"], request=asked.words)
+            for asked, each in zip(self.asked, (old, new), strict=True)
         )
         try:
             found = measure(

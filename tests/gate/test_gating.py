@@ -1,6 +1,7 @@
 """The gate on a repository of its own: a method of one file, a branch that changes it."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -69,6 +70,31 @@ def test_what_did_not_change_is_not_benched_and_a_collapse_of_the_candidate_is_a
     found = gate(GateRequest(root=repository, words=WORDS, tiers=("exact",)))
     assert found.exit_code == 1
     assert "broken on purpose" in found.gated("regression")[0].why
+
+
+def test_what_the_base_does_not_know_appears_and_the_rest_is_judged(repository):
+    (repository / "new.py").write_text((repository / "mine.py").read_text().replace('"mine"', '"new"'))
+    _change(repository, "code = self.code(batch.inputs)", "code = self.code(batch.inputs.clone())")
+    words = {**WORDS, "plugins": ["./mine.py,./new.py"]}
+    found = gate(GateRequest(root=repository, words=words, tiers=("exact", "quality")))
+    assert any("does not know ./new.py (plugins)" in note for note in found.notes)
+    rows = {(row.place.method, row.place.evaluation): row for row in found.findings}
+    assert {row.state for (method, _), row in rows.items() if method == "new"} == {"appeared"}
+    assert rows["mine", "knn"].state == "compared"
+    assert [row.judged for row in found.gated("regression")] == ["step operators"]
+    other = gate(GateRequest(root=repository, words={**words, "plugins": ["./new.py"]}, tiers=("exact", "quality")))
+    assert (other.exit_code, {row.state for row in other.findings}) == (0, {"appeared"})
+    assert re.fullmatch(r"Pass: of (\d+) gated rows \1 new.", other.sentence)
+    with pytest.raises(RequestError, match="neither"):
+        gate(GateRequest(root=repository, words={**words, "plugins": ["./mine.py,./neither.py"]}, tiers=("exact",)))
+
+
+def test_what_the_candidate_does_not_know_any_more_vanished(repository):
+    _git(repository, "mv", "mine.py", "other.py")
+    (repository / "mine.py").write_text("")
+    _change(repository, "", METHOD.read_text().replace('name="autoencoder"', 'name="other"'))
+    found = gate(GateRequest(root=repository, words={**WORDS, "evaluations": []}, tiers=("exact",)))
+    assert {(row.place.method, row.state) for row in found.findings} == {("mine", "vanished"), ("other", "appeared")}
 
 
 def test_a_stored_baseline_refuses_times_and_moves_on_a_pass_or_with_a_reason(repository, tmp_path):

@@ -19,6 +19,7 @@ ROW = {"score": "accuracy", "evaluation": "knn", "unit": "fraction", "better": "
         ({}, 0.01, False, "paired-seed", True, "higher"),
         ({"primary": False}, 0.01, False, "paired-seed", False, "higher"),
         ({"role": "told"}, 0.01, False, "paired-seed", False, "higher"),
+        ({"role": "told", "evaluation": "pretext"}, 0.01, False, "paired-seed", True, "higher"),
         ({"better": "none"}, 0.01, False, "paired-seed", False, "none"),
         ({"unit": "dB"}, 0.2, False, "paired-seed", True, "higher"),
         ({"unit": "nats", "better": "lower"}, 0.05, True, "paired-seed", True, "lower"),
