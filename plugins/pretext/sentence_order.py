@@ -1,10 +1,11 @@
-"""Sentence order: were the two parts of a text swapped? Lan et al. 2020, arXiv:1909.11942, section 3.1.
+"""Sentence order: which of two parts of a text comes first? Jernite et al. 2017, arXiv:1705.00557, section 3.1.
 
 B texts, L tokens, D features, N texts that can be cut.
-A text is cut after one of its sentences, and half of the texts go on with their beginning. Against shortcuts: both
-orders have the same words; what follows the last whole sentence is left out, so that no order ends in the middle of
-one; texts of one sentence are not asked about. Where the vocabulary has no ends of sentences, as one of words, texts
-are cut in the middle.
+A text is cut after one of its sentences; both parts are encoded apart, and a head on the two codes says which was the
+first. (Read as one text with its parts swapped, as in Lan et al. 2020, arXiv:1909.11942, a small network stays at
+chance for hundreds of steps.) Against shortcuts: what follows the last whole sentence is left out, so that no part ends
+in the middle of one; texts of one sentence are not asked about. Where the vocabulary has no ends of sentences, as one
+of words, texts are cut in the middle. First parts are shorter on average, and their lengths are part of what is told.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.data.tokens import PADDING
-from harness.nn.words import are_words, read_words, word_readouts
+from harness.nn.words import are_words, read_words, trimmed, word_readouts
 from harness.plugin import Backbone, Batch, DataSpec, MethodSpec, TextField, hookimpl
 
 ENDS = (".", "!", "?")
@@ -40,12 +41,14 @@ class SentenceOrder(nn.Module):
         ends[:2] = False  # what is no word ends nothing
         self.register_buffer("ends", ends)  # bool (V,)
         self.backbone = backbone  # (B,L) -> (B,D)
-        self.head = nn.Sequential(nn.Linear(backbone.dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 2))
+        self.head = nn.Sequential(nn.Linear(2 * backbone.dim, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 2))
 
     def solve(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        texts, cuts = self.cut(batch.inputs)
-        swapped = torch.randint(2, (len(texts),), device=texts.device)  # (N,)
-        return self.head(self.backbone(turned(texts, cuts * swapped))), swapped
+        parts = torch.stack(parted(*self.cut(batch.inputs)))  # (2,N,L)
+        swapped = torch.randint(2, parts.shape[1:2], device=parts.device)  # (N,)
+        shown = torch.where(swapped.bool().unsqueeze(1), parts.flip(0), parts)
+        codes = self.backbone(trimmed(shown.flatten(0, 1)))  # (2*N,D)
+        return self.head(torch.cat(codes.chunk(2), 1)), swapped
 
     def cut(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The texts (B,L) that can be cut, up to their last whole sentence (N,L), and after how many words (N,)."""
@@ -75,16 +78,17 @@ class SentenceOrder(nn.Module):
         return read_words(self.backbone, tokens, readout)
 
 
-def turned(tokens: Tensor, cuts: Tensor) -> Tensor:
-    """Texts (N,L) that begin after so many words (N,) and go on with those; as they are after 0.
+def parted(tokens: Tensor, cuts: Tensor) -> tuple[Tensor, Tensor]:
+    """The first so many words (N,) of texts (N,L), and the others moved to the front, with padding: (N,L) twice.
 
-    >>> turned(torch.tensor([[5, 6, 7, 0]]), torch.tensor([1]))
-    tensor([[6, 7, 5, 0]])
+    >>> parted(torch.tensor([[5, 6, 7, 0]]), torch.tensor([1]))
+    (tensor([[5, 0, 0, 0]]), tensor([[6, 7, 0, 0]]))
     """
-    lengths = are_words(tokens).sum(1, keepdim=True)  # (N,1)
     places = torch.arange(tokens.shape[1], device=tokens.device)  # (L,)
-    moved = (places + cuts.unsqueeze(1)) % lengths.clamp_min(1)
-    return tokens.gather(1, torch.where(places < lengths, moved, places))
+    begins = cuts.unsqueeze(1)  # (N,1)
+    later = (places + begins).clamp_max(tokens.shape[1] - 1)
+    outside = places + begins >= tokens.shape[1]
+    return tokens.masked_fill(places >= begins, PADDING), tokens.gather(1, later).masked_fill(outside, PADDING)
 
 
 @hookimpl
@@ -95,6 +99,6 @@ def harness_method() -> MethodSpec:
         build=SentenceOrder,
         config=Config,
         takes=("text",),
-        source="arXiv:1909.11942",
+        source="arXiv:1705.00557",
         recipe={"batch_size": 64, "learning_rate": 1e-3},
     )

@@ -171,6 +171,8 @@ def test_a_sound_generator_passes_everything() -> None:
         "interpolates_between_reconstructions",
         "predicts_classes",
         "poses_its_pretext_task",
+        "predicts_words_from_those_before",
+        "completes_texts_from_its_generator_alone",
     }
 
 

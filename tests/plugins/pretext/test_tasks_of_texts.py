@@ -14,13 +14,13 @@ from harness.data.fields import TextField
 from harness.data.tokens import UNKNOWN
 from harness.nn.word_draws import drawn_words
 from harness.nn.words import are_words
-from harness.plugin import Backbone, NoConfig
+from harness.plugin import Backbone, Batch, NoConfig
 from harness.registry import Registry
 from harness.registry.config import resolve
 from harness_plugins.pretext.masked_word import hidden
 from harness_plugins.pretext.next_word import Config, NextWord
 from harness_plugins.pretext.sentence_order import Config as OrderConfig
-from harness_plugins.pretext.sentence_order import SentenceOrder, turned
+from harness_plugins.pretext.sentence_order import SentenceOrder, parted
 from harness_plugins.pretext.skip_gram import noise_weights, pairs
 
 DATA = generated_texts(classes=4)
@@ -120,7 +120,7 @@ def test_pairs_are_words_of_one_text_within_the_window() -> None:
     torch.testing.assert_close(noise_weights(torch.tensor([1, 1, 3])), torch.tensor([0.0, 2**0.75, 0.0, 1.0]))
 
 
-def test_parts_are_whole_sentences_and_both_orders_have_the_same_words() -> None:
+def test_parts_are_whole_sentences_that_are_neighbours() -> None:
     strings = ("One is it. Two are not. Three", "Only one sentence here.", "no end", "A b. C d! E f?")
     field = TextField(pieces=260, length=40).measured(Texts(strings))
     data = replace(DATA.spec, inputs=field)
@@ -128,11 +128,20 @@ def test_parts_are_whole_sentences_and_both_orders_have_the_same_words() -> None
     tokens = field.read(Texts(strings), field)[0].take(torch.arange(4))  # type: ignore[union-attr]
     for _ in range(10):
         texts, cuts = method.cut(tokens)
-        swapped = turned(texts, cuts)
-        said = [field.text(text) for text in swapped]
-        assert said[0] == "Two are not. One is it."
-        assert said[1] in ("C d! E f? A b.", "E f? A b. C d!")
-        assert torch.equal(turned(texts, cuts * 0), texts)
+        said = [tuple(map(field.text, pair)) for pair in zip(*parted(texts, cuts), strict=True)]
+        assert said[0] == ("One is it.", "Two are not.")
+        assert said[1] in (("A b.", "C d! E f?"), ("A b. C d!", "E f?"))
+
+
+def test_which_part_comes_first_is_told_from_codes_of_the_parts_alone() -> None:
+    method = SentenceOrder(encoder("gru"), DATA.spec, OrderConfig()).eval()
+    batch = Batch(inputs=DATA.train.inputs.take(torch.arange(64)))
+    torch.manual_seed(0)
+    logits, swapped = method.solve(batch)
+    first, second = (method.backbone(part) for part in parted(*method.cut(batch.inputs)))
+    pairs = torch.stack([torch.cat([first, second], 1), torch.cat([second, first], 1)])
+    assert set(swapped.tolist()) == {0, 1}
+    torch.testing.assert_close(logits, method.head(pairs[swapped, torch.arange(len(swapped))]))
 
 
 def test_a_vocabulary_without_ends_of_sentences_is_cut_in_the_middle() -> None:
