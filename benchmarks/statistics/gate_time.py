@@ -2,6 +2,7 @@
 
     python benchmarks/statistics/gate_time.py          # the table of docs/gate.md; a few minutes
     python benchmarks/statistics/gate_time.py --looks 8,12,18,26,40
+    python benchmarks/statistics/gate_time.py --coverage     # how often the shown interval holds the truth
 
 Noise of a pair, of standard deviation s where nothing disturbs:
     spikes   normal, and one pair in ten is disturbed in either arm: an exponential of mean 3 s
@@ -53,6 +54,26 @@ def rates(ratios: np.ndarray, rule: TimeRule) -> tuple[float, float, float]:
     return words.count("fail") / len(words), words.count("pass") / len(words), float(np.mean([f.pairs for f in found]))
 
 
+def covered(ratios: np.ndarray, rule: TimeRule, slower: float) -> float:
+    """Share of intervals, as they are shown where the rule stops, that hold the true change."""
+    found = [sequence(list(row), rule) for row in ratios]
+    return float(np.mean([one.low <= slower <= one.high for one in found]))
+
+
+def coverage(rule: TimeRule, reps: int) -> str:
+    """One line for each noise; the nominal level is 1 - 2 * wrong_pass, spent over all looks."""
+    lines = ["| noise of a pair | " + " | ".join(f"+{100 * s:g} %" for s in SLOWER) + " |", "|---|---|---|---|"]
+    for kind in ("spikes", "drift"):
+        for sd in NOISES:
+            cells = [f"{100 * sd:g} %, {kind}"]
+            for slower in SLOWER:
+                generator = np.random.default_rng([int(1000 * sd), int(1000 * slower), len(kind), 1])
+                ratios = drawn(generator, reps, rule.most, sd, kind) + log1p(slower)
+                cells.append(f"{100 * covered(ratios, rule, slower):.1f} %")
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def table(rule: TimeRule, kinds: Sequence[str], reps: int) -> str:
     """One line for each noise."""
     shown = "| noise of a pair | 0 %: fail | pass | pairs | +5 %: fail | pass | pairs | +10 %: fail | pass | pairs |"
@@ -74,11 +95,15 @@ def main() -> None:
     parser.add_argument("--reps", type=int, default=1000)
     parser.add_argument("--kinds", default="spikes,drift,fixed")
     parser.add_argument("--alarm", type=float, default=0.01)
+    parser.add_argument("--coverage", action="store_true", help="of the intervals, instead of the rates")
     options = parser.parse_args()
     looks = tuple(int(look) for look in options.looks.split(","))
     for margin in MARGINS:
         rule = TimeRule(margin=margin, looks=looks, alarm=options.alarm)
-        print(f"\n### margin {100 * margin:g} %\n\n{table(rule, options.kinds.split(','), options.reps)}", flush=True)
+        shown = (
+            coverage(rule, options.reps) if options.coverage else table(rule, options.kinds.split(","), options.reps)
+        )
+        print(f"\n### margin {100 * margin:g} %\n\n{shown}", flush=True)
 
 
 if __name__ == "__main__":
