@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import RequestError, UnknownName, did_you_mean
 from harness.labels import label_parts
-from harness.records import Budget, Cell, PluginRef, Request, TrainConfig
+from harness.records import USUAL, Budget, Cell, PluginRef, Request, TrainConfig
 from harness.registry import METHOD_KINDS, Chosen, Registry
 from harness.registry.config import full_ref, resolve
 from harness.registry.grammar import is_path, parse_plugins, parse_setting
@@ -53,14 +53,14 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
     methods = _methods(request, registry, settings)
     if not methods:
         raise RequestError("nothing to run: name methods with --plugins, or references with --references")
-    backbones = _refs(request.backbone, registry, ("backbone",), settings)
     sources = _refs(request.datasets, registry, ("dataset",), settings)
+    places = [(source, backbone) for source in sources for backbone in _backbones(request, registry, source, settings)]
     targets = tuple(_refs(request.targets, registry, ("dataset",), settings))
     evaluations = tuple(_evaluations(request, registry, settings))
     budget = Budget.parse(request.budget)
     labels = label_parts(request.labels)
     trains = settings.variants("train", {"compile": True} if request.compile else {})
-    for axis, values in (("backbone", backbones), ("dataset", sources), ("seed", request.seeds)):
+    for axis, values in (("dataset", sources), ("seed", request.seeds)):
         if not values:
             raise RequestError(f"nothing to run: the request names no {axis}")
     devices = list(dict.fromkeys(checked_device(device) for device in request.devices))
@@ -70,8 +70,8 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
     settings.check_used()
     recipes = {str(method): _recipes(registry.chosen(method, METHOD_KINDS), trains) for method in methods}
     cells: dict[tuple[object, ...], Cell] = {}
-    for source, backbone, device, precision, turn, seed, method in product(
-        sources, backbones, devices, precisions, range(len(trains)), request.seeds, methods
+    for (source, backbone), device, precision, turn, seed, method in product(
+        places, devices, precisions, range(len(trains)), request.seeds, methods
     ):
         spec = registry.chosen(method, METHOD_KINDS).spec
         cell = Cell(
@@ -91,6 +91,12 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
         )
         cells.setdefault(_trained_alike(cell), cell)  # a method without a backbone is not repeated for each one
     return list(cells.values())
+
+
+def _backbones(request: Request, registry: Registry, source: PluginRef, settings: Settings) -> list[PluginRef]:
+    """Those that the request names, or the usual one for what a source holds."""
+    usual = USUAL[registry.chosen(source, ("dataset",)).spec.kind]
+    return _refs(request.backbone or (usual,), registry, ("backbone",), settings)
 
 
 def _own_backbone(method: PluginRef, registry: Registry, settings: Settings) -> PluginRef | None:

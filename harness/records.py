@@ -20,6 +20,7 @@ Kind = Literal["model", "pretext", "pretrained", "reference"]  # pretrained: els
 Better = Literal["higher", "lower", "none"]
 Status = Literal["ok", "failed", "skipped"]
 SplitName = Literal["train", "validation", "test"]
+USUAL = {"image": "convnet", "video": "frames", "text": "gru"}  # backbone by what a source holds, where none is named
 Role = Literal["leads", "follows", "ranks", "told"]
 Information = Literal["labels", "captions", "paired", "unpaired"]  # beside images; unpaired: shuffled paired images
 ALL_LABELS = "100%"  # what an evaluation fits to, unless a request says otherwise: see harness.labels
@@ -161,7 +162,7 @@ class Request:
     references: tuple[str, ...] = ("pixels", "pca", "random-init", "supervised")
     datasets: tuple[str, ...] = ("digits",)
     targets: tuple[str, ...] = ()  # empty: each source is its own target
-    backbone: tuple[str, ...] = ("convnet",)
+    backbone: tuple[str, ...] = ()  # none: the usual one for what the source holds, see USUAL
     devices: tuple[str, ...] = ("auto",)
     precision: tuple[str, ...] = ("fp32",)
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.looks import FIRST, STEP, limit_of
-from harness.records import Request
+from harness.records import USUAL, Request
 
 if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.run import Options, Results
 
-_LISTED = ("plugins", "references", "datasets", "backbone")
+_LISTED = ("plugins", "references", "datasets")
+_USUAL = f"{USUAL['image']}; of clips {USUAL['video']}, of texts {USUAL['text']}"
 _DEFAULTS = {word: ",".join(getattr(Request(), word)) for word in _LISTED}
 EPILOG = """
 \b
@@ -75,9 +76,7 @@ def bench(
             "large a share of validation, drawn by class from the seed. Training keeps all. [default: 100%]"
         ),
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help=f"Encoders that methods share. [default: {_DEFAULTS['backbone']}]")
-    ] = None,
+    backbone: Annotated[str | None, typer.Option(help=f"Encoders that methods share. [default: {_USUAL}]")] = None,
     budget: Annotated[
         str | None,
         typer.Option(

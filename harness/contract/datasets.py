@@ -38,7 +38,8 @@ class DatasetCase:
 def describes_itself(case: DatasetCase) -> str:
     described = case.described
     require(isinstance(described, DataSpec), f"describe gave a {type(described).__name__}, expected a DataSpec")
-    inputs = described.inputs
+    inputs, kind = described.inputs, case.spec.kind
+    require(inputs.kind == kind, f"describe gave {PLURALS[inputs.kind]}, and its spec says kind='{kind}'")
     if isinstance(inputs, (ImageField, VideoField)):
         require(inputs.channels in (1, 3), f"it has {inputs.channels} channels, expected 1 or 3")
         require(inputs.size > 0, f"its size is {inputs.size}, expected at least one pixel")

@@ -85,6 +85,7 @@ class DatasetSpec:
     read_masks(config, rows)  what each pixel shows, as the index of one of DataSpec.regions, told by what is known of
                             some rows: factors, targets -> uint8 (n,H,W); H = W of the dataset, whatever rows.inputs are
     prepare(config, root)   fetch the files into `root` (None: there is nothing to fetch)
+    kind                    what it holds, as `describe` says: its usual backbone is taken where a request names none
     """
 
     name: str
@@ -94,6 +95,7 @@ class DatasetSpec:
     prepare: Callable[[Any, Path], None] | None = None
     read_factors: Callable[[Any, Tensor], Tensor] | None = None
     read_masks: Callable[[Any, Rows], Tensor] | None = None
+    kind: DataKind = "image"
     config: type = NoConfig
     source: str = ""  # where it comes from, and its licence where known
 

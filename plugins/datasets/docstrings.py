@@ -132,6 +132,7 @@ def _drawn(name: str) -> bytes:
 def harness_dataset() -> DatasetSpec:
     return DatasetSpec(
         name=NAME,
+        kind="text",
         describe=describe,
         files=files,
         load=load,

@@ -233,6 +233,7 @@ def read_factors(config: Config, clips: Tensor) -> Tensor:
 def harness_dataset() -> DatasetSpec:
     return DatasetSpec(
         name="moving-digits",
+        kind="video",
         describe=describe,
         files=files,
         load=load,

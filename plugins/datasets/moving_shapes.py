@@ -177,5 +177,5 @@ def _covered(config: Config, shapes: np.ndarray, places: np.ndarray, radius: np.
 @hookimpl
 def harness_dataset() -> DatasetSpec:
     return DatasetSpec(
-        name="moving-shapes", describe=describe, files=files, load=load, config=Config, source="own work"
+        name="moving-shapes", kind="video", describe=describe, files=files, load=load, config=Config, source="own work"
     )

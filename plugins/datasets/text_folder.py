@@ -56,4 +56,6 @@ def load(config: Config, root: Path) -> RawData:
 
 @hookimpl
 def harness_dataset() -> DatasetSpec:
-    return DatasetSpec(name=NAME, describe=describe, files=files, load=load, config=Config, source="your own texts")
+    return DatasetSpec(
+        name=NAME, kind="text", describe=describe, files=files, load=load, config=Config, source="your own texts"
+    )

@@ -84,4 +84,6 @@ def load(config: Config, root: Path) -> RawData:
 
 @hookimpl
 def harness_dataset() -> DatasetSpec:
-    return DatasetSpec(name=NAME, describe=describe, files=files, load=load, config=Config, source="your own films")
+    return DatasetSpec(
+        name=NAME, kind="video", describe=describe, files=files, load=load, config=Config, source="your own films"
+    )

@@ -113,6 +113,7 @@ class Order(nn.Module):
 def harness_dataset() -> DatasetSpec:
     return DatasetSpec(
         name="moving-squares",
+        kind="video",
         describe=describe,
         files=lambda config, root: [Path(__file__)],
         load=load,

@@ -113,6 +113,7 @@ class HiddenWord(nn.Module):
 def harness_dataset() -> DatasetSpec:
     return DatasetSpec(
         name="sentences",
+        kind="text",
         describe=describe,
         files=lambda config, root: [Path(__file__)],
         load=load,
