@@ -39,8 +39,10 @@ LAYERS = [
     {"data"},
     {"metrics"},
     {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels"},
-    {"records", "rates"},
+    {"records", "rates", "arrays"},
+    {"sealed", "confined"},
     {"errors"},
+    {"cleaned"},
 ]
 # What a plugin may import, beside the standard library and other packages. README and DESIGN say the same.
 PUBLIC = ("harness.plugin", "harness.nn", "harness.metrics", "harness.judging", "harness.data", "harness.seeding")

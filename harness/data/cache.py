@@ -11,7 +11,9 @@ import uuid
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from harness.sealed import Damaged, check_binary, dump_sealed, load_sealed, seal_binary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +38,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with new.open("wb") as file:
+        with new.open("w+b") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -51,14 +53,34 @@ def cached_array(name: str, shape: tuple[int, ...], build: Callable[[], np.ndarr
 
     path = cache_root() / name
     try:
-        kept = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            check_binary(file)
+            kept = np.load(file, allow_pickle=False)
         if kept.shape == shape and kept.dtype == np.uint8:
             return kept
-    except (OSError, EOFError, ValueError) as error:  # missing, or damaged: built anew
-        logger.debug("no array in %s: %s", path, error)
+    except FileNotFoundError:
+        logger.debug("nothing is kept in %s yet", path)
+    except (OSError, EOFError, ValueError, Damaged) as error:
+        logger.warning("%s is damaged or of an older version, and made anew: %s", path, error)
     array = build()
     try:
-        write_atomically(path, lambda file: np.save(file, array))
+        write_atomically(path, lambda file: seal_binary(file, lambda inner: np.save(inner, array)))
     except OSError as error:
         warnings.warn(f"{path} cannot be kept ({error}): set HARNESS_CACHE", stacklevel=2)
     return array
+
+
+def write_kept(path: Path, content: dict[str, Any]) -> None:
+    """Keep a JSON object with its checksum. Raises OSError."""
+    write_atomically(path, lambda file: file.write(dump_sealed(content)))
+
+
+def read_kept(path: Path) -> dict[str, Any] | None:
+    """What `write_kept` kept; None where there is nothing, or where it is damaged, which is said."""
+    try:
+        return load_sealed(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, Damaged) as error:
+        logger.warning("%s is damaged or of an older version, and made anew: %s", path, error)
+        return None
