@@ -33,7 +33,7 @@ LAYERS = [
     {"trainer", "trial"},
     {"optimisation", "curve", "costs", "compilation"},
     {"optimisers"},
-    {"clock", "lars", "looks", "tuning"},
+    {"clock", "lars", "looks", "tuning", "sound"},
     {"plugin"},
     {"nn"},
     {"data"},

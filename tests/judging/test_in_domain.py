@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from harness.judging.kept_networks import read_weights
 
 from harness.data.columns import Files, InMemory
 from harness.data.rows import Rows
 from harness.data.splits import split_dataset
 from harness.judging import in_domain
-from harness.judging.kept_networks import in_own_order, weights_hash
+from harness.judging.kept_networks import in_own_order, read_weights, weights_hash
 from harness_plugins.datasets import digits
 
 CPU = torch.device("cpu")
