@@ -38,6 +38,14 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
+def placed(folder: Path, name: str) -> Path:
+    """`inside`, and where that raises a path at which there is nothing."""
+    try:
+        return inside(folder, name)
+    except Outside:
+        return folder / "nothing" / "outside of the run"
+
+
 def _is_a_name(part: str) -> bool:
     return part not in (".", "..") and is_plain(part) and "\\" not in part and len(os.fsencode(part)) <= LONGEST
 
