@@ -46,6 +46,15 @@ def content_fingerprint(files: Iterable[Path], salt: str = "") -> str:
     return total.hexdigest()
 
 
+def file_digests(files: Iterable[Path]) -> list[str]:
+    """BLAKE2b-128 of the content of each file, from the memo where that is known."""
+    paths = [os.path.abspath(file) for file in files]
+    if not paths:
+        return []
+    digests = _digests(list(dict.fromkeys(paths)), os.path.commonpath({os.path.dirname(path) for path in paths}))
+    return [digests[path] for path in paths]
+
+
 def in_order(files: Iterable[Path]) -> list[Path]:
     """Each file once, absolute and without `..`, sorted: the order of a fingerprint, however the paths are spelled."""
     return [Path(path) for path in _ordered(files)]
