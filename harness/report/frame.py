@@ -146,6 +146,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(path.read_bytes()))
         stored = table.to_pandas()
+        frame = typed(stored)
         said = (table.schema.metadata or {}).get(CHECKSUM)
         whole = said is None or checksum(_sheet(stored)).encode() == said  # None: an older version wrote it
     except OSError as error:
@@ -154,7 +155,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise ValueError(f"it is damaged: {one_line(str(error))[:200]}") from None
     if not whole:
         raise ValueError("it is damaged: its checksum is another")
-    return typed(stored)
+    return frame
 
 
 def read_frame(path: Path) -> pd.DataFrame:

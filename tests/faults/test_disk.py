@@ -61,6 +61,6 @@ def test_a_run_that_is_removed_under_way_is_one_line(tmp_path: Path) -> None:
 
     Remover.harness_cell_finished = hookimpl(Remover.harness_cell_finished)  # type: ignore[method-assign]
     request = make_request({"plugins": "none", "references": "pixels,pca", "seeds": 1, "evaluations": "knn"})
-    with pytest.raises(harness.errors.HarnessError, match="cannot write|is no run") as caught:
+    with pytest.raises(harness.errors.HarnessError, match=r"cannot write|is no run") as caught:
         carry_out(request, Options(out=tmp_path / "run"), Registry(), Remover())
     assert str(caught.value).isprintable()
