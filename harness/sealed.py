@@ -100,7 +100,7 @@ def seal_binary(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
     write(file)
     file.flush()
     file.seek(0)
-    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=SIZE)).digest()
+    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=SIZE)).digest()  # type: ignore[arg-type]
     file.seek(0, 2)
     file.write(MARK + digest)
 
