@@ -4,6 +4,7 @@
 # make check   lint, and the fast tests until one fails
 # make wheel   build a wheel, install it alone into a new environment, and run a bench from there
 # make gate    is this working folder as good and as fast as its base (BASE=..., by default where it left main)?
+# make faults  misbehaving plugins, damaged files, hostile runs and folders: the tests of tests/faults, slow ones too
 # make slow    the checks that take minutes
 # make speed   measurements, side by side with other libraries
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 
 SUITES := benchmarks/suites
 
-.PHONY: bench test lint check wheel gate slow speed clean
+.PHONY: bench test lint check wheel gate faults slow speed clean
 
 bench: $(VENV)/.installed
 	$(BIN)/harness bench --plugins vae,jigsaw
@@ -39,6 +40,9 @@ wheel: | $(BIN)/python
 
 gate: $(VENV)/.installed
 	$(BIN)/harness gate $(SUITES)/gate.toml --margins benchmarks/gate/margins.toml --minutes 4 $(if $(BASE),--base $(BASE))
+
+faults: $(VENV)/.installed-test
+	$(BIN)/python -m pytest tests/faults -m "slow or not slow"
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

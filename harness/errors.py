@@ -6,9 +6,14 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from harness.cleaned import cleaned
+
 
 class HarnessError(Exception):
-    """The base of every error that Harness raises on purpose."""
+    """The base of every error that Harness raises on purpose. Its message has nothing that a terminal obeys."""
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(cleaned(one) if isinstance(one, str) else one for one in said))
 
 
 class RequestError(HarnessError):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.arrays import read_arrays, write_arrays
 from harness.errors import TrainingFailed
 from harness.records import ScoreValue
 
@@ -75,7 +76,7 @@ def write_examples(folder: Path, outcomes: Mapping[str, Outcomes], labels: Any |
             arrays[f"{name}.rows"] = found.rows.astype(np.int32)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / FILE
-    np.savez_compressed(file, **arrays)
+    write_arrays(file, arrays)
     return file
 
 
@@ -84,13 +85,7 @@ def read_examples(file: Path) -> tuple[dict[str, Outcomes], NDArray[np.int64] | 
 
     Raises OSError where there is no such file, and ValueError where it is damaged.
     """
-    from zipfile import BadZipFile
-
-    try:
-        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            found = {name: np.asarray(arrays[name]) for name in arrays.files}
-    except (BadZipFile, EOFError, KeyError) as error:
-        raise ValueError(f"{file} is damaged: {error}") from None
+    found = read_arrays(file)
     labels = found.pop("label", None)
     outcomes = {
         name: Outcomes(values.astype(np.float64), _int64(found.get(f"{name}.rows")))

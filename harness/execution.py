@@ -10,7 +10,7 @@ from harness.plan import Plan, PlannedCell, combined, skipped_result
 from harness.plugin.launching import Assignment, Launcher
 from harness.records import CellResult, CellTask, Workplace
 from harness.registry import Registry
-from harness.store import RunFolder
+from harness.store import RunFolder, weights_sum
 
 
 class Execution:
@@ -61,11 +61,13 @@ class Execution:
         return True
 
     def _assignment(self, task: CellTask, phase: str) -> Assignment:
-        weights = self.folder.checkpoint(task.key).resolve()
-        checkpoint = weights if task.training and weights.exists() else None  # some methods have no weights
+        known = self.results.get(task.key, self.planned[task.key].previous)
+        weights = self.folder.weights(known) if task.training and known else None  # some methods have no weights
         staging = self.here.staging / f"{task.key}-{phase}"
         files = self.planned[task.key].plugin_files
-        here = replace(self.here, staging=staging, checkpoint=checkpoint, plugin_files=files)
+        here = replace(self.here, staging=staging, plugin_files=files)
+        if weights is not None and known is not None:
+            here = replace(here, checkpoint=weights.resolve(), checkpoint_sum=weights_sum(known))
         return Assignment(task=replace(task, monitor=self.monitor), here=here)
 
     def _store(self, result: CellResult, assignment: Assignment) -> None:

@@ -150,6 +150,8 @@ def _examples(subject: Subject, values: dict[str, ScoreValue], folder: Path, sta
 
 def _seen_from(staging: Path, picture: Picture, labels: str) -> Picture:
     """A picture whose file is named so that it is found wherever the staging folder goes, and that says its labels."""
+    if not Path(picture.file).is_relative_to(staging):
+        raise TrainingFailed(f"picture '{picture.name}' is not in the folder of its cell: use the subject's show_...()")
     caption = judged_by(picture.caption, labels)
     return replace(picture, caption=caption, file=Path(picture.file).relative_to(staging).as_posix())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -23,7 +23,7 @@ from harness.records import (
     TrainingResult,
 )
 from harness.registry import Registry
-from harness.store import RunFolder
+from harness.store import RunFolder, weights_sum
 from harness.tuning import Tuning
 
 State = Literal["cached", "stale", "to run", "skipped"]
@@ -142,8 +142,10 @@ def _planned(
         return PlannedCell(task=task, state="skipped", why=skip, previous=previous)
     if previous is None:
         if other is None:
-            return PlannedCell(task=task, state="to run", why="new")
+            damaged = folder.damage.get(f"cells/{task.key}.json", "")
+            return PlannedCell(task=task, state="to run", why=f"its file is damaged: {damaged}" if damaged else "new")
         before = other.provenance.get("keyed", {})
+        before = before if isinstance(before, Mapping) else {}
         changed = [key for key, value in task.provenance["keyed"].items() if before.get(key) != value]
         why = f"changed: {', '.join(changed) or 'how keys are made'}"
         return PlannedCell(task=task, state="stale", why=why, replaces=other.key)
@@ -157,12 +159,14 @@ def _planned(
     if not todo:
         return PlannedCell(task=replace(task, todo=()), state="cached", previous=previous)
     names = ", ".join(dict.fromkeys(t.evaluation.name for t in todo))
-    trained = folder.checkpoint(task.key).exists()
-    why = f"{len(todo)} of {len(task.todo)} evaluations: {names}" + ("" if trained else "; its weights are not kept")
-    task = replace(task, todo=todo)
-    if trained:
-        task = replace(task, training=previous.training)
-    return PlannedCell(task=task, state="to run", why=why, previous=previous)
+    why = f"{len(todo)} of {len(task.todo)} evaluations: {names}"
+    if folder.weights(previous) is not None or (previous.files is not None and not weights_sum(previous)):
+        return PlannedCell(
+            task=replace(task, todo=todo, training=previous.training), state="to run", why=why, previous=previous
+        )
+    lost = "damaged" if folder.checkpoint(task.key).exists() and previous.files is not None else "not kept"
+    why += f"; its weights are {lost}: it is trained and judged again, so that all is said of the same weights"
+    return PlannedCell(task=task, state="to run", why=why)
 
 
 def _asked(evaluation: EvaluationTask | EvaluationResult) -> tuple[str, str, str]:
@@ -221,4 +225,5 @@ def combined(planned: PlannedCell, parts: Sequence[CellResult]) -> CellResult:
         where = places.get((target, evaluation), len(places))
         return (where, parts_of.index(labels) if labels in parts_of else len(parts_of))
 
-    return replace(parts[-1], evaluations=tuple(known[asked] for asked in sorted(known, key=place)))
+    files = {name: found for part in (*earlier, *parts) for name, found in (part.files or {}).items()}
+    return replace(parts[-1], evaluations=tuple(known[asked] for asked in sorted(known, key=place)), files=files)

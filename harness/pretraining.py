@@ -65,7 +65,7 @@ def pretrained(
         method = build_method(registry, cell, source.spec).to(cell.device)
         if task.training is not None:
             if method.state_dict():
-                load_weights(method, _kept(workplace.checkpoint))
+                load_weights(method, _kept(workplace.checkpoint), workplace.checkpoint_sum)
             return method, source, task.training
         uses = information(registry, cell)
         rows = source.pretraining(uses, validation=cell.train.validation).to(cell.device)

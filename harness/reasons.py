@@ -7,6 +7,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from harness.cleaned import one_line
 from harness.errors import HarnessError, TrainingFailed
 
 OWN = str(Path(__file__).parent)
@@ -20,14 +21,23 @@ def reason_of(error: BaseException) -> str:
 
     A plugin that ends the process says so: `SystemExit: 0 (mine.py:12)`.
     """
-    message = " ".join(str(error).split()) or "no message"
+    message = one_line(_text(error)) or "no message"
     if isinstance(error, TrainingFailed):
         return message
     frame = None if isinstance(error, HarnessError) else place_of(error)
+    name = one_line(type(error).__name__)
     if frame is None:
-        return f"{type(error).__name__}: {message}"
+        return f"{name}: {message}"
     hint = _hint(message, frame.line or "")
-    return f"{type(error).__name__}: {message} ({Path(frame.filename).name}:{frame.lineno}){hint}"
+    return f"{name}: {message} ({one_line(Path(frame.filename).name)}:{frame.lineno}){hint}"
+
+
+def _text(error: BaseException) -> str:
+    """The message of a stranger's error, whose `__str__` is a stranger's too."""
+    try:
+        return str(error)
+    except Exception:
+        return "its message cannot be read"
 
 
 def place_of(error: BaseException) -> traceback.FrameSummary | None:

@@ -386,6 +386,7 @@ class CellResult:
     training: TrainingResult
     evaluations: tuple[EvaluationResult, ...] = ()
     finished: str = ""  # ISO 8601, UTC; empty: no process gave this result
+    files: Mapping[str, str] | None = None  # artifacts by their place in the run, with checksums; None: none are known
 
     @classmethod
     def without_process(
@@ -443,3 +444,4 @@ class Workplace:
     staging: Path  # a folder of this task's own for weights and pictures; it may not exist yet
     plugin_files: tuple[Path, ...] = ()  # unpackaged plugins that a task may name
     checkpoint: Path | None = None  # the weights that the task's `training` gave, if it has one and the method has any
+    checkpoint_sum: str = ""  # its checksum (harness.sealed); empty: not known

@@ -8,21 +8,38 @@ flushed to the disk, and renamed.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from harness.cleaned import one_line
+from harness.confined import Outside, inside, is_file, moved_files, own_folder, own_place, read_inside, removed
 from harness.data.cache import write_atomically
-from harness.errors import RequestError
+from harness.errors import HarnessError, RequestError
 from harness.looks import Looks
-from harness.records import CellResult, CellTask, EvaluationResult, Picture, Request, TrainingResult
+from harness.records import CellResult, CellTask, EvaluationResult, Request, TrainingResult
+from harness.sealed import (
+    Damaged,
+    checksum,
+    dump_sealed,
+    file_checksum,
+    load_sealed,
+    sealed_json,
+    sealed_toml,
+    unsealed_json,
+    unsealed_toml,
+)
+from harness.sound import sound
 from harness.tuning import Tuning
+
+OLDER = b'{\n "key": "'  # how a cell file begins that an older version wrote without a checksum
+WEIGHTS = "method.safetensors"
+MOST = 256 * 2**20  # bytes of a file that is read whole
+SHOWN = 3  # damaged files that a line names
 
 
 class RunFolder:
@@ -36,9 +53,12 @@ class RunFolder:
         self.staging = self.path / "staging"
         self._looks = self.path / "looks.json"
         self._tuning = self.path / "tuning.json"
+        self.damage: dict[str, str] = {}  # files that were read and are damaged, and why
+        self.older = 0  # cells that an older version wrote, without checksums
 
     def create(self) -> RunFolder:
         """Make the folders; one clear line where that is not possible."""
+        self.check_own()
         try:
             for folder in (self.cells, self.artifacts, self.logs, self.staging):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -49,6 +69,12 @@ class RunFolder:
                 f"cannot write to {self.path} ({error.strerror}): choose another folder with --out"
             ) from None
         return self
+
+    def check_own(self) -> None:
+        """Raise RequestError where one of the folders of the run is a link: a run keeps its files to itself."""
+        for folder in (self.cells, self.artifacts, self.logs, self.staging):
+            if folder.is_symlink():
+                raise RequestError(f"{folder} is a link: a run's files lie in its own folder, so put them there")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -73,121 +99,206 @@ class RunFolder:
         """Keep the request, the machine, and the keys of the cells that the request consists of."""
         import tomli_w
 
-        write_whole(self.path / "request.toml", tomli_w.dumps(asdict(request), multiline_strings=False))
-        write_whole(self.path / "environment.json", json.dumps(environment, indent=2))
-        write_whole(self.path / "plan.json", json.dumps(list(keys), indent=0))
+        text = tomli_w.dumps(asdict(request), multiline_strings=False)
+        self._write(self.path / "request.toml", sealed_toml(text))
+        self._write(self.path / "environment.json", dump_sealed(environment, indent=2))
+        self._write(self.path / "plan.json", dump_sealed({"keys": list(keys)}, indent=0))
 
     def request(self) -> dict[str, Any]:
+        """What was asked; nothing where it is not known or damaged, which `damage` then says."""
         import tomllib
 
-        file = self.path / "request.toml"
-        return tomllib.loads(file.read_text()) if file.exists() else {}
+        return self._read("request.toml", lambda content: tomllib.loads(unsealed_toml(content, b"plugins = "))) or {}
 
     def environment(self) -> dict[str, Any]:
-        file = self.path / "environment.json"
-        return json.loads(file.read_text()) if file.exists() else {}
+        """The machine; nothing where it is not known or damaged."""
+        found = self._read("environment.json", lambda content: load_sealed(content, b"{\n"))
+        return found if isinstance(found, dict) else {}
 
     def write_looks(self, looks: Looks | None) -> None:
         """Keep at how many seeds the differences were looked at; None: as many as were asked for, at once."""
-        if looks is None:
-            self._looks.unlink(missing_ok=True)
-        else:
-            write_whole(self._looks, json.dumps(asdict(looks), indent=1))
+        self._write_record(self._looks, looks)
 
     def looks(self) -> Looks | None:
-        """What `write_looks` kept; None for a folder that has none, or is none."""
-        return _adapter(Looks).validate_json(self._looks.read_bytes()) if self._looks.exists() else None
+        """What `write_looks` kept; None for a folder that has none, or is none, or where it is damaged."""
+        return self._read("looks.json", lambda content: _adapter(Looks).validate_json(unsealed_json(content, b"{\n")))
 
     def write_tuning(self, tuning: Tuning | None) -> None:
         """Keep which settings were tried, and which were chosen; None: none were."""
-        if tuning is None:
-            self._tuning.unlink(missing_ok=True)
-        else:
-            write_whole(self._tuning, json.dumps(asdict(tuning), indent=1))
+        self._write_record(self._tuning, tuning)
 
     def tuning(self) -> Tuning | None:
-        """What `write_tuning` kept; None for a folder that has none. Raises RequestError for a damaged one."""
-        if not self._tuning.exists():
-            return None
+        """What `write_tuning` kept; None for a folder that has none, or where it is damaged."""
+        return self._read("tuning.json", lambda content: _adapter(Tuning).validate_json(unsealed_json(content, b"{\n")))
+
+    def _write_record(self, file: Path, record: Looks | Tuning | None) -> None:
+        if record is None:
+            removed(file)
+        else:
+            self._write(file, dump_sealed(asdict(record), indent=1))
+
+    def _write(self, file: Path, content: bytes) -> None:
+        with self._writing():
+            write_whole(own_place(file), content)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What cannot be written is an error of one line: what is finished is kept."""
         try:
-            return _adapter(Tuning).validate_json(self._tuning.read_bytes())
-        except ValueError:
+            yield
+        except OSError as error:
             raise RequestError(
-                f"{self._tuning} is damaged: run the same `harness bench` again, which makes it"
+                f"cannot write to {self.path} ({error.strerror or error}): what is finished there is kept; "
+                "make room and run the same command again"
             ) from None
+
+    def _read(self, name: str, understood: Callable[[bytes], Any]) -> Any:
+        """What a file of the run says; None where there is none, or where it is damaged."""
+        try:
+            content = read_inside(self.path, name, MOST)
+            found = understood(content)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError, HarnessError) as error:
+            self.damage[name] = _why(error)
+            return None
+        self.damage.pop(name, None)
+        return found
 
     # Cells. ------------------------------------------------------------------------------------------------------
 
     def stored(self) -> dict[str, CellResult]:
-        """Every finished cell in the folder by its key, those of earlier requests too. Unreadable ones are left out."""
+        """Every finished cell in the folder by its key, those of earlier requests too.
+
+        What is damaged is left out, and said in `damage`; the same bench makes it again.
+        """
         found = {}
-        for file in sorted(self.cells.glob("*.json")):
-            try:
-                result = load_result(file.read_bytes())
-            except ValueError:
-                continue  # written by another version: the plan calls the cell new and runs it again
-            found[result.key] = result
+        self.older = 0
+        for entry in sorted(self.cells.iterdir()) if self.cells.is_dir() else ():
+            if entry.suffix == ".json":
+                result = self._read(f"cells/{entry.name}", partial(self._cell, entry.stem))
+                if result is not None:
+                    found[result.key] = result
         return found
 
+    def _cell(self, key: str, content: bytes) -> CellResult:
+        result = sound(load_result(unsealed_json(content, OLDER)))
+        if result.key != key:
+            raise Damaged("it is that of another cell")
+        self.older += content.startswith(OLDER)
+        return result
+
     def load_cells(self) -> list[CellResult]:
-        """The finished cells of the last request, in its order."""
+        """The finished cells of the last request, in its order; all where it is not known which those are."""
+        self.check_own()
         if not self.cells.is_dir():
             raise RequestError(f"{self.path} is no run: it has no folder 'cells' (runs are made by harness bench)")
         found = self.stored()
-        known = (self.path / "plan.json").exists()
-        return [found[key] for key in (self.keys() if known else sorted(found)) if key in found]
+        keys = self.keys()
+        known = (self.path / "plan.json").exists() and "plan.json" not in self.damage
+        return [found[key] for key in (keys if known else sorted(found)) if key in found]
 
     def keys(self) -> list[str]:
         """The cells of the last request, in its order; none where no request is known."""
-        plan = self.path / "plan.json"
-        return json.loads(plan.read_text()) if plan.exists() else []
+
+        def keys(content: bytes) -> list[str]:
+            plan = load_sealed(content, b"[")
+            found = plan["keys"] if isinstance(plan, dict) and "keys" in plan else plan
+            if not isinstance(found, list) or not all(isinstance(key, str) for key in found):
+                raise Damaged("it is no list of keys")
+            return found
+
+        return self._read("plan.json", keys) or []
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader must know of the files that were read: a line for what is damaged, one for what is older."""
+        lines = []
+        if self.damage:
+            named = [f"{name} ({why})" for name, why in sorted(self.damage.items())]
+            more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+            lines.append(
+                f"{self.path}: damaged and left out: {', '.join(named[:SHOWN])}{more}; "
+                "the same `harness bench` makes them again"
+            )
+        if self.older:
+            lines.append(f"{self.path}: {self.older} cells were written by an older version, without checksums")
+        return [one_line(line) for line in lines]
 
     def save(self, result: CellResult, staged: Path | None) -> CellResult:
-        """Publish a finished cell: its staged artifacts first, then its file. Returns it as it was stored."""
-        if staged is not None and staged.exists():
-            prefix = f"artifacts/{result.key}"
-            result = replace(result, evaluations=tuple(_published(e, staged, prefix) for e in result.evaluations))
-            home = self.artifacts / result.key
-            home.mkdir(exist_ok=True)
-            for entry in staged.iterdir():
-                _replace_tree(entry, home / entry.name)
-            shutil.rmtree(staged, ignore_errors=True)
-        write_whole(self.cells / f"{result.key}.json", dump_result(result))
+        """Publish a finished cell: its staged artifacts first, then its file. Returns it as it was stored.
+
+        What an evaluation names that is no file in the staging folder, or is reached by a link, fails it.
+        """
+        files = dict(result.files or {})
+        with self._writing():
+            if staged is not None and staged.exists():
+                prefix = f"artifacts/{result.key}"
+                result = replace(result, evaluations=tuple(_published(e, staged, prefix) for e in result.evaluations))
+                for name in moved_files(staged, own_folder(self.artifacts / result.key)):
+                    files[f"{prefix}/{name}"] = file_checksum(self.path / prefix / name)
+                removed(staged)
+            result = replace(result, files=files)
+            write_whole(own_place(self.cells / f"{result.key}.json"), sealed_json(dump_result(result)))
         return result
 
     def discard(self, key: str) -> None:
         """Forget a cell that its successor has replaced."""
-        (self.cells / f"{key}.json").unlink(missing_ok=True)
-        (self.logs / f"{key}.log").unlink(missing_ok=True)
-        shutil.rmtree(self.artifacts / key, ignore_errors=True)
+        for path in (self.cells / f"{key}.json", self.logs / f"{key}.log", self.artifacts / key):
+            removed(path)
+
+    def weights(self, result: CellResult) -> Path | None:
+        """The weights of a trained cell, verified; None where it has none, or where they are damaged."""
+        try:
+            file = inside(self.path, f"artifacts/{result.key}/{WEIGHTS}")
+            return file if is_file(file) and file_checksum(file) == weights_sum(result) else None
+        except (OSError, HarnessError):
+            return None
+
+    def artifact(self, result: CellResult, name: str) -> bytes:
+        """A file that an evaluation of this cell made, verified. Raises Damaged, Outside, or FileNotFoundError."""
+        return verified(self.path, result, name)
 
     def checkpoint(self, key: str) -> Path:
         """Where the weights of a trained cell are kept."""
-        return self.artifacts / key / "method.safetensors"
+        return self.artifacts / key / WEIGHTS
+
+
+def weights_sum(result: CellResult) -> str:
+    """The checksum of a cell's weights; empty where it has none."""
+    return (result.files or {}).get(f"artifacts/{result.key}/{WEIGHTS}", "")
+
+
+def verified(folder: Path, result: CellResult, name: str) -> bytes:
+    """`RunFolder.artifact` of the run in that folder."""
+    content = read_inside(folder, name, MOST)
+    if result.files is not None and result.files.get(name) != checksum(content):
+        raise Damaged(f"{name} is damaged: its checksum is another")
+    return content
 
 
 def _published(evaluation: EvaluationResult, staged: Path, prefix: str) -> EvaluationResult:
     """Files that were staged get their place below the run folder; those of earlier runs have it already."""
 
     def placed(file: str) -> str:
-        staged_here = bool(file) and not Path(file).is_absolute() and (staged / file).is_file()
-        return f"{prefix}/{file}" if staged_here else file
+        if not file or file.startswith(f"{prefix}/"):
+            return file
+        if not is_file(inside(staged, file)):
+            raise Outside(f"'{one_line(file)}' is no file that it made")
+        return f"{prefix}/{file}"
 
-    def moved(picture: Picture) -> Picture:
-        return replace(picture, file=placed(picture.file))
+    try:
+        pictures = tuple(replace(picture, file=placed(picture.file)) for picture in evaluation.pictures)
+        return replace(evaluation, pictures=pictures, examples=placed(evaluation.examples))
+    except Outside as error:
+        reason = f"what it keeps to be shown: {error}"
+        return replace(evaluation, status="failed", reason=reason, scores=(), pictures=(), examples="")
 
-    pictures = tuple(moved(picture) for picture in evaluation.pictures)
-    return replace(evaluation, pictures=pictures, examples=placed(evaluation.examples))
 
-
-def _replace_tree(source: Path, target: Path) -> None:
-    """Move a file or merge a folder into its place; on one file system, so that each file moves whole."""
-    if source.is_dir():
-        target.mkdir(exist_ok=True)
-        for entry in source.iterdir():
-            _replace_tree(entry, target / entry.name)
-    else:
-        os.replace(source, target)
+def _why(error: Exception) -> str:
+    """What is wrong with a file, in a few words."""
+    text = one_line(str(error.strerror or error) if isinstance(error, OSError) else str(error))
+    return text if len(text) <= 120 else f"{text[:119]}…"
 
 
 def write_whole(file: Path, content: str | bytes) -> None:

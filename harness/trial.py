@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from harness.data.batches import Batch, batch_of
-from harness.data.cache import write_atomically
+from harness.data.cache import read_kept, write_kept
 from harness.data.fields import DataSpec
 from harness.data.rows import Rows
 from harness.metrics.measure import elapsed
@@ -124,8 +124,9 @@ def kept_choice(
     file = cache / "precision" / f"{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
-        if file.is_file():
-            return Choice(**json.loads(file.read_text()))
+        kept = read_kept(file)
+        if kept is not None:
+            return Choice(**kept)
         choice = choose()
-        write_atomically(file, lambda handle: handle.write(json.dumps(asdict(choice)).encode()))
+        write_kept(file, asdict(choice))
         return choice

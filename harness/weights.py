@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import TrainingFailed
+from harness.sealed import Damaged, file_checksum
 
 ALIASES = "aliases"  # in the header: JSON, a name to the name that its tensor is written under
 
@@ -26,11 +27,16 @@ def save_weights(method: nn.Module, file: Path) -> None:
         raise TrainingFailed(f"the trained weights could not be saved: {' '.join(str(error).split())}") from error
 
 
-def load_weights(method: nn.Module, file: Path) -> None:
-    """Copy the weights of `file` into a method of the same architecture. Raises TrainingFailed if they do not fit."""
+def load_weights(method: nn.Module, file: Path, checksum: str = "") -> None:
+    """Copy the weights of `file` into a method of the same architecture.
+
+    Raises TrainingFailed if they do not fit, or are not those of the checksum, where one is known.
+    """
     from safetensors import safe_open
 
     try:
+        if checksum and file_checksum(file) != checksum:
+            raise Damaged(f"{file} is damaged, its checksum is another; the same command trains again")
         with safe_open(file, framework="pt") as opened:
             stored = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (it is no dict)
             aliases = json.loads((opened.metadata() or {}).get(ALIASES, "{}"))

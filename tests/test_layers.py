@@ -33,14 +33,16 @@ LAYERS = [
     {"trainer", "trial"},
     {"optimisation", "curve", "costs", "compilation"},
     {"optimisers"},
-    {"clock", "lars", "looks", "tuning"},
+    {"clock", "lars", "looks", "tuning", "sound"},
     {"plugin"},
     {"nn"},
     {"data"},
     {"metrics"},
     {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels"},
-    {"records", "rates"},
+    {"records", "rates", "arrays"},
+    {"sealed", "confined"},
     {"errors"},
+    {"cleaned"},
 ]
 # What a plugin may import, beside the standard library and other packages. README and DESIGN say the same.
 PUBLIC = ("harness.plugin", "harness.nn", "harness.metrics", "harness.judging", "harness.data", "harness.seeding")

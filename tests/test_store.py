@@ -63,8 +63,9 @@ def test_numbers_come_back_bit_for_bit(value: float, loss: float) -> None:
 
 def test_a_saved_cell_is_found_again(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run").create()
-    folder.save(result(), None)
-    assert folder.stored() == {"k": result()}
+    saved = folder.save(result(), None)
+    assert folder.stored() == {"k": saved}
+    assert saved == result(files={})
 
 
 def test_pictures_are_published_with_their_cell(tmp_path: Path) -> None:

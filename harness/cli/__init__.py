@@ -54,8 +54,10 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 
 def main() -> None:
     """The `harness` command. A HarnessError becomes one line on stderr and exit code 2."""
+    from harness.cli.streams import guard
     from harness.errors import HarnessError
 
+    guard()
     try:
         app()
     except HarnessError as error:

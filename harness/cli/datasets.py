@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cleaned import cleaned, one_line
 from harness.data.fields import PLURALS
 from harness.errors import HarnessError, RequestError
 
@@ -184,7 +185,7 @@ def _list_table(lines: list[Row]) -> Table:
     table.add_column("classes", justify="right")
     table.add_column("state", overflow="fold")
     for row in lines:
-        table.add_row(*(escape(text) for text in (row.name, row.inputs, row.classes, row.state)))
+        table.add_row(*(escape(one_line(text)) for text in (row.name, row.inputs, row.classes, row.state)))
     return table
 
 
@@ -202,7 +203,7 @@ def _splits_table(dataset: Dataset) -> Table:
     table.add_row(f"all {PLURALS[dataset.spec.kind]}", *(f"{len(split):,}" for split in splits.values()))
     for label, name in enumerate(dataset.spec.classes):
         counts = ["" if part.labels is None else f"{int((part.labels == label).sum()):,}" for part in splits.values()]
-        table.add_row(escape(name), *counts)
+        table.add_row(escape(one_line(name)), *counts)
     return table
 
 
@@ -214,4 +215,4 @@ def _console() -> Console:
 
 def _say(console: Console, line: str) -> None:
     """One line as it is: not wrapped, not coloured, and brackets are no markup."""
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
+    console.print(cleaned(line), soft_wrap=True, highlight=False, markup=False)

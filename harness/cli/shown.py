@@ -20,7 +20,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from harness import __version__
-from harness.data.cache import cache_root, write_atomically
+from harness.data.cache import cache_root, read_kept, write_kept
 from harness.registry import PluginInfo
 
 INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -37,7 +37,7 @@ def remembered(info: PluginInfo, describe: Callable[[], Iterable[str]]) -> list[
     lines = list(describe())
     content = {"libraries": _libraries(), "sources": _sources(info), "lines": lines}
     try:
-        write_atomically(file, lambda target: target.write(json.dumps(content).encode()))
+        write_kept(file, content)
     except OSError as error:
         logger.debug("%s cannot be kept: %s", file, error)
     return lines
@@ -49,11 +49,8 @@ def _asked(info: PluginInfo) -> list[str]:
 
 def _read(file: Path) -> dict[str, dict[str, str]] | None:
     """What is kept in a file; None where that is nothing, or damaged."""
-    try:
-        content = json.loads(file.read_bytes())
-        return content if set(content) == {"libraries", "sources", "lines"} else None
-    except (OSError, ValueError, TypeError):
-        return None
+    content = read_kept(file)
+    return content if content is not None and set(content) == {"libraries", "sources", "lines"} else None
 
 
 def _libraries() -> dict[str, str]:

@@ -11,7 +11,9 @@ import uuid
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from harness.sealed import Damaged, check_binary, dump_sealed, load_sealed, seal_binary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +38,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with new.open("wb") as file:
+        with new.open("w+b") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -67,11 +69,14 @@ def cached_arrays(
     path = cache_root() / name
     try:
         with path.open("rb") as file:
+            check_binary(file)
             kept = tuple(np.load(file, allow_pickle=False) for _ in range(count))
         if fits(kept):
             return kept
-    except (OSError, EOFError, ValueError) as error:  # missing, or damaged: built anew
-        logger.debug("no arrays in %s: %s", path, error)
+    except FileNotFoundError:
+        logger.debug("nothing is kept in %s yet", path)
+    except (OSError, EOFError, ValueError, Damaged) as error:
+        logger.warning("%s is damaged or of an older version, and made anew: %s", path, error)
     arrays = build()
 
     def write(file: BinaryIO) -> None:
@@ -79,7 +84,23 @@ def cached_arrays(
             np.save(file, array)
 
     try:
-        write_atomically(path, write)
+        write_atomically(path, lambda file: seal_binary(file, write))
     except OSError as error:
         warnings.warn(f"{path} cannot be kept ({error}): set HARNESS_CACHE", stacklevel=2)
     return arrays
+
+
+def write_kept(path: Path, content: dict[str, Any]) -> None:
+    """Keep a JSON object with its checksum. Raises OSError."""
+    write_atomically(path, lambda file: file.write(dump_sealed(content)))
+
+
+def read_kept(path: Path) -> dict[str, Any] | None:
+    """What `write_kept` kept; None where there is nothing, or where it is damaged, which is said."""
+    try:
+        return load_sealed(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, Damaged) as error:
+        logger.warning("%s is damaged or of an older version, and made anew: %s", path, error)
+        return None

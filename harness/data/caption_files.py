@@ -12,11 +12,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.cleaned import one_line
 from harness.errors import DatasetMissing, RequestError, did_you_mean
 
 NAMES = ("captions.csv", "captions.jsonl")
@@ -155,7 +157,10 @@ def _checked(row: dict[str, Any] | BadRow, columns: set[str], folder: Path) -> C
             raise BadRow(f"empty {name}")
     if cells.get("split", "train") not in SPLITS:
         raise BadRow(f"split '{cells['split']}', expected {' or '.join(SPLITS)}")
-    file = folder / cells.pop("file")
+    name = cells.pop("file")
+    if "\0" in name or os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == "..":
+        raise BadRow(f"'{one_line(name)[:80]}' is not in the folder of the captions")
+    file = folder / name
     if not file.is_file():
         raise BadRow(f"there is no image {file.relative_to(folder) if file.is_relative_to(folder) else file}")
     return CaptionedImage(file=file, **cells)

@@ -11,7 +11,6 @@ Path of each file: of 50,000 files, planning looks at every one.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 import warnings
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from harness.data.cache import cache_root, write_atomically
+from harness.data.cache import cache_root, read_kept, write_kept
 
 SETTLED = 2.0  # seconds: a younger file may change again within the resolution of its time stamps: not memoised
 READERS = 4  # files that are read at once
@@ -42,9 +41,18 @@ def content_fingerprint(files: Iterable[Path], salt: str = "") -> str:
     start = len(os.path.join(common, ""))
     total = hashlib.blake2b(digest_size=8)
     for path in paths:
-        total.update(f"{path[start:].replace(os.sep, '/')}\0{digests[path]}\n".encode())
+        total.update(os.fsencode(f"{path[start:].replace(os.sep, '/')}\0{digests[path]}\n"))
     total.update(salt.encode())
     return total.hexdigest()
+
+
+def file_digests(files: Iterable[Path]) -> list[str]:
+    """BLAKE2b-128 of the content of each file, from the memo where that is known."""
+    paths = [os.path.abspath(file) for file in files]
+    if not paths:
+        return []
+    digests = _digests(list(dict.fromkeys(paths)), os.path.commonpath({os.path.dirname(path) for path in paths}))
+    return [digests[path] for path in paths]
 
 
 def in_order(files: Iterable[Path]) -> list[Path]:
@@ -99,12 +107,7 @@ def _memo_file(common: str) -> Path:
 
 def _read_memo(common: str) -> Memo:
     """The memo of the files in that folder, or an empty one where it is missing or damaged."""
-    try:
-        content = json.loads(_memo_file(common).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
+    content = read_kept(_memo_file(common)) or {}
     return {path: entry for path, entry in content.items() if isinstance(entry, list) and len(entry) == 4}
 
 
@@ -114,7 +117,6 @@ def _remember(news: Memo, common: str) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_suffix(".lock"), timeout=10):
-            merged = _read_memo(common) | news
-            write_atomically(target, lambda file: file.write(json.dumps(merged).encode()))
+            write_kept(target, _read_memo(common) | news)
     except OSError as error:  # filelock.Timeout is one, too
         warnings.warn(f"fingerprints cannot be kept in {target} ({error}): set HARNESS_CACHE", stacklevel=2)

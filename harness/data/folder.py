@@ -5,7 +5,11 @@ N images, C channels, H=W=size pixels.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cleaned import one_line
+from harness.data.files_below import SUFFIXES, found_below, left_out, subfolders
 from harness.errors import DatasetMissing, RequestError
 
 if TYPE_CHECKING:
@@ -22,12 +28,14 @@ if TYPE_CHECKING:
 
     from harness.data.columns import Files
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"})  # 8 bits a channel
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 DECODING = 3  # to be raised with every change here that changes decoded images or their order: they are kept by it
 SHOWN = 3  # files that an error message names
 COPIES = 2  # of decoded images in memory at once: a dataset as it was read, and cut into splits
+MOST_PIXELS = 50_000_000  # of one file: a small file can hold more pixels than there is memory
+LARGE = 4_000_000  # pixels of an image beyond which one is decoded at a time
+_ONE_LARGE = threading.Lock()
 DECODERS = 8  # most threads that decode; Pillow works outside Python's lock
 
 
@@ -40,6 +48,7 @@ class Listing:
     labels: tuple[int, ...]
     test_files: tuple[Path, ...] = ()
     test_labels: tuple[int, ...] = ()
+    note: str = ""  # what of the folder was left out
 
     @property
     def has_test(self) -> bool:
@@ -53,70 +62,48 @@ def list_images(folder: Path) -> Listing:
         raise DatasetMissing(f"there is no folder {folder}: name a folder with one sub-folder per class")
     names = subfolders(folder)
     if {"train", "test"} <= set(names):
-        classes, files, labels = _labelled(folder / "train")
-        test_classes, test_files, test_labels = _labelled(folder / "test")
+        classes, files, labels, unread = _labelled(folder / "train")
+        test_classes, test_files, test_labels, unread_test = _labelled(folder / "test")
         if test_classes != classes:
             odd = sorted(set(test_classes) ^ set(classes))[0]
             raise RequestError(f"{folder}: class '{odd}' is in one of train/ and test/ only: add or remove it")
-        return Listing(classes=classes, files=files, labels=labels, test_files=test_files, test_labels=test_labels)
+        beside = [name for name in names if name not in ("train", "test")]
+        notes = [f"{name}/ beside train/ and test/ was left out ({_count(folder / name)} images)" for name in beside]
+        return Listing(
+            classes=classes,
+            files=files,
+            labels=labels,
+            test_files=test_files,
+            test_labels=test_labels,
+            note="; ".join([*notes, *left_out(unread + unread_test)]),
+        )
     if names and {name.lower() for name in names} <= SPLIT_NAMES:
         raise RequestError(
             f"{folder} has the folders {', '.join(names)}: call them train and test, or name one of them"
         )
-    classes, files, labels = _labelled(folder)
-    return Listing(classes=classes, files=files, labels=labels)
+    classes, files, labels, unread = _labelled(folder)
+    return Listing(classes=classes, files=files, labels=labels, note="; ".join(left_out(unread)))
 
 
-def subfolders(folder: Path) -> list[str]:
-    """The names of the folders in `folder`, through links too; not hidden ones, nor a link that leads back up."""
-    above = _above(folder)
-    with os.scandir(folder) as entries:
-        found = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
-    return sorted(entry.name for entry in found if _identity(entry.path) not in above)
+def _count(folder: Path) -> int:
+    return len(found_below(folder).files)
 
 
-def _labelled(folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...], tuple[int, ...]]:
-    """(class names, files, labels) of the class folders in `folder`."""
-    classes = subfolders(folder)
+def _labelled(folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...], tuple[int, ...], Counter[str]]:
+    """(class names, files, labels, images that are not read by ending) of the class folders in `folder`."""
+    names = subfolders(folder)
+    inside = {name: found_below(folder / name, [folder / other for other in names]) for name in names}
+    inside = {name: found for name, found in inside.items() if found.files or not found.runs}
+    classes = tuple(inside)
     if not classes:
         raise DatasetMissing(f"{folder} has no class folders: put the images of each class into a folder of its own")
-    found = [(file, label) for label, name in enumerate(classes) for file in images_below(folder / name)]
-    empty = set(range(len(classes))) - {label for _, label in found}
+    empty = [name for name, found in inside.items() if not found.files]
     if empty:
         known = ", ".join(sorted(SUFFIXES))
-        raise RequestError(f"class folder {folder / classes[min(empty)]} has no images ({known}): remove or fill it")
-    return tuple(classes), tuple(file for file, _ in found), tuple(label for _, label in found)
-
-
-def images_below(folder: Path) -> list[Path]:
-    """All image files below `folder`, at any depth, through links too; hidden ones are left out.
-
-    A folder is entered once, however many links lead to it, and a link that leads back up is not followed.
-    """
-    found: list[str] = []
-    entered = _above(folder) - {_identity(folder)}
-    for parent, below, names in os.walk(folder, followlinks=True):
-        identity = _identity(parent)
-        if identity in entered:
-            below.clear()
-            continue
-        entered.add(identity)
-        below.sort(key=lambda name: (os.path.islink(os.path.join(parent, name)), name))  # a folder before its links
-        kept = (name for name in names if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."))
-        found += [os.path.join(parent, name) for name in kept]
-    return [Path(file) for file in sorted(found, key=lambda file: file.split(os.sep))]  # as paths are sorted
-
-
-def _identity(folder: str | Path) -> tuple[int, int]:
-    """What a folder is, whatever it is called: its device and its inode."""
-    stat = os.stat(folder)
-    return stat.st_dev, stat.st_ino
-
-
-def _above(folder: Path) -> set[tuple[int, int]]:
-    """The folder itself and all that it lies in, both as it is written and as it is once links are resolved."""
-    paths = {folder.absolute(), folder.resolve()}
-    return {_identity(each) for path in paths for each in (path, *path.parents)}
+        raise RequestError(f"class folder {folder / empty[0]} has no images ({known}): remove or fill it")
+    files = [(file, label) for label, found in enumerate(inside.values()) for file in found.files]
+    unread = sum((found.unread for found in inside.values()), Counter[str]())
+    return classes, tuple(file for file, _ in files), tuple(label for _, label in files), unread
 
 
 def images_of(
@@ -194,7 +181,7 @@ def decode_images(
     else:
         with ThreadPoolExecutor(min(DECODERS, threads or os.cpu_count() or 1)) as pool:
             outcomes = list(pool.map(decode, range(len(files)), files))
-    failures = [f"{file} ({reason})" for file, reason in zip(files, outcomes, strict=True) if reason]
+    failures = [f"{one_line(str(file))} ({reason})" for file, reason in zip(files, outcomes, strict=True) if reason]
     if failures:
         more = f" and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""
         raise RequestError(
@@ -209,7 +196,7 @@ def _decode_into(images: np.ndarray, size: int, channels: int, index: int, file:
     try:
         images[index] = decode_image(file, size, channels)
     except Exception as error:  # decoders raise whatever they like on damaged files; all are reported together
-        return _reason(error)
+        return one_line(_reason(error))
     return ""
 
 
@@ -229,15 +216,39 @@ def decode_image(file: Path, size: int, channels: int) -> np.ndarray:
     import numpy as np
     from PIL import Image, ImageOps
 
-    with Image.open(file) as opened:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is looked at here
+        opened = Image.open(file)
+    pixels = opened.width * opened.height
+    with opened, _ONE_LARGE if pixels > LARGE else contextlib.nullcontext():
+        if pixels > MOST_PIXELS:
+            raise ValueError(f"{pixels / 1e6:.0f} megapixels, of which at most {MOST_PIXELS / 1e6:.0f} are read")
         if opened.mode not in MODES:
             raise ValueError(f"its pixels are of mode {opened.mode}, not 8 bits a channel")
         upright = ImageOps.exif_transpose(opened)
         if upright.mode in ("P", "PA"):
             upright = upright.convert("RGBA")  # Pillow warns when a transparent palette loses its transparency at once
         image = centre_cut(upright.convert("L" if channels == 1 else "RGB"), size)
-    pixels = np.asarray(image)  # (H,W) or (H,W,3)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    values = np.asarray(image)  # (H,W) or (H,W,3)
+    return values[None] if channels == 1 else values.transpose(2, 0, 1)
+
+
+def resized_long(file: Path, size: int) -> int:
+    """Pixels of the long side once the short one has `size`, negative for tall images; 0 of what is no image."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(file)
+        with opened:
+            width, height = opened.size
+            turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    except Exception:  # decoding says what is wrong with it
+        return 0
+    width, height = (height, width) if turned else (width, height)
+    longer = int(size * max(width, height) / max(1, min(width, height)))
+    return longer if width >= height or longer == size else -longer
 
 
 def centre_cut(image: Image, size: int) -> Image:

@@ -36,6 +36,7 @@ class RawData:
     unseen: RawData | None = None  # combinations of factors that neither training nor test shows
     unlabelled: Tensor | Sequence[str] | Column | None = None  # more inputs, to learn from without labels
     groups: Tensor | None = None  # int64 (N,): rows of one group, such as clips of one film, are in one split
+    note: str = ""  # what a reader must know of how it was loaded: what was left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +180,7 @@ def read_as(dataset: Dataset, spec: DataSpec) -> Dataset:
         own = replace(own, inputs=spec.inputs)
     if alike:
         return replace(changed, spec=own)
+    told = "; ".join(filter(None, (dataset.note, notes[0])))
     if spec.kind != "text":
         own = replace(own, inputs=replace(spec.inputs, mean=(), std=()))  # of the target they are not known
-    return replace(changed, spec=replace(own, paired_domain=""), read_factors=None, note=notes[0])
+    return replace(changed, spec=replace(own, paired_domain=""), read_factors=None, note=told)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.data.columns import column_of
+from harness.data.copies import copied
 from harness.data.fields import PLURALS, DataSpec, F
 from harness.data.rows import Dataset, RawData, Rows
 from harness.errors import RequestError
@@ -51,17 +52,20 @@ def split_dataset(
     if min(len(kept), len(out), len(test)) < 2:
         found = f"{len(pool)} {PLURALS[spec.kind]}"
         raise RequestError(f"dataset '{name}' has {found}, too few for train, validation and test: add more")
-    train = pool.rows(kept)
+    train, validation = pool.rows(kept), pool.rows(out)
+    twins = copied(test.inputs, [train.inputs, validation.inputs])
+    of = f"{twins} of {len(test)} test {PLURALS[spec.kind]} are exact copies of training ones" if twins else ""
     return Dataset(
         name=name,
         spec=measured(spec, train),
         train=train,
-        validation=pool.rows(out),
+        validation=validation,
         test=test,
         unlabelled=None if raw.unlabelled is None else Rows(inputs=column_of(raw.unlabelled)),
         unseen=None if raw.unseen is None else rows_of(raw.unseen),
         read_factors=read_factors,
         read_masks=read_masks,
+        note="; ".join(filter(None, (raw.note, of))),
     )
 
 

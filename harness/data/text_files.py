@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.data.folder import SHOWN, SPLIT_NAMES, subfolders
+from harness.data.files_below import subfolders
+from harness.data.folder import SHOWN, SPLIT_NAMES
 from harness.errors import DatasetMissing, RequestError
 
 MOST = 20_000  # characters of a text

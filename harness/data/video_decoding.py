@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data.folder import SUFFIXES, centre_cut, decode_image
+from harness.data.files_below import SUFFIXES
+from harness.data.folder import centre_cut, decode_image
 from harness.errors import RequestError
 
 if TYPE_CHECKING:

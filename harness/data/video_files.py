@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.data.folder import DECODING, SPLIT_NAMES, subfolders
+from harness.data.files_below import subfolders
+from harness.data.folder import DECODING, SPLIT_NAMES
 from harness.data.video_decoding import FILMS, MOVING, Cut, clips_of, frames_of
 from harness.errors import DatasetMissing, RequestError
 

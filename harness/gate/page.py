@@ -11,6 +11,7 @@ from markupsafe import Markup
 import harness.report
 from harness.gate import wording
 from harness.gate.findings import Comparison, Finding
+from harness.report.html import policy, shown_text
 
 _HERE = Path(__file__).parent
 WIDTH, HEIGHT = 132, 22  # of a drawing, in CSS pixels
@@ -27,6 +28,7 @@ def page(comparison: Comparison) -> str:
         .get_template("page.html.j2")
         .render(
             comparison=comparison,
+            policy=policy(),
             changed=changed,
             unchanged=wording.lines(unchanged, comparison),
             others=others,
@@ -41,7 +43,12 @@ def page(comparison: Comparison) -> str:
 @cache
 def _template() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=shown_text,
     )
     environment.filters["drawn"] = drawn
     return environment

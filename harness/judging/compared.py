@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.arrays import read_arrays, write_arrays
 from harness.metrics.centred_alignment import isometric
 
 
@@ -28,16 +29,12 @@ def write(file: Path, features: Tensor, rows: Tensor, data: str) -> None:
     """Keep features (N,D), up to rotation and scale, which linear CKA does not see."""
     values = isometric(features)
     scale = float(values.square().mean().sqrt()) or 1.0
-    np.savez_compressed(
-        file,
-        features=(values / scale).half().numpy(),
-        rows=rows.to(torch.int32).numpy(),
-        data=np.array(data),
-    )
+    arrays = {"features": (values / scale).half().numpy(), "rows": rows.to(torch.int32).numpy(), "data": np.array(data)}
+    write_arrays(file, arrays)
 
 
 def read(file: Path) -> Kept:
-    """The inverse. Raises OSError or ValueError where it is none."""
-    with np.load(file, allow_pickle=False) as content:
-        features = torch.from_numpy(content["features"].astype(np.float32))
-        return Kept(features, f"{content['data']} {content['rows'].tobytes().hex()}")
+    """The inverse. Raises OSError, ValueError or KeyError where it is none."""
+    content = read_arrays(file)
+    features = torch.from_numpy(content["features"].astype(np.float32))
+    return Kept(features, f"{content['data']} {content['rows'].tobytes().hex()}")

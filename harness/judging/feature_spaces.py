@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import torch
+
+from harness.data.columns import blocks
+from harness.errors import NotApplicable
 from harness.judging.extractor import Extractor
 from harness.judging.in_domain import in_domain_extractor
 from harness.judging.label_free import label_free_extractor
 from harness.judging.subject import Subject
 
+BLOCK = 512  # images that are looked at together
 Space = Literal["in-domain", "label-free", "inception"]
 
 
@@ -20,6 +25,10 @@ def extractor_named(name: Space, subject: Subject) -> Extractor:
     label-free   an encoder that learned from the target's own images alone
     inception    the network of published distances
     """
+    test = subject.inputs("test")
+    first = test.take(torch.arange(1))
+    if all(bool((part == first).all()) for part in blocks(test, BLOCK)):
+        raise NotApplicable(f"all test images of {subject.target.name} are the same: there is nothing to be near to")
     if name == "inception":
         from harness.judging.inception import inception_extractor  # torchvision's models, which nobody else needs
 

@@ -9,6 +9,7 @@ N images.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
@@ -20,22 +21,46 @@ from torch import Tensor
 from harness.data.cache import write_atomically
 from harness.data.columns import Column, blocks, example_shape
 from harness.data.rows import Rows
+from harness.sealed import Damaged, check_binary, seal_binary
+
+logger = logging.getLogger(__name__)
 
 FACTORS = 1  # seed of the factors that images are hashed with
 
 
 def kept_weights(folder: Path, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What `folder/<key>.safetensors` holds, or what is made now and written there. Who asks meanwhile waits for it."""
+    """What `folder/<key>.safetensors` holds, or what is made now and written there. Who asks meanwhile waits for it.
+
+    A file that is damaged is said so, and made anew.
+    """
     from filelock import FileLock
-    from safetensors.torch import load_file, save
+    from safetensors.torch import save
 
     file = folder / f"{key}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{key}.lock"):
-        if not file.is_file():
-            content = save({name: value.contiguous() for name, value in make().items()})
-            write_atomically(file, lambda out: out.write(content))  # a reader sees all of it or nothing
-    return load_file(file)
+        kept = read_weights(file)
+        if kept is not None:
+            return kept
+        made = {name: value.detach().contiguous() for name, value in make().items()}
+        write_atomically(file, lambda out: seal_binary(out, lambda inner: inner.write(save(made))))
+        return made
+
+
+def read_weights(file: Path) -> dict[str, Tensor] | None:
+    """The tensors of a file; None where there is none, or where it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        with file.open("rb") as opened:
+            length = check_binary(opened)
+            return load(opened.read(length))
+    except FileNotFoundError:
+        return None
+    except (OSError, Damaged, SafetensorError) as error:
+        logger.warning("%s is damaged or of an older version, and made anew: %s", file, error)
+        return None
 
 
 def weights_hash(weights: dict[str, Tensor]) -> str:

@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.answers import AMONG, company_fault, features_fault
+from harness.cleaned import one_line
+from harness.confined import Outside, inside
 from harness.data.batches import Batch, batch_of
 from harness.data.columns import Column, blocks, column_of
 from harness.data.fewer import with_fewer_labels
@@ -475,8 +477,16 @@ class Subject:
         self.pictures.append(replace(picture, file=str(file)))
 
     def _new_file(self, name: str) -> Path:
+        """A new file of this evaluation. Raises TrainingFailed for a name that leads elsewhere, or that it has used."""
         self._artifacts.mkdir(parents=True, exist_ok=True)
-        return self._artifacts / name
+        try:
+            file = inside(self._artifacts, name)
+        except Outside:
+            raise TrainingFailed(f"picture '{one_line(name)[:80]}' has a name that leads out of its folder") from None
+        if "/" in name or any(Path(picture.file) == file for picture in self.pictures):
+            fault = "a name with a slash" if "/" in name else "the name of an earlier one"
+            raise TrainingFailed(f"picture '{one_line(name)[:80]}' has {fault}: give each a name of its own")
+        return file
 
 
 def _check_features(features: Tensor, n: int, kind: DataKind) -> None:

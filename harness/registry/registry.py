@@ -52,6 +52,11 @@ SPEC_OF_HOOK = {
 HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("harness_"))
 EVENTS = HOOKS - set(SPEC_OF_HOOK)
 
+LONGEST_NAME = 80
+NAME = re.compile(
+    rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}"
+)  # of a plugin: part of files, tables and requests
+
 logger = logging.getLogger(__name__)
 
 
@@ -252,8 +257,10 @@ def _matches(info: PluginInfo, distribution: str) -> bool:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    from harness.cleaned import one_line
+
+    text = one_line(str(error))
+    return f"{type(error).__name__}: {text}" if text else one_line(type(error).__name__)
 
 
 def _offers(module: ModuleType, title: str) -> dict[str, Any]:
@@ -285,6 +292,12 @@ def _valid_spec(function: Any, hook: str, title: str) -> Any:
     expected = SPEC_OF_HOOK[hook]
     if not isinstance(spec, getattr(specs, expected)):
         raise BrokenPlugin(f"{title} returns a {type(spec).__name__} from {hook}, expected a {expected}")
+    if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
+        shown = repr(spec.name)[:60] if isinstance(spec.name, str) else f"a {type(spec.name).__name__}"
+        raise BrokenPlugin(
+            f"{title} has the name {shown}: a name has letters, digits, '-', '_' and '.', starts with a letter or a "
+            f"digit, and is at most {LONGEST_NAME} long"
+        )
     if not (isinstance(spec.config, type) and is_dataclass(spec.config)):
         raise BrokenPlugin(f"{title} has a config that is no dataclass: decorate it with @dataclass(frozen=True)")
     return spec

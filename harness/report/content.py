@@ -57,6 +57,7 @@ class Run:
     environment: dict[str, Any]
     request: dict[str, Any]
     tuning: Tuning | None = None  # what was tried before
+    notices: tuple[str, ...] = ()  # what is damaged of it, or was written by an older version
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.cleaned import one_line
+from harness.confined import placed
 from harness.examples import Outcomes, read_examples
 
 _CELL = [
@@ -33,11 +35,11 @@ class Examples:
         folder = self.runs.get(run)
         if not file or folder is None:
             return None
-        return self._read(folder / file)[0].get(score)
+        return self._read(placed(folder, file))[0].get(score)
 
     def labels(self, run: str, file: str) -> NDArray[np.int64] | None:
         """The classes of the whole test split, where it has them."""
-        return self._read(self.runs[run] / file)[1]
+        return self._read(placed(self.runs[run], file))[1]
 
 
 def _read(file: Path) -> tuple[dict[str, Outcomes], NDArray[np.int64] | None]:
@@ -47,7 +49,9 @@ def _read(file: Path) -> tuple[dict[str, Outcomes], NDArray[np.int64] | None]:
     except FileNotFoundError:
         return {}, None
     except (OSError, ValueError) as error:
-        print(f"harness: {error}; intervals are over seeds alone where it was asked for", file=sys.stderr)
+        print(
+            f"harness: {one_line(str(error))}; intervals are over seeds alone where it was asked for", file=sys.stderr
+        )
         return {}, None
 
 

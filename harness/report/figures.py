@@ -84,7 +84,7 @@ def svg_of(figure: Figure, name: str, title: str) -> str:
     text = re.sub(r"<[^>]+>", _shorter, text)
     text = re.sub(r"\n\s+", "\n", text)
     label = f'role="img" aria-label="{escape(title, quote=True)}"'
-    return re.sub(r"<svg ", f"<svg {label} ", text, count=1).strip()
+    return text.replace("<svg ", f"<svg {label} ", 1).strip()
 
 
 def _shorter(tag: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ Text columns hold "" where there is nothing to say, so that Parquet and CSV give
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -14,10 +15,14 @@ from typing import Any
 
 import pandas as pd
 
+from harness.cleaned import cleaned, from_a_sheet, in_a_sheet, one_line
+from harness.data.cache import write_atomically
 from harness.records import CellResult, EvaluationResult, PluginRef, as_trained
+from harness.sealed import checksum
 
 TRAINING = "training"  # the name of the evaluation that holds what training gave and cost
 PROVENANCE = "provenance."
+CHECKSUM = b"harness checksum"
 _COUNT = "examples"  # the score of training that says how many were drawn; its unit is their kind
 TRAINING_SCORES = (
     "loss", "seconds", _COUNT, "steps", "parameters", "views", "passes", "flops", "examples_per_second",
@@ -69,6 +74,11 @@ def _telling_params(variants: Sequence[Mapping[str, Any]]) -> set[str]:
     return {key for key in keys if len({repr(params.get(key, "")) for params in variants}) > 1}
 
 
+def _cleaned(row: dict[str, Any]) -> dict[str, Any]:
+    """Of a row, texts and what they are called, as they may be shown (harness.cleaned)."""
+    return {cleaned(key): cleaned(value) if isinstance(value, str) else value for key, value in row.items()}
+
+
 def tidy_frame(results: Iterable[CellResult], run: str = "", labels: Mapping[str, str] | None = None) -> pd.DataFrame:
     """One row per score of these results, in an order that does not depend on theirs.
 
@@ -76,7 +86,7 @@ def tidy_frame(results: Iterable[CellResult], run: str = "", labels: Mapping[str
     """
     results = sorted(results, key=_order)
     names = labels if labels is not None else dataset_labels(results)
-    rows = [row for result in results for row in _rows(result, run, names)]
+    rows = [_cleaned(row) for result in results for row in _rows(result, run, names)]
     return typed(pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(key for row in rows for key in row)]))))
 
 
@@ -101,24 +111,66 @@ _NOTHING: dict[Any, Any] = {str: "", "float64": float("nan"), "bool": False}
 
 
 def write_frame(frame: pd.DataFrame, folder: Path) -> None:
-    """Write `results.parquet` and `results.csv` into the folder."""
-    frame.to_parquet(folder / "results.parquet", index=False)
-    frame.to_csv(folder / "results.csv", index=False)
+    """Write `results.parquet` and `results.csv` into the folder: whole files, in the place of links too.
+
+    No text of the CSV is one that a spreadsheet takes for a formula; `read_frame` gives it back as it was.
+    """
+    sheet = _sheet(frame)
+    parquet = io.BytesIO()
+    _write_parquet(frame, checksum(sheet), parquet)
+    write_atomically(folder / "results.parquet", lambda file: file.write(parquet.getvalue()))
+    write_atomically(folder / "results.csv", lambda file: file.write(sheet))
+
+
+def _sheet(frame: pd.DataFrame) -> bytes:
+    texts = [column for column in frame.columns if COLUMNS.get(column, str) is str]
+    sheet = frame.assign(**{column: [in_a_sheet(text) for text in frame[column]] for column in texts})
+    sheet.columns = [in_a_sheet(column) for column in sheet.columns]
+    return sheet.to_csv(index=False).encode("utf-8", "backslashreplace")
+
+
+def _write_parquet(frame: pd.DataFrame, content: str, file: io.BytesIO) -> None:
+    """With the checksum of the CSV of the same frame among the file's own words."""
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), CHECKSUM: content.encode()})
+    pyarrow.parquet.write_table(table, file)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(path.read_bytes()))
+        stored = table.to_pandas()
+        frame = typed(stored)
+        said = (table.schema.metadata or {}).get(CHECKSUM)
+        whole = said is None or checksum(_sheet(stored)).encode() == said  # None: an older version wrote it
+    except OSError as error:
+        raise ValueError(one_line(str(error))) from None
+    except Exception as error:  # of damaged bytes, Arrow and pandas raise whatever they meet
+        raise ValueError(f"it is damaged: {one_line(str(error))[:200]}") from None
+    if not whole:
+        raise ValueError("it is damaged: its checksum is another")
+    return frame
 
 
 def read_frame(path: Path) -> pd.DataFrame:
     """Read a frame that `write_frame` wrote, from its Parquet or its CSV file."""
     if path.suffix == ".parquet":
-        return typed(pd.read_parquet(path))
-    texts = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return _read_parquet(path)
+    texts = pd.read_csv(path, dtype=str, keep_default_na=False).rename(columns=from_a_sheet)
     return typed(texts.assign(**{column: _parsed(texts[column], column) for column in texts.columns}))
 
 
 def _parsed(texts: pd.Series, column: str) -> list[Any]:
     """The values behind a CSV column; every float to the last bit, which not every version of pandas promises."""
     parsers: Any = {"float64": float, "int64": int, "Int64": int, "bool": "True".__eq__}
-    parse = parsers.get(COLUMNS.get(column, str), str)
-    return [None if text == "" and parse is not str else parse(text) for text in texts]
+    parse = parsers.get(COLUMNS.get(column, str), from_a_sheet)
+    return [None if text == "" and parse is not from_a_sheet else parse(text) for text in texts]
 
 
 def _order(result: CellResult) -> tuple[Any, ...]:

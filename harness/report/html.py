@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.cleaned import cleaned
 from harness.records import CellResult, short_names
 from harness.report import across, numbers, transfer, tuning
 from harness.report.content import MONITORED, SMALL_WORDS, Content, provenance_of
@@ -29,6 +31,7 @@ _DERIVED = ("parts", "most_seeds")  # of a request: no words of who asked
 def page(content: Content) -> str:
     """The whole report as HTML."""
     shared, own = provenance_of(content)
+    script = (_HERE / "script.js").read_text()
     return (
         _templates()
         .get_template("template.html.j2")
@@ -40,9 +43,27 @@ def page(content: Content) -> str:
             called=short_names(row.evaluation for row in content.scores),
             targets=list(dict.fromkeys(row.target for row in content.scores if row.target)),
             style=Markup((_HERE / "style.css").read_text()),
-            script=Markup((_HERE / "script.js").read_text()),
+            script=Markup(script),
+            policy=policy(script),
         )
     )
+
+
+def policy(script: str = "") -> str:
+    """A content-security policy for a page that brings all that it shows: nothing is loaded, and no script runs but
+    this one.
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    runs = f"'sha256-{digest}'" if script else "'none'"
+    return (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {runs}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def shown_text(value: Any) -> Any:
+    """Text that nobody escaped yet, without what steers a terminal or turns the direction of writing."""
+    return cleaned(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def notebook_html(results: Iterable[CellResult], folder: Path | None = None) -> str:
@@ -79,7 +100,12 @@ def _asked(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 @cache
 def _templates() -> Environment:
     templates = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=shown_text,
     )
     templates.filters |= {
         "number": numbers.number,

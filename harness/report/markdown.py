@@ -21,7 +21,8 @@ from harness.report.summary import Comparison
 
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
     """The whole report; `links` says where, relative to it, each picture file is."""
-    parts = [f"# {escaped(content.title)}", *map(escaped, content.transferred[:1])]
+    parts = [f"# {escaped(content.title)}", *(f"> {escaped(line)}." for run in content.runs for line in run.notices)]
+    parts += map(escaped, content.transferred[:1])
     parts += ["\n".join(f"- {escaped(line)}" for line in content.transferred[1:])] if content.transferred else []
     parts += map(escaped, content.readings)
     for comparison, lines in content.answered:
@@ -194,7 +195,7 @@ def _figures(content: Content, links: Mapping[Path, str]) -> Iterator[str]:
                 rows = [[*map(escaped, row)] for row in shown.text_rows]
                 yield f"{caption}\n\n{table([*map(escaped, shown.texts)], rows)}"
                 continue
-            yield f"{caption}\n\n![{caption}]({link})" if link else f"{caption} (the picture is missing)"
+            yield f"{caption}\n\n![{caption}]({link})" if link else f"{caption} ({escaped(shown.fault)})"
             yield from _words(shown.picture)
 
 

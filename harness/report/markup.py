@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from harness.cleaned import cleaned
 from harness.report.series import Series
 
 
@@ -13,7 +14,7 @@ def escaped(text: str) -> str:
     >>> escaped("<b> a|b *c* [d](e)\\nf")
     '&lt;b&gt; a\\\\|b \\\\*c\\\\* \\\\[d\\\\](e) f'
     """
-    text = text.replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = cleaned(text).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for mark in "|*_`[]":
         text = text.replace(mark, "\\" + mark)
     return " ".join(text.split())

@@ -5,6 +5,7 @@ Curves are the mean over its seeds.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import struct
@@ -13,11 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.cleaned import one_line
+from harness.errors import HarnessError
 from harness.records import CellResult, EvaluationResult, Picture
 from harness.report import curves
 from harness.report.figures import Drawing, feature_map
 from harness.report.plots import curves_chart, matrix_chart
 from harness.report.series import Series
+from harness.store import verified
 
 PNG = b"\x89PNG\r\n\x1a\n"
 WIDE = 560  # CSS pixels that small pictures are scaled up to, by whole factors
@@ -49,6 +53,7 @@ class Shown:
     picture: Picture
     file: Path
     content: bytes = b""  # of a PNG; empty where the file is gone
+    fault: str = ""  # why there is nothing to see, or less
     drawing: Drawing | None = None
     classes: tuple[str, ...] = ()
     curves: dict[str, Any] | None = None  # the mean over `seeds`
@@ -150,7 +155,7 @@ def shown_pictures(
             series=series, seed=result.cell.seed, source=source, target=target, picture=picture,
             file=folder / picture.file,
         )  # fmt: skip
-        shown = _with_curves(shown, group) if picture.kind == "curve" else _with_content(shown)
+        shown = _with_curves(shown, group) if picture.kind == "curve" else _with_content(shown, group[0])
         if not (picture.shared and any(_same(shown, other) for other in by_name.get(name, []))):
             by_name.setdefault(name, []).append(shown)
     for same_name in by_name.values():
@@ -163,43 +168,115 @@ def _same(one: Shown, other: Shown) -> bool:
     return (one.target, one.content) == (other.target, other.content)
 
 
-def _with_content(shown: Shown) -> Shown:
-    if not shown.file.is_file():
-        return shown
+def _read(found: Found) -> bytes | str:
+    """The content of a picture's file, verified; or why there is none, in a few words."""
+    folder, _, result, _, picture = found
+    try:
+        return verified(folder, result, picture.file)
+    except FileNotFoundError:
+        return f"the picture {one_line(picture.file)} is missing"
+    except (OSError, HarnessError) as error:
+        return one_line(str(error))
+
+
+def _is_png(content: bytes) -> bool:
+    """Is it a whole PNG? Pillow looks at its checksums; nothing is decoded."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            image.verify()
+    except Exception:  # a damaged file makes Pillow raise whatever it likes
+        return False
+    return True
+
+
+def _drawn(shown: Shown, draw: Callable[[], Drawing]) -> Shown:
+    """With a drawing of what a file says; a file that says something else costs its own picture."""
+    try:
+        return replace(shown, drawing=draw())
+    except Exception as error:  # whatever a drawing raises of numbers that are none, of lists that are too short, ...
+        return replace(shown, drawing=None, fault=f"{one_line(shown.picture.file)} cannot be drawn: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}")[:200]
+
+
+def _parsed(content: bytes, picture: Picture) -> dict[str, Any] | str:
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError):
+        parsed = None
+    return parsed if isinstance(parsed, dict) else f"{one_line(picture.file)} is damaged: it is no JSON object"
+
+
+def _with_content(shown: Shown, found: Found) -> Shown:
+    content = _read(found)
+    if isinstance(content, str):
+        return replace(shown, fault=content)
     if shown.picture.kind == "image":
-        return replace(shown, content=shown.file.read_bytes())
-    content = json.loads(shown.file.read_text())
+        if not _is_png(content):
+            return replace(shown, fault=f"{one_line(shown.picture.file)} is damaged: it is no PNG")
+        return replace(shown, content=content)
+    parsed = _parsed(content, shown.picture)
+    if isinstance(parsed, str):
+        return replace(shown, fault=parsed)
     if shown.picture.kind == "texts":
-        return replace(shown, texts=content["columns"])
+        return _with_texts(shown, parsed)
     where = f"{shown.series.label} on {shown.where}"
     name = slug(f"{shown.picture.name}-{shown.series.index}-{where}")
-    drawing = DRAWN[shown.picture.kind](content, name, title=where, series=shown.series.index)
-    return replace(shown, drawing=drawing, classes=tuple(map(str, content.get("classes", []))))
+    classes = parsed.get("classes", [])
+    shown = replace(shown, classes=tuple(map(str, classes)) if isinstance(classes, list) else ())
+    draw = DRAWN[shown.picture.kind]
+    return _drawn(shown, lambda: draw(parsed, name, title=where, series=shown.series.index))
+
+
+def _with_texts(shown: Shown, content: Mapping[str, Any]) -> Shown:
+    """A table of texts, whose columns have a text for each row."""
+    columns = content.get("columns")
+    lists = list(columns.values()) if isinstance(columns, dict) else []
+    whole = lists and all(isinstance(one, list) and len(one) == len(lists[0]) for one in lists)
+    if not whole or not all(isinstance(text, str) for one in lists for text in one):
+        return replace(shown, fault=f"{one_line(shown.picture.file)} is damaged: it is no table of texts")
+    return replace(shown, texts=columns)
 
 
 def _with_curves(shown: Shown, group: Sequence[Found]) -> Shown:
     """The curves of all seeds whose file is there, as their mean."""
     read: dict[int, dict[str, Any]] = {}
-    for folder, _, result, _, picture in group:
-        file = folder / picture.file
-        if result.cell.seed not in read and file.is_file():
-            read[result.cell.seed] = json.loads(file.read_text())
+    faults = []
+    for found in group:
+        seed = found[2].cell.seed
+        content = _read(found) if seed not in read else b""
+        parsed = _parsed(content, found[4]) if isinstance(content, bytes) and content else content
+        if isinstance(parsed, dict):
+            read[seed] = parsed
+        elif isinstance(parsed, str):
+            faults.append(parsed)
+    shown = replace(shown, fault="; ".join(faults))
     if not read:
         return shown
-    seeds = curves.alike(read)
-    return replace(shown, curves=curves.merged([read[seed] for seed in seeds]), seeds=seeds)
+    try:
+        seeds = curves.alike(read)
+        return replace(shown, curves=curves.merged([read[seed] for seed in seeds]), seeds=seeds)
+    except Exception as error:
+        return replace(shown, fault=f"{one_line(shown.picture.file)} cannot be drawn: {_reason(error)}")
 
 
 def _with_panels(group: Sequence[Shown]) -> list[Shown]:
     """Curves drawn, all of them between the same limits."""
-    limits = curves.limits_of([one.curves for one in group if one.curves])
+    try:
+        limits = curves.limits_of([one.curves for one in group if one.curves])
+    except Exception:  # each is drawn between its own limits, and one that cannot be drawn says so
+        limits = None
 
     def drawn(one: Shown) -> Shown:
         if not one.curves:
             return one
         where = f"{one.series.label} on {one.where}"
         name = slug(f"{one.picture.name}-{one.series.index}-{where}")
-        drawing = curves_chart(one.curves, limits, name, title=where, series=one.series.index)
-        return replace(one, drawing=drawing)
+        content = one.curves
+        return _drawn(one, lambda: curves_chart(content, limits, name, title=where, series=one.series.index))
 
     return [drawn(one) for one in group]

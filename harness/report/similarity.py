@@ -6,11 +6,14 @@ test examples, so within one seed where the split depends on it; the heat map ha
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.cleaned import one_line
+from harness.confined import placed
 from harness.records import CellResult, Picture
 from harness.report.figures import Drawing
 from harness.report.pictures import slug
@@ -32,7 +35,7 @@ def similarity_charts(
             target = labels.get(evaluation.target, evaluation.target)
             for picture in evaluation.pictures:
                 if picture.kind == "features":
-                    found[source, target, picture.name].append((series, folder / picture.file, picture))
+                    found[source, target, picture.name].append((series, placed(folder, picture.file), picture))
     for (source, target, name), kept in found.items():
         names = {series.index: series.label for series, _, _ in kept}
         values, seeds = mean_similarity(((series.index, file) for series, file, _ in kept), list(names))
@@ -68,9 +71,10 @@ def mean_similarity(kept: Iterable[tuple[int, Path]], series: list[int]) -> tupl
     for index, file in kept:
         try:
             one = compared.read(file)
-        except (OSError, ValueError, KeyError):
+            examples[one.examples][index] = gram(one.features)
+        except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+            print(f"harness: {one_line(str(error))}; it is left out of what is compared", file=sys.stderr)
             continue
-        examples[one.examples][index] = gram(one.features)
     place = {index: i for i, index in enumerate(series)}
     total, count = torch.zeros(2, len(series), len(series), dtype=torch.float64)
     for grams in examples.values():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
-import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from harness.cleaned import one_line
+from harness.confined import Outside, inside, is_file, own_folder, own_place
+from harness.data.cache import write_atomically
 from harness.errors import RequestError
 from harness.report.content import Content, Run, gather
 from harness.report.frame import write_frame
@@ -20,6 +23,7 @@ from harness.report.palette import on_paper
 from harness.report.pictures import Shown, slug
 
 PLACES = re.compile(r" --(?:out|data-dir)(?: |=)(?:'[^']*'|\S+)")  # of a command as shlex.join writes it
+LONGEST = 180  # characters of a file's name
 EARLIER = re.compile(r"\]\((figures|pictures)/([^)/]+)\)")  # what the Markdown links to of its own files
 
 
@@ -29,18 +33,26 @@ def write_report(runs: Sequence[Any], out: Path) -> list[Path]:
     if not content.cells:
         where = ", ".join(str(run.path) for run in content.runs)
         raise RequestError(f"{where} holds no finished cell: run `harness bench` first")
+    for line in (line for run in content.runs for line in run.notices):
+        print(f"harness: {line}", file=sys.stderr)
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_frame(content.frame, out)
         _clear_earlier(out)
         shown = [one for group in content.pictures.values() for one in group if not one.drawing]  # else: a figure
         links = {one.file: _linked(one, out) for one in shown}
-        _write_figures(content, out / "figures")
-        (out / "report.md").write_text(markdown(content, links), encoding="utf-8")
-        (out / "index.html").write_text(page(content), encoding="utf-8")
+        _write_figures(content, out)
+        _write(out / "report.md", markdown(content, links))
+        _write(out / "index.html", page(content))
     except OSError as error:
         raise RequestError(f"cannot write the report to {out} ({error.strerror}): choose another folder") from None
     return [out / name for name in ("results.parquet", "results.csv", "report.md", "index.html")]
+
+
+def _write(file: Path, text: str) -> None:
+    """A whole file, in the place of a link too: what that leads to stays as it is."""
+    content = text.encode("utf-8", "backslashreplace")
+    write_atomically(own_place(file), lambda opened: opened.write(content))
 
 
 def _loaded(run: Any) -> Run:
@@ -48,20 +60,23 @@ def _loaded(run: Any) -> Run:
     from harness.store import RunFolder
 
     results, folder = (run[0], RunFolder(run[1])) if isinstance(run, tuple) else (run.load_cells(), run)
-    name = folder.path.resolve().name
+    name = one_line(folder.path.resolve().name)
+    environment, request, tuning = _told(folder.environment()), folder.request(), folder.tuning()
+    folder.looks()  # what is damaged is said
     return Run(
         name=name,
         path=folder.path,
         results=tuple(results),
-        environment=_told(folder.environment()),
-        request=folder.request(),
-        tuning=folder.tuning(),
+        environment=environment,
+        request=request,
+        tuning=tuning,
+        notices=tuple(folder.notices),
     )
 
 
 def _told(environment: dict[str, Any]) -> dict[str, Any]:
     """The environment, its command without where it read and wrote on that machine: no number depends on it."""
-    if "command" not in environment:
+    if not isinstance(environment.get("command"), str):
         return environment
     return {**environment, "command": PLACES.sub("", environment["command"])}
 
@@ -70,34 +85,38 @@ def _named(runs: Sequence[Run]) -> list[Run]:
     """Runs with names that differ: where two folders are called the same, their parents are added."""
     names = [run.name for run in runs]
     return [
-        replace(run, name="/".join(run.path.resolve().parts[-2:])) if names.count(run.name) > 1 else run for run in runs
+        replace(run, name=one_line("/".join(run.path.resolve().parts[-2:]))) if names.count(run.name) > 1 else run
+        for run in runs
     ]
 
 
 def _clear_earlier(out: Path) -> None:
     """Remove the figures and pictures that an earlier report in this folder shows, and nothing else that lies there."""
     earlier = out / "report.md"
-    if earlier.is_file():
-        for folder, link in EARLIER.findall(earlier.read_text(encoding="utf-8", errors="replace")):
-            (out / folder / slug(unquote(link))).unlink(missing_ok=True)
+    if not is_file(earlier):
+        return
+    for folder, link in EARLIER.findall(earlier.read_text(encoding="utf-8", errors="replace")):
+        with contextlib.suppress(Outside):
+            file = inside(out, f"{folder}/{slug(unquote(link))}")
+            if is_file(file):
+                file.unlink()
 
 
-def _write_figures(content: Content, folder: Path) -> None:
+def _write_figures(content: Content, out: Path) -> None:
     """The figures as files, for the Markdown."""
-    folder.mkdir(exist_ok=True)
+    folder = own_folder(out / "figures")
     for drawing in content.drawings:
-        (folder / f"{drawing.name}.svg").write_text(on_paper(drawing.svg), encoding="utf-8")
+        _write(folder / f"{drawing.name}.svg", on_paper(drawing.svg))
 
 
 def _linked(shown: Shown, out: Path) -> str:
     """A link from the Markdown to a picture; one that lies outside the report's folder is copied into it."""
+    if not shown.content:
+        return ""
     file, home = shown.file.resolve(), out.resolve()
     if file.is_relative_to(home):
         return file.relative_to(home).as_posix()
-    if not file.is_file():
-        return ""
-    copy = home / "pictures" / slug(f"{shown.picture.name}-{shown.series.label}-{shown.source}-{shown.target}")
-    copy = copy.with_name(copy.name + file.suffix)
-    copy.parent.mkdir(exist_ok=True)
-    shutil.copyfile(file, copy)
-    return Path(os.path.relpath(copy, home)).as_posix()
+    name = slug(f"{shown.picture.name}-{shown.series.label}-{shown.source}-{shown.target}")
+    copy = own_folder(home / "pictures") / f"{name[:LONGEST]}.png"
+    write_atomically(own_place(copy), lambda opened: opened.write(shown.content))
+    return copy.relative_to(home).as_posix()

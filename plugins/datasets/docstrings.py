@@ -10,14 +10,13 @@ A text may name its package; what is read from that is no less read from the tex
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.data.cache import cache_root, write_atomically
+from harness.data.cache import cache_root, read_kept, write_kept
 from harness.plugin import DatasetMissing, DatasetSpec, DataSpec, TextField, hookimpl
 
 if TYPE_CHECKING:
@@ -90,13 +89,12 @@ def _kept(config: Config) -> list[list[str]]:
 
     key = content_fingerprint(files(config, Path()), f"{NAME} {READING} {config.each} {config.fewest}")
     path = cache_root() / NAME / f"{key}.json"
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:  # missing or damaged: read anew
-        logger.debug("no texts in %s: %s", path, error)
+    kept = read_kept(path)
+    if kept is not None:
+        return kept["texts"]
     texts = read_packages(config)
     try:
-        write_atomically(path, lambda file: file.write(json.dumps(texts).encode()))
+        write_kept(path, {"texts": texts})
     except OSError as error:
         logger.warning("%s cannot be kept (%s): set HARNESS_CACHE", path, error)
     return texts

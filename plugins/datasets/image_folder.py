@@ -62,7 +62,7 @@ def load(config: Config, root: Path) -> RawData:
     parts = (listing.files, listing.test_files)
     images, held_out = images_of(parts, config.size, config.channels, NAME, in_memory=config.in_memory)
     test = RawData(inputs=held_out, labels=torch.tensor(listing.test_labels)) if listing.has_test else None
-    return RawData(inputs=images, labels=torch.tensor(listing.labels), test=test)
+    return RawData(inputs=images, labels=torch.tensor(listing.labels), test=test, note=listing.note)
 
 
 @hookimpl

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.data.folder import SPLIT_NAMES, images_below, images_of, require_memory, subfolders
+from harness.data.files_below import images_below, subfolders
+from harness.data.folder import SPLIT_NAMES, images_of, require_memory, resized_long
 from harness.plugin import DatasetMissing, DatasetSpec, DataSpec, ImageField, RequestError, hookimpl
 
 if TYPE_CHECKING:
@@ -96,7 +97,25 @@ def files(config: Config, root: Path) -> list[Path]:
 
 def load(config: Config, root: Path) -> RawData:
     train, test = _pairs(config)
+    _check_proportions([*train, *test], config)
     return _loaded(train, config, _loaded(test, config) if test else None)
+
+
+def _check_proportions(pairs: Pairs, config: Config) -> None:
+    """The short side is resized and the centre cut out: of a wide and a tall image these are not the same part."""
+    odd = [
+        image
+        for partner, image in pairs
+        if abs(resized_long(partner, config.size) - resized_long(image, config.size)) > 1
+    ]
+    if odd:
+        folder = config.path.expanduser().absolute()
+        named = ", ".join(str(file.relative_to(folder)) for file in odd[:SHOWN])
+        more = f" and {len(odd) - SHOWN} more" if len(odd) > SHOWN else ""
+        raise RequestError(
+            f"{folder}: {len(odd)} of {len(pairs)} pairs have images of different proportions, of which other parts "
+            f"would be cut out: crop both alike, {named}{more}"
+        )
 
 
 def _loaded(pairs: Pairs, config: Config, test: RawData | None = None) -> RawData:

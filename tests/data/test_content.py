@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import pytest
 from harness.data import content
 from harness.data.cache import cache_root
 from harness.data.content import content_fingerprint, in_order
+from harness.sealed import dump_sealed, load_sealed
 
 OLD = 1_600_000_000 * 10**9  # ns
 
@@ -36,7 +36,7 @@ def memo_file() -> Path:
 
 
 def memo() -> dict[str, list]:
-    return json.loads(memo_file().read_bytes())
+    return load_sealed(memo_file().read_bytes())
 
 
 def test_fingerprint_is_sixteen_hexadecimal_digits_in_no_order(files: list[Path]) -> None:
@@ -76,7 +76,7 @@ def test_memo_saves_reading_files_that_did_not_change(files: list[Path]) -> None
     assert set(memo()) == {str(path) for path in files}
     forged = memo()
     forged[str(files[0])][-1] = "0" * 32  # were the file read, this would not matter
-    memo_file().write_text(json.dumps(forged))
+    memo_file().write_bytes(dump_sealed(forged))
     assert content_fingerprint(files) != before
     os.utime(files[0], ns=(OLD, OLD))
     assert content_fingerprint(files) == before

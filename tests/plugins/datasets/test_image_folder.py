@@ -20,12 +20,14 @@ import harness
 from harness import loading
 from harness.data import folder
 from harness.data.batches import Batches
-from harness.data.cache import cache_root
+from harness.data.cache import cache_root, write_atomically
 from harness.data.columns import Files, all_values
-from harness.data.folder import decode_image, images_below, list_images, subfolders
+from harness.data.files_below import images_below, subfolders
+from harness.data.folder import decode_image, list_images
 from harness.errors import DatasetMissing, RequestError
 from harness.plugin.specs import DatasetSpec
 from harness.registry.config import resolve
+from harness.sealed import seal_binary
 from harness_plugins.datasets import image_folder
 
 SPEC: DatasetSpec = image_folder.harness_dataset()
@@ -143,7 +145,7 @@ def test_images_are_decoded_once_for_the_same_content(photos: Path, monkeypatch:
     (kept,) = (cache_root() / "decoded").iterdir()
     marked = np.load(kept)
     marked[0] = 7
-    np.save(kept, marked)
+    write_atomically(kept, lambda file: seal_binary(file, lambda inner: np.save(inner, marked)))
     assert SPEC.load(config, ROOT).inputs[0].unique().tolist() == [7]  # it was read, not decoded
     picture(photos / "cat" / "00.png", seed=999)
     again = SPEC.load(config, ROOT)

@@ -1,0 +1,45 @@
+"""What is printed, whoever wrote the text: nothing in it that a terminal obeys, but what draws colours and progress."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any, TextIO
+
+from harness.cleaned import cleaned
+
+DRAWING = re.compile(r"(\x1b\[[0-9;?]*[A-Za-z]|\r)")  # colours, moves and clearing, as progress bars are drawn
+
+
+class Guarded:
+    """A text stream that writes `cleaned` text. A terminal gets colours and moves of the cursor too.
+
+    All else is the stream's own.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if not text.isprintable():
+            kept = DRAWING.split(text) if self._stream.isatty() else [text]
+            text = "".join(part if index % 2 else cleaned(part) for index, part in enumerate(kept))
+        self._stream.write(text)
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard() -> None:
+    """Guard the standard streams. A character that the terminal's encoding lacks is written as `\\u2192`, no error."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, Guarded):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+            setattr(sys, name, Guarded(stream))

@@ -1,0 +1,56 @@
+"""Is a stored cell one that Harness could have stored? A file can be whole, and its values be nonsense all the same."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.records import CellResult, Score
+
+MOST_COUNTED = 2**62  # seeds, examples, steps
+MOST_VALUE = 1e300  # beyond it, squares and sums are not finite
+LONGEST = 200_000  # characters of one text
+ROUNDING = 1e-6  # of a score's range: what a mean in float32 may be beyond it
+
+
+class Unsound(HarnessError):
+    """A value that no cell has."""
+
+
+def sound(result: CellResult) -> CellResult:
+    """The same cell. Raises Unsound for the first value that cannot be one of a cell."""
+    if not 0 <= result.cell.seed < MOST_COUNTED:
+        raise Unsound(f"its seed is {result.cell.seed:.3g}" if abs(result.cell.seed) < 1e300 else "its seed is no seed")
+    for evaluation in result.evaluations:
+        for score in evaluation.scores:
+            _check_score(score, f"{evaluation.evaluation[:80]} {score.score[:80]}")
+    _check_leaves(asdict(result))
+    return result
+
+
+def _check_score(score: Score, name: str) -> None:
+    room = ROUNDING * ((score.high or 0) - (score.low or 0)) if None not in (score.low, score.high) else ROUNDING
+    below = score.low is not None and score.value < score.low - abs(room)
+    above = score.high is not None and score.value > score.high + abs(room)
+    if below or above:
+        raise Unsound(f"its {name} is {score.value:g}, outside of {score.low} to {score.high}")
+    if score.n < 0:
+        raise Unsound(f"its {name} has n = {score.n:.3g}" if score.n > -MOST_COUNTED else f"its {name} has no n")
+
+
+def _check_leaves(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, one in value.items():
+            _check_leaves(key)
+            if key != "traceback":
+                _check_leaves(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            _check_leaves(one)
+    elif isinstance(value, str) and len(value) > LONGEST:
+        raise Unsound(f"it has a text of {len(value):,} characters")
+    elif isinstance(value, int | float) and not abs(value) <= MOST_VALUE:
+        raise Unsound("it has a number that is not finite, or beyond 1e300")
+    elif isinstance(value, int) and abs(value) > MOST_COUNTED:
+        raise Unsound("it has a whole number beyond 2^62")
