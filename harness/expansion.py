@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import RequestError, UnknownName, did_you_mean
 from harness.labels import label_parts
-from harness.records import Budget, Cell, PluginRef, Request, TrainConfig
+from harness.records import Budget, Cell, PluginRef, Request, TrainConfig, budget_text
 from harness.registry import METHOD_KINDS, Chosen, Registry
 from harness.registry.config import full_ref, resolve
 from harness.registry.grammar import is_path, parse_plugins, parse_setting
@@ -84,7 +84,7 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
             device=device,
             precision=precision,
             seed=seed,
-            budget=budget,
+            budget=budget if spec.descends else None,
             train=recipes[str(method)][turn],
             threads=threads,
             labels=labels,
@@ -130,7 +130,7 @@ def _united(cells: Iterable[Cell]) -> list[Cell]:
 def _trained_alike(cell: Cell) -> tuple[object, ...]:
     """What two cells share that differ in targets and evaluations at most."""
     plugins = (str(cell.method), str(cell.backbone or ""), str(cell.source))
-    return (*plugins, cell.device, cell.precision, cell.seed, str(cell.budget), cell.train, cell.threads)
+    return (*plugins, cell.device, cell.precision, cell.seed, budget_text(cell), cell.train, cell.threads)
 
 
 def _methods(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:

@@ -188,7 +188,7 @@ class Cell:
     device: str
     precision: Literal["fp32", "bf16", "auto"]  # auto: what a timed trial finds faster; TrainingResult says which
     seed: int
-    budget: Budget
+    budget: Budget | None  # None: the method never trains by it, as pixels, PCA and the untrained backbone
     train: TrainConfig
     threads: int = 1
     labels: tuple[str, ...] = (ALL_LABELS,)  # parts of the labels that evaluations fit to, each in turn
@@ -196,8 +196,13 @@ class Cell:
     @property
     def title(self) -> str:
         """What a progress line calls this cell: `vae[latent_dim=8] on digits, seed 0`."""
-        untrained = "" if self.budget.amount else ", untrained"
+        untrained = ", untrained" if self.budget is not None and not self.budget.amount else ""
         return f"{self.method} on {self.source}, seed {self.seed}{untrained}"
+
+
+def budget_text(cell: Cell) -> str:
+    """The budget that a cell trains by, "" where it trains by none."""
+    return "" if cell.budget is None else str(cell.budget)
 
 
 @dataclass(frozen=True, kw_only=True)

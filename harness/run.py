@@ -182,6 +182,8 @@ class _Run:
         )
         started = "harness_cells_added" if self.ran else "harness_run_started"
         self.registry.tell(started, request=plan.request, cells=plan.cells_left)
+        todo = [task.cell for alone in (False, True) for task in plan.tasks(exclusive=alone)]
+        self.registry.tell("harness_work_planned", todo=todo)
         self.ran |= set(keys)
         results = execution.run()
         self.results |= {} if reports else {result.key: result for result in results}

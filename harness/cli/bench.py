@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.looks import FIRST, STEP, limit_of
-from harness.records import Request
+from harness.records import Request, budget_text
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -216,7 +216,7 @@ def _dry_run(request: Any, options: Options, registry: Any) -> None:
 
 
 def _print_plan(plan: Plan, path: Path) -> None:
-    budgets = ", ".join(dict.fromkeys(str(planned.cell.budget) for planned in plan.cells))
+    budgets = ", ".join(dict.fromkeys(filter(None, (budget_text(planned.cell) for planned in plan.cells))))
     titles = [_title(planned.cell, with_budget="," in budgets) for planned in plan.cells]
     width = max(map(len, titles))
     for planned, title in zip(plan.cells, titles, strict=True):
@@ -235,12 +235,13 @@ def _print_plan(plan: Plan, path: Path) -> None:
         print(
             f"seeds auto: {FIRST} first, then {STEP} at a time while a difference is open; listed are all that may be"
         )
-    print(f"budget {budgets} for each trained method; results would go to {path}")
+    trained = f"budget {budgets} for each trained method" if budgets else "nothing trains"
+    print(f"{trained}; results would go to {path}")
 
 
 def _title(cell: Any, *, with_budget: bool) -> str:
     extras = [str(cell.backbone)] if cell.backbone else []
-    extras += [cell.device, cell.precision, *([str(cell.budget)] if with_budget else [])]
+    extras += [cell.device, cell.precision, *([budget_text(cell)] if with_budget and cell.budget else [])]
     return f"{cell.title} ({', '.join(extras)})"
 
 

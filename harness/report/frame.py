@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.records import CellResult, EvaluationResult, PluginRef, as_trained
+from harness.records import CellResult, EvaluationResult, PluginRef, as_trained, budget_text
 
 TRAINING = "training"  # the name of the evaluation that holds what training gave and cost
 PROVENANCE = "provenance."
@@ -123,7 +123,7 @@ def _parsed(texts: pd.Series, column: str) -> list[Any]:
 
 def _order(result: CellResult) -> tuple[Any, ...]:
     cell = result.cell
-    where = (str(cell.source), str(cell.backbone or ""), cell.device, cell.precision, str(cell.budget))
+    where = (str(cell.source), str(cell.backbone or ""), cell.device, cell.precision, budget_text(cell))
     return (_KINDS.index(cell.kind), str(cell.method), *where, str(asdict(cell.train)), cell.seed, result.key)
 
 
@@ -152,10 +152,16 @@ def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> di
         "device": cell.device,
         "precision": as_trained(cell, result.training).precision,
         "seed": cell.seed,
-        "budget": "" if cell.kind == "pretrained" else str(cell.budget),  # nobody here knows what it had
+        "budget": "" if cell.kind == "pretrained" or never_trains(result) else budget_text(cell),
         "finished": result.finished,
         **{PROVENANCE + key: text for key, text in flattened(provenance)},
     }
+
+
+def never_trains(result: CellResult) -> bool:
+    """Does its method have no budget? Of a cell of an older run, which has one all the same, its training tells."""
+    training, budget = result.training, result.cell.budget
+    return budget is None or (training.status == "ok" and not training.steps and budget.amount > 0)
 
 
 def _all_params(result: CellResult) -> str:
