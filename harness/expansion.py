@@ -12,7 +12,7 @@ from harness.labels import label_parts
 from harness.records import Budget, Cell, PluginRef, Request, TrainConfig, budget_text
 from harness.registry import METHOD_KINDS, Chosen, Registry
 from harness.registry.config import full_ref, resolve
-from harness.registry.grammar import is_path, parse_plugins, parse_setting
+from harness.registry.grammar import Value, is_path, parse_plugins, parse_setting
 
 PRECISIONS = ("fp32", "bf16", "auto")
 
@@ -21,12 +21,12 @@ PRECISIONS = ("fp32", "bf16", "auto")
 class Settings:
     """What --set asks for: `{plugin or "train": {key: [values]}}`."""
 
-    values: Mapping[str, Mapping[str, Sequence[str]]]
+    values: Mapping[str, Mapping[str, Sequence[Value]]]
     used: set[str] = field(default_factory=set)
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Settings:
-        values: dict[str, dict[str, Sequence[str]]] = {}
+        values: dict[str, dict[str, Sequence[Value]]] = {}
         for text in texts:
             name, key, choices = parse_setting(text)
             values.setdefault(name, {})[key] = choices
@@ -49,6 +49,7 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
     """All cells of a request, sources outermost, then backbones, devices, precisions, seeds and methods."""
     if request.parts:
         return _united(cell for part in request.parts for cell in expand(part, registry))
+    _load_files(request, registry)
     settings = Settings.parse(request.settings)
     methods = _methods(request, registry, settings)
     if not methods:
@@ -91,6 +92,14 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
         )
         cells.setdefault(_trained_alike(cell), cell)  # a method without a backbone is not repeated for each one
     return list(cells.values())
+
+
+def _load_files(request: Request, registry: Registry) -> None:
+    """Load the plugin files that a request names, so that what is in them has a name wherever it stands."""
+    words = (request.plugins, request.tune, request.references, request.datasets, request.targets, request.backbone)
+    texts = [text for word in (*words, request.evaluations) for text in word]
+    for path in dict.fromkeys(ref.name for text in texts for ref in parse_plugins(text) if is_path(ref.name)):
+        registry.load_file(path)
 
 
 def _own_backbone(method: PluginRef, registry: Registry, settings: Settings) -> PluginRef | None:

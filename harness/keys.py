@@ -86,7 +86,7 @@ class Keys:
         label = str(ref)
         if label not in self._data:
             chosen = self.dataset(ref)
-            self._data[label] = chosen.declared("describe", chosen.config, self.root)
+            self._data[label] = loading.described(chosen.spec, chosen.config, self.root)
         return self._data[label]
 
     def fingerprint(self, ref: PluginRef) -> str:

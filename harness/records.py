@@ -36,19 +36,31 @@ class PluginRef:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        inside = ",".join(f"{key}={_written(value)}" for key, value in sorted(self.params.items()))
+        inside = ",".join(f"{key}={written(value)}" for key, value in sorted(self.params.items()))
         return f"{self.name}[{inside}]" if inside else self.name
 
 
-def _written(value: Any) -> str:
-    """A parameter value in the request grammar: `true`, `none`, `0.5`, `batch`, and in quotes where that needs them."""
+def written(value: Any) -> str:
+    """A parameter value in the request grammar: `true`, `none`, `0.5`, `batch`, `[3, 5]`, in quotes what needs them.
+
+    >>> print(written("a|b"), written((3, 5)), written("it's"))
+    'a|b' [3, 5] "it's"
+    """
     if value is None or isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(written, value))}]"
     text = repr(value) if isinstance(value, float) else str(value)
     plain = text and text == text.strip() and not set(text) & set(",|[]'\"")
-    if plain or not isinstance(value, str):
-        return text
-    return f'"{text}"' if "'" in text else f"'{text}'"
+    return text if plain or not isinstance(value, str) else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    """In quotes: pieces side by side, each in those that it does not hold."""
+    if "'" not in text or '"' not in text:
+        return f'"{text}"' if "'" in text else f"'{text}'"
+    pieces = re.findall(r"[^']+|[^\"]+", text)
+    return "".join(map(_quoted, pieces))
 
 
 def written_number(value: float) -> str:
@@ -164,7 +176,7 @@ class Request:
     backbone: tuple[str, ...] = ("convnet",)
     devices: tuple[str, ...] = ("auto",)
     precision: tuple[str, ...] = ("fp32",)
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     most_seeds: int = 0  # seeds are added until differences are decided, up to so many; 0: none are
     evaluations: tuple[str, ...] = ("default",)
     labels: tuple[str, ...] = (ALL_LABELS,)  # what evaluations that fit to labels get: `1%`, `10%`, `5/class`

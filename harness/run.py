@@ -89,6 +89,15 @@ class Results:
         return lines
 
     @property
+    def skipped(self) -> list[str]:
+        """A line for each cell that makes no sense: which method on what, and why."""
+        return [
+            f"{one.cell.method} on {one.cell.source}: {one.training.reason}"
+            for one in self.cells
+            if one.training.status == "skipped"
+        ]
+
+    @property
     def ok(self) -> bool:
         return not self.failures and not self.missing
 
@@ -106,7 +115,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
     `progress` is one more listener to the run's events, beside its trackers.
     """
     make_launcher, make_trackers = launcher_of(options, registry), trackers_of(options, registry)
-    folder = RunFolder(options.out or Path("runs") / slug(reported(request)))
+    folder = folder_of(request, options)
     trials, fixed, request = trials_of(request, registry), fixed_settings(request, registry), reported(request)
     limit = limit_of(request)
     looks = list(planned_looks(limit)) if limit else []
@@ -132,6 +141,11 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
             run.finished()
         reports = write_reports(folder)
     return Results(folder, tuple(results), missing=len(plan.cells) - len(results), reports=tuple(reports))
+
+
+def folder_of(request: Request, options: Options) -> RunFolder:
+    """Where the results of a request go."""
+    return RunFolder(options.out or Path("runs") / slug(reported(request)))
 
 
 def _first(request: Request, looks: Sequence[Look]) -> Request:

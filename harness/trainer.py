@@ -54,7 +54,7 @@ def train(
     if able & {"loss", "turns"}:
         if budget is None:
             raise TrainingFailed(
-                f"{type(method).__name__} has a loss once it is built, and its class has none: define `loss` or `turns` "
+                f"{type(method).__name__} has a loss once built, and its class has none: define `loss` or `turns` "
                 "in the class, since a plan sees no more, and gave it no budget"
             )
         if budget.amount == 0:

@@ -17,6 +17,7 @@ from harness.records import Request, budget_text
 if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.run import Options, Results
+    from harness.store import RunFolder
 
 _LISTED = ("plugins", "references", "datasets", "backbone")
 _DEFAULTS = {word: ",".join(getattr(Request(), word)) for word in _LISTED}
@@ -38,7 +39,10 @@ The same request again does only what is left to do. Exit codes: 0 all cells ok,
 
 def bench(
     suite: Annotated[Path | None, typer.Argument(help="A TOML file with the words below as keys; options win.")] = None,
-    plugins: Annotated[str | None, typer.Option(help=f"Methods to compare. [default: {_DEFAULTS['plugins']}]")] = None,
+    plugins: Annotated[
+        str | None,
+        typer.Option(help=f"Methods to compare; `none`: references alone. [default: {_DEFAULTS['plugins']}]"),
+    ] = None,
     tune: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,7 +93,7 @@ def bench(
         str | None,
         typer.Option(
             help="How many, as in 3; which, as in 0,5,7 or 2-4; `auto`: 3, then 2 more at a time until the differences "
-            "by the leading score are decided, 11 at most, or as many as `auto:9` says. [default: 3]"
+            "by the leading score are decided, 11 at most, or as many as `auto:9` says. [default: 5]"
         ),
     ] = None,
     devices: Annotated[str | None, typer.Option(help="cpu, cuda:0, mps, auto. [default: auto]")] = None,
@@ -141,7 +145,7 @@ def bench(
 ) -> None:
     """Train methods under one budget, freeze them, judge them, and write a report.
 
-    Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 3 seeds.
+    Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 5 seeds.
     """
     from harness.cli.progress import progress_listener
     from harness.registry import Registry
@@ -188,21 +192,35 @@ def bench(
     if dry_run:
         _dry_run(request, options, registry)
         return
-    results = carry_out(request, options, registry, progress_listener())
+    try:
+        results = carry_out(request, options, registry, progress_listener())
+    except KeyboardInterrupt:
+        from harness.run import folder_of
+
+        print(f"harness: interrupted; {_kept(folder_of(request, options))}", file=sys.stderr)
+        raise typer.Exit(130) from None
     _print_results(results)
     if not results.ok:
         raise typer.Exit(1)
 
 
+def _kept(folder: RunFolder) -> str:
+    """What an interrupted run leaves, in words."""
+    keys = folder.keys()
+    finished = sum((folder.cells / f"{key}.json").is_file() for key in keys)
+    if not keys:
+        return "nothing was finished"
+    return f"{finished} of {len(keys)} cells are finished and kept in {folder.path}, and the same command goes on from there"
+
+
 def _dry_run(request: Any, options: Options, registry: Any) -> None:
     from harness.options import launcher_of, trackers_of
     from harness.plan import make_plan
-    from harness.run import slug
-    from harness.store import RunFolder
+    from harness.run import folder_of
     from harness.trials import fixed_settings, reported, trials_of, undecided
 
     launcher_of(options, registry), trackers_of(options, registry)  # a wrong name is said now
-    folder = RunFolder(options.out or Path("runs") / slug(reported(request)))
+    folder = folder_of(request, options)
     planned = partial(make_plan, registry=registry, folder=folder, data_dir=options.data_dir, fresh=options.fresh)
     trials = trials_of(request, registry)
     first = planned(trials) if trials else None
@@ -259,6 +277,9 @@ def _print_results(results: Results) -> None:
         console.print(sentence(tuning, list(dict.fromkeys(methods))), highlight=False, markup=False)
     for failure in results.failures:
         console.print(f"FAILED  {failure}", style="bold", highlight=False, markup=False, soft_wrap=True)
+    for reason, count in Counter(results.skipped).items():
+        what = f"{count} cells" if count > 1 else "1 cell"
+        console.print(f"skipped  {what}: {reason}", highlight=False, markup=False, soft_wrap=True)
     if results.missing:
         console.print(f"{results.missing} cells were not run", highlight=False)
     page = results.folder.path / "index.html"

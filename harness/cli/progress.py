@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -69,6 +68,11 @@ class _Progress:
             first, *rest = _summary(result)
             return [f"[{len(self.ended)}/{self.cells}] {result.cell.title}: {first}", *rest]
 
+    @property
+    def measuring(self) -> bool:
+        """Have all cells ended but for their times, which are measured alone?"""
+        return 0 < self.cells == len(self.ended) and bool(self.time.waiting or self.time.running)
+
     def lines(self) -> list[Line]:
         """One of all cells, then one of each that runs."""
         with self.lock:
@@ -80,7 +84,7 @@ class _Progress:
                 title="all cells",
                 done=done,
                 left="" if left is None else written_seconds(left),
-                news=(f"{len(self.ended)} of {self.cells} cells",),
+                news=(f"{len(self.ended)} of {self.cells} cells", *(("measuring times",) if self.measuring else ())),
             )
             return [whole, *map(self.line, self.time.running.values())]
 

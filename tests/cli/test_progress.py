@@ -1,4 +1,4 @@
-"""What is shown while cells run: its latest numbers, what its monitor saw last, a line a minute where nobody watches."""
+"""What is shown while cells run: latest numbers, what a monitor saw last, a line a minute where nobody watches."""
 
 from __future__ import annotations
 
