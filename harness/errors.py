@@ -10,6 +10,10 @@ from typing import Any
 class HarnessError(Exception):
     """The base of every error that Harness raises on purpose."""
 
+    def __str__(self) -> str:
+        """One line, whatever text of a user is in it."""
+        return " ".join(super().__str__().split())
+
 
 class RequestError(HarnessError):
     """A request that cannot be carried out as written: the command line exits with 2, before any work."""

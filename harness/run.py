@@ -6,10 +6,9 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness import loading
 from harness.execution import Execution
@@ -20,93 +19,12 @@ from harness.plan import Plan, make_plan
 from harness.plugin.launching import Conditions, Launcher
 from harness.records import CellResult, Request, Workplace
 from harness.registry import Registry
+from harness.results import Results, Several, load_results
 from harness.store import RunFolder
 from harness.trials import fixed_settings, reported, trials_of
 from harness.tuning import Tuning, chosen
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-__all__ = ["Options", "Results", "carry_out", "environment", "slug", "write_reports"]
-
-
-@dataclass(frozen=True)
-class Results:
-    """What a bench gave: `.frame` (one row per score), `.table()` (the ranked comparison), and a view in notebooks."""
-
-    folder: RunFolder
-    cells: tuple[CellResult, ...]
-    missing: int = 0  # cells that were not run, after an interruption or --fail-fast
-    reports: tuple[Path, ...] = field(default=(), repr=False)
-
-    @cached_property
-    def frame(self) -> DataFrame:
-        """The tidy frame: one row per score, skipped and failed evaluations too."""
-        from harness.report.frame import tidy_frame
-
-        return tidy_frame(list(self.cells), self.folder.path.name)
-
-    def examples(self, evaluation: str = "", score: str = "", method: str = "") -> DataFrame:
-        """What each test example got, one row per example, cell and score: which ones fail, and for whom.
-
-        evaluation, score, method: only of these, by their names as in `frame`. Columns: those that name the cell, then
-        `example` (its place in the target's test split), `label` (its class, NA without one) and `outcome` (right or
-        wrong as 1 or 0, an error, ...: the score is its mean).
-        """
-        from harness.report.examples import examples_frame
-
-        return examples_frame(self.frame, {self.folder.path.name: self.folder.path}, evaluation, score, method)
-
-    def table(self) -> DataFrame:
-        """Methods x primary scores, with intervals over seeds and the gain over random-init."""
-        from harness.report import table
-
-        return table(list(self.cells), self.folder.path)
-
-    def _repr_html_(self) -> str:
-        from harness.report import notebook_html
-
-        return notebook_html(list(self.cells), self.folder.path)
-
-    @cached_property
-    def tuning(self) -> DataFrame:
-        """The trials of `--tune`, a row each: method, backbone, source, setting, score, value, chosen, reason."""
-        from harness.report.tuning import trials_frame
-
-        return trials_frame(self.folder.tuning())
-
-    @property
-    def failures(self) -> list[str]:
-        """One line for each cell or evaluation that failed, and each method whose trials gave nothing to choose by."""
-        tuning = self.folder.tuning()
-        lines = tuning.failures if tuning else []
-        for cell in self.cells:
-            if cell.training.status == "failed":
-                lines.append(f"{cell.cell.title}: {cell.training.reason}")
-                continue
-            failed = [e for e in cell.evaluations if e.status == "failed"]
-            lines += [f"{cell.cell.title}: {e.title} on {e.target}: {e.reason}" for e in failed]
-        return lines
-
-    @property
-    def skipped(self) -> list[str]:
-        """A line for each cell that makes no sense: which method on what, and why."""
-        return [
-            f"{one.cell.method} on {one.cell.source}: {one.training.reason}"
-            for one in self.cells
-            if one.training.status == "skipped"
-        ]
-
-    @property
-    def ok(self) -> bool:
-        return not self.failures and not self.missing
-
-
-def load_results(path: Path | str) -> Results:
-    """The finished cells of a run's last request; `missing` counts those that it does not have."""
-    folder = RunFolder(path)
-    cells = folder.load_cells()
-    return Results(folder, tuple(cells), missing=len(folder.keys()) - len(cells))
+__all__ = ["Options", "Results", "Several", "carry_out", "environment", "load_results", "slug", "write_reports"]
 
 
 def carry_out(request: Request, options: Options, registry: Registry, progress: object | None = None) -> Results:

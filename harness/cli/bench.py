@@ -210,7 +210,8 @@ def _kept(folder: RunFolder) -> str:
     finished = sum((folder.cells / f"{key}.json").is_file() for key in keys)
     if not keys:
         return "nothing was finished"
-    return f"{finished} of {len(keys)} cells are finished and kept in {folder.path}, and the same command goes on from there"
+    kept = f"{finished} of {len(keys)} cells are finished and kept in {folder.path}"
+    return f"{kept}, and the same command goes on from there"
 
 
 def _dry_run(request: Any, options: Options, registry: Any) -> None:

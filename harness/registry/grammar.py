@@ -10,7 +10,8 @@
              | "auto" [ ":" count ]             as many as decide the differences, at most so many
 
 A name is that of a plugin, `distribution:name`, or the path of a .py file. Text in quotes may hold any character but
-that quote; quoted pieces side by side are one text. Values stay text here, lists tuples of them; `harness.registry.config` gives them their types.
+that quote; quoted pieces side by side are one text. Values stay text here, and lists tuples of text:
+`harness.registry.config` gives them their types.
 """
 
 from __future__ import annotations

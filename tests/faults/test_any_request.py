@@ -60,7 +60,9 @@ TEXTS = st.one_of(SIGNS, st.text(max_size=24))
 NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,6}", fullmatch=True)
 KEYS = st.from_regex(r"[a-z_][a-z0-9_]{0,4}", fullmatch=True)
 VALUES = st.recursive(st.text(max_size=8), lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=5)
-REFS = st.builds(lambda name, params: PluginRef(name=name, params=params), NAMES, st.dictionaries(KEYS, VALUES, max_size=3))
+REFS = st.builds(
+    lambda name, params: PluginRef(name=name, params=params), NAMES, st.dictionaries(KEYS, VALUES, max_size=3)
+)
 
 
 @inputs(TEXTS)
@@ -131,7 +133,9 @@ SENSIBLE = {
     "set": [["vae.beta=2"], {"train": {"learning_rate": [0.1, 0.2]}}],
     "evaluations": ["none", "knn", "default"],
 }
-SUITES = st.dictionaries(WORDS, st.one_of(ANYTHING, st.sampled_from([v for vs in SENSIBLE.values() for v in vs])), max_size=4)
+SUITES = st.dictionaries(
+    WORDS, st.one_of(ANYTHING, st.sampled_from([v for vs in SENSIBLE.values() for v in vs])), max_size=4
+)
 GOOD = st.fixed_dictionaries({}, optional={word: st.sampled_from(values) for word, values in SENSIBLE.items()})
 
 
@@ -161,7 +165,7 @@ def _is_a_request(request: Request) -> None:
 
 
 TOML = st.one_of(
-    st.text(alphabet='seeds=[]{}"\'1,.#\n part', max_size=40), st.text(max_size=40), st.binary(max_size=40)
+    st.text(alphabet="seeds=[]{}\"'1,.#\n part", max_size=40), st.text(max_size=40), st.binary(max_size=40)
 )
 
 
