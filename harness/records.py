@@ -417,6 +417,12 @@ class CellResult:
         )
 
 
+def never_trains(result: CellResult) -> bool:
+    """Does its method have no budget? Of a cell of an older run, which has one all the same, its training tells."""
+    training, budget = result.training, result.cell.budget
+    return budget is None or (training.status == "ok" and not training.steps and budget.amount > 0)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationTask:
     """One evaluation of one target that a cell still has to do."""

@@ -95,6 +95,16 @@ class Results:
         return lines
 
     @property
+    def logs(self) -> list[Path]:
+        """What the cells that failed printed, where they printed anything."""
+        failed = [
+            one for one in self.cells
+            if one.training.status == "failed" or any(e.status == "failed" for e in one.evaluations)
+        ]  # fmt: skip
+        files = [self.folder.logs / f"{one.key}.log" for one in failed]
+        return [file for file in files if file.is_file() and file.stat().st_size]
+
+    @property
     def skipped(self) -> list[str]:
         """A line for each cell that makes no sense: which method on what, and why."""
         return [

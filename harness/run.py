@@ -57,6 +57,9 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
                 plan = run.plan(at(request, looks[number].seeds))
                 results = run.carry_out(plan)
             run.finished()
+        for log in folder.logs.glob("*.log"):
+            if not log.stat().st_size:
+                log.unlink()
         reports = write_reports(folder)
     return Results(folder, tuple(results), missing=len(plan.cells) - len(results), reports=tuple(reports))
 

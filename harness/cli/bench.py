@@ -278,6 +278,8 @@ def _print_results(results: Results) -> None:
         console.print(sentence(tuning, list(dict.fromkeys(methods))), highlight=False, markup=False)
     for failure in results.failures:
         console.print(f"FAILED  {failure}", style="bold", highlight=False, markup=False, soft_wrap=True)
+    for log in results.logs:
+        console.print(f"        log: {log}", highlight=False, markup=False, soft_wrap=True)
     for reason, count in Counter(results.skipped).items():
         what = f"{count} cells" if count > 1 else "1 cell"
         console.print(f"skipped  {what}: {reason}", highlight=False, markup=False, soft_wrap=True)

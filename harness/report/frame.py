@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import RequestError
-from harness.records import CellResult, EvaluationResult, PluginRef, as_trained, budget_text, written
+from harness.records import CellResult, EvaluationResult, PluginRef, as_trained, budget_text, never_trains, written
 from harness.registry.grammar import parse_plugins
 
 TRAINING = "training"  # the name of the evaluation that holds what training gave and cost
@@ -196,7 +196,7 @@ def has_learned(result: CellResult) -> bool:
 
 
 def parameters(result: CellResult) -> dict[str, str]:
-    """`params.latent_dim` -> "8" for each parameter of the method, `params.backbone.width` for those of its backbone."""
+    """`params.latent_dim` -> "8" for each parameter of the method, `params.backbone.width` of its backbone."""
     found: dict[str, str] = {}
     for prefix, text in (("", result.identity.get("method")), ("backbone.", result.identity.get("backbone"))):
         try:
@@ -210,12 +210,6 @@ def parameters(result: CellResult) -> dict[str, str]:
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else written(value)
-
-
-def never_trains(result: CellResult) -> bool:
-    """Does its method have no budget? Of a cell of an older run, which has one all the same, its training tells."""
-    training, budget = result.training, result.cell.budget
-    return budget is None or (training.status == "ok" and not training.steps and budget.amount > 0)
 
 
 def _all_params(result: CellResult) -> str:
