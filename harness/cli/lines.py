@@ -11,7 +11,8 @@ from dataclasses import dataclass
 BAR, SHORTEST_BAR = 20, 6  # cells of a terminal
 NARROW = 60  # columns below which there is no bar
 TITLE = 16  # columns that a title is not cut below
-PERCENT, CLOCK, GAP = 5, 7, 2  # "100 %", "1:23:45", between columns
+PERCENT, GAP = 5, 2  # "100 %", between columns
+UNKNOWN = "-:--"  # time
 ELLIPSIS = "…"
 
 
@@ -31,7 +32,8 @@ def laid_out(lines: Sequence[Line], width: int) -> list[tuple[str, str, str, str
     Percent and time are always there. The news lose their last parts first, then the bar gets shorter, then titles
     are cut in their middle, so that no two of them become alike.
     """
-    room = width - PERCENT - CLOCK - 2 * GAP
+    clock = max([len(UNKNOWN), *(len(line.left) for line in lines)])
+    room = width - PERCENT - clock - 2 * GAP
     bar = 0 if width < NARROW else SHORTEST_BAR
     told = max((len(line.news[0]) + GAP for line in lines if line.news), default=0)
     longest = max((len(line.title) for line in lines), default=0)
@@ -46,7 +48,7 @@ def laid_out(lines: Sequence[Line], width: int) -> list[tuple[str, str, str, str
         (
             name.ljust(title),
             drawn_bar(line.done, bar),
-            f"{line.done * 100:3.0f} %{'':{GAP}}{line.left or '-:--':>{CLOCK}}",
+            f"{line.done * 100:3.0f} %{'':{GAP}}{line.left or UNKNOWN:>{clock}}",
             fitting(line.news, room - GAP),
         )
         for name, line in zip(titles, lines, strict=True)
