@@ -83,7 +83,7 @@ def shown(value: Any) -> str:
 def _not_empty(word: str, value: Any, where: str) -> None:
     """Raise RequestError for a text of nothing, such as a variable of CI that was not set. A list may be empty."""
     texts = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
-    if not any(isinstance(text, str) and not text.strip(" ,") for text in texts):
+    if not any(isinstance(text, str) and not text.replace(",", "").strip() for text in texts):
         return
     if word in NONE:
         raise RequestError(f"{where}: '{word}' is empty, so there is nothing to run for it: {NONE[word]}")

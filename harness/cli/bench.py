@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.completing import names_of
 from harness.looks import FIRST, STEP, limit_of
 from harness.records import Request, budget_text
+from harness.registry import METHOD_KINDS
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -41,7 +43,10 @@ def bench(
     suite: Annotated[Path | None, typer.Argument(help="A TOML file with the words below as keys; options win.")] = None,
     plugins: Annotated[
         str | None,
-        typer.Option(help=f"Methods to compare; `none`: references alone. [default: {_DEFAULTS['plugins']}]"),
+        typer.Option(
+            autocompletion=names_of(*METHOD_KINDS, besides=("none",)),
+            help=f"Methods to compare; `none`: references alone. [default: {_DEFAULTS['plugins']}]",
+        ),
     ] = None,
     tune: Annotated[
         list[str] | None,
@@ -60,16 +65,27 @@ def bench(
     ] = None,
     references: Annotated[
         str | None,
-        typer.Option(help=f"Rows to compare with, or `none`. [default: {_DEFAULTS['references']}]"),
+        typer.Option(
+            autocompletion=names_of("reference", besides=("none",)),
+            help=f"Rows to compare with, or `none`. [default: {_DEFAULTS['references']}]",
+        ),
     ] = None,
     datasets: Annotated[
-        str | None, typer.Option(help=f"Sources: what methods learn from. [default: {_DEFAULTS['datasets']}]")
+        str | None,
+        typer.Option(
+            autocompletion=names_of("dataset"),
+            help=f"Sources: what methods learn from. [default: {_DEFAULTS['datasets']}]",
+        ),
     ] = None,
-    targets: Annotated[str | None, typer.Option(help="What they are judged on. [default: each source itself]")] = None,
+    targets: Annotated[
+        str | None,
+        typer.Option(autocompletion=names_of("dataset"), help="What they are judged on. [default: each source itself]"),
+    ] = None,
     evaluations: Annotated[
         str | None,
         typer.Option(
-            help="Judges; `default`: the built-in ones, but for those on request; `all`: all. [default: default]"
+            autocompletion=names_of("evaluation", besides=("default", "all", "none")),
+            help="Judges; `default`: the built-in ones, but for those on request; `all`: all. [default: default]",
         ),
     ] = None,
     labels: Annotated[
@@ -80,7 +96,10 @@ def bench(
         ),
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option(help=f"Encoders that methods share. [default: {_DEFAULTS['backbone']}]")
+        str | None,
+        typer.Option(
+            autocompletion=names_of("backbone"), help=f"Encoders that methods share. [default: {_DEFAULTS['backbone']}]"
+        ),
     ] = None,
     budget: Annotated[
         str | None,
@@ -127,8 +146,13 @@ def bench(
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Cells at once. [default: as many as the cores allow]")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take. [default: no limit]")] = None,
-    launcher: Annotated[str | None, typer.Option(help="What runs the cells. [default: local]")] = None,
-    trackers: Annotated[str | None, typer.Option(help="What follows the run, e.g. json-lines. [default: none]")] = None,
+    launcher: Annotated[
+        str | None, typer.Option(autocompletion=names_of("launcher"), help="What runs the cells. [default: local]")
+    ] = None,
+    trackers: Annotated[
+        str | None,
+        typer.Option(autocompletion=names_of("tracker"), help="What follows the run, e.g. json-lines. [default: none]"),
+    ] = None,
     monitor: Annotated[
         int | None,
         typer.Option(

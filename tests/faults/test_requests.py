@@ -34,7 +34,7 @@ def refused(message: str, **words: object) -> None:
 # Empty words. ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("empty", ["", " ", ",", [""], ["vae", ""]])
+@pytest.mark.parametrize("empty", ["", " ", ",", "\n", ", ,", [""], ["vae", ""]])
 def test_an_empty_variable_is_no_request_for_references_alone(empty: object) -> None:
     refused("'plugins' is empty, so there is nothing to run for it: .*'none' for the references alone", plugins=empty)
 
