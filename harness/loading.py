@@ -55,13 +55,15 @@ def files_of(spec: DatasetSpec, config: Any, root: Path) -> list[Path]:
     return [Path(path) for path in said]
 
 
-def _asked(spec: DatasetSpec, function: str, *arguments: Any) -> Any:
+def _asked(spec: DatasetSpec, function: str, config: Any, root: Path) -> Any:
     try:
-        return getattr(spec, function)(*arguments)
+        return getattr(spec, function)(config, root)
     except HarnessError:
         raise
     except (Exception, SystemExit) as error:
-        raise BrokenPlugin(f"{function}() of dataset '{spec.name}' failed: {reason_of(error)}") from error
+        from harness.registry.config import full_ref
+
+        raise BrokenPlugin(f"{function}() of '{full_ref(spec.name, config)}' failed: {reason_of(error)}") from error
 
 
 def _home(spec: DatasetSpec) -> str:

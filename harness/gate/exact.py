@@ -204,7 +204,8 @@ def place_of(cell: Cell, keys: Keys, precision: str) -> dict[str, str]:
 def _budget(cell: Cell, keys: Keys) -> str:
     """The budget, "" where the method trains by none: told by its class, since an older base gives it one."""
     build = keys.method(cell).spec.build
-    idle = isinstance(build, type) and not any(hasattr(build, name) for name in ("loss", "turns"))
+    for_scale = cell.kind in ("reference", "pretrained")
+    idle = for_scale and isinstance(build, type) and not any(hasattr(build, name) for name in ("loss", "turns"))
     return "" if idle else str(cell.budget)
 
 

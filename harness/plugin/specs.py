@@ -59,9 +59,11 @@ class MethodSpec:
 
     @property
     def descends(self) -> bool:
-        """May it be trained by gradient descent, so that it has a budget? Its class shows it by `loss` or `turns`; of
-        what another callable builds nobody knows before, so it may.
+        """Has it a budget? A reference, or what was trained elsewhere, whose class has neither `loss` nor `turns`, has
+        none; of what another callable builds nobody knows before, so it has.
         """
+        if self.kind not in ("reference", "pretrained"):
+            return True
         return not isinstance(self.build, type) or any(hasattr(self.build, name) for name in ("loss", "turns"))
 
     def uses_with(self, config: Any) -> tuple[Information, ...]:

@@ -205,7 +205,7 @@ def dataset(tmp_path: Path, describe: str = "", files: str = "return [Path(__fil
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"describe": "raise KeyError('x')"}, r"describe\(\) of dataset 'stripes' failed: KeyError: 'x' \(stripes_"),
+        ({"describe": "raise KeyError('x')"}, r"describe\(\) of 'stripes' failed: KeyError: 'x' \(stripes_"),
         ({"describe": "return None"}, r"describe\(\) of dataset 'stripes' .* gave nothing, expected a DataSpec"),
         ({"describe": "exit(0)"}, "SystemExit: 0"),
         ({"files": "return []"}, r"files\(\) of dataset 'stripes' .* names none: .*\[Path\(__file__\)\]"),

@@ -185,7 +185,7 @@ def test_a_loss_that_only_an_instance_has_is_a_failure_with_its_reason(tmp_path:
         "        self.weight = nn.Parameter(torch.ones(1))\n        self.loss = lambda batch: self.weight.sum()\n"
         "    def encode(self, images):\n        return images.flatten(1)\n\n"
         "@hookimpl\ndef harness_method():\n"
-        "    return MethodSpec(name='late', kind='model', build=Late, uses_backbone=False)\n"
+        "    return MethodSpec(name='late', kind='reference', build=Late, uses_backbone=False)\n"
     )
     words = {"plugins": str(file), "references": "none", "seeds": 1, "evaluations": "knn", "budget": "2 steps"}
     found = harness.bench(**words, out=tmp_path / "run", progress=False)

@@ -274,7 +274,7 @@ def test_terminal_table_fits_its_width(results, width):
     with console.file:
         console.print(terminal_table(results))
     lines = console.export_text().splitlines()
-    assert max(map(len, lines)) <= min(width, 100)
+    assert max(map(len, lines)) <= min(width, 160)
     text = " ".join(lines)
     assert "rotation" in text
     if width >= 70:
