@@ -9,12 +9,12 @@ Importing this package is cheap: torch and pandas are loaded when a bench begins
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.run import Results
+    from harness.run import Results, Several
 
 __all__ = ["Results", "__version__", "bench", "load"]
 
@@ -66,14 +66,26 @@ def bench(
     return carry_out(words, options, Registry(), progress_listener() if progress else None)
 
 
-def load(run: str | Path) -> Results:
+@overload
+def load(run: str | Path, /) -> Results: ...
+
+
+@overload
+def load(run: str | Path, other: str | Path, /, *more: str | Path) -> Several: ...
+
+
+def load(*runs: str | Path) -> Results | Several:
     """The results of a run that is on the disk, as `bench` gave them: `harness.load("runs/vae-jigsaw-on-digits")`.
 
-    Raises RequestError where the folder is no run.
+    Of several runs, one `.frame`, `.pivot()` and `.gain()` of all. Raises RequestError where a folder is no run.
     """
-    from harness.run import load_results
+    from harness.errors import RequestError
+    from harness.run import Several, load_results
 
-    return load_results(run)
+    if not runs:
+        raise RequestError('name a run: harness.load("runs/vae-jigsaw-on-digits")')
+    loaded = tuple(map(load_results, dict.fromkeys(runs)))
+    return loaded[0] if len(loaded) == 1 else Several(loaded)
 
 
 def __getattr__(name: str) -> Any:

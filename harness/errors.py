@@ -15,6 +15,10 @@ class HarnessError(Exception):
     def __init__(self, *said: object) -> None:
         super().__init__(*(cleaned(one) if isinstance(one, str) else one for one in said))
 
+    def __str__(self) -> str:
+        """One line, whatever text of a user is in it."""
+        return " ".join(super().__str__().split())
+
 
 class RequestError(HarnessError):
     """A request that cannot be carried out as written: the command line exits with 2, before any work."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from harness.errors import RequestError, UnknownName, did_you_mean
 from harness.labels import label_parts
-from harness.records import USUAL, Budget, Cell, PluginRef, Request, TrainConfig
+from harness.records import USUAL, Budget, Cell, PluginRef, Request, TrainConfig, budget_text
 from harness.registry import METHOD_KINDS, Chosen, Registry
 from harness.registry.config import full_ref, resolve
-from harness.registry.grammar import is_path, parse_plugins, parse_setting
+from harness.registry.grammar import Value, is_path, parse_plugins, parse_setting
 
 PRECISIONS = ("fp32", "bf16", "auto")
 
@@ -21,12 +21,12 @@ PRECISIONS = ("fp32", "bf16", "auto")
 class Settings:
     """What --set asks for: `{plugin or "train": {key: [values]}}`."""
 
-    values: Mapping[str, Mapping[str, Sequence[str]]]
+    values: Mapping[str, Mapping[str, Sequence[Value]]]
     used: set[str] = field(default_factory=set)
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Settings:
-        values: dict[str, dict[str, Sequence[str]]] = {}
+        values: dict[str, dict[str, Sequence[Value]]] = {}
         for text in texts:
             name, key, choices = parse_setting(text)
             values.setdefault(name, {})[key] = choices
@@ -49,6 +49,7 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
     """All cells of a request, sources outermost, then backbones, devices, precisions, seeds and methods."""
     if request.parts:
         return _united(cell for part in request.parts for cell in expand(part, registry))
+    _load_files(request, registry)
     settings = Settings.parse(request.settings)
     methods = _methods(request, registry, settings)
     if not methods:
@@ -84,13 +85,21 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
             device=device,
             precision=precision,
             seed=seed,
-            budget=budget,
+            budget=budget if spec.descends else None,
             train=recipes[str(method)][turn],
             threads=threads,
             labels=labels,
         )
         cells.setdefault(_trained_alike(cell), cell)  # a method without a backbone is not repeated for each one
     return list(cells.values())
+
+
+def _load_files(request: Request, registry: Registry) -> None:
+    """Load the plugin files that a request names, so that what is in them has a name wherever it stands."""
+    words = (request.plugins, request.tune, request.references, request.datasets, request.targets, request.backbone)
+    texts = [text for word in (*words, request.evaluations) for text in word]
+    for path in dict.fromkeys(ref.name for text in texts for ref in parse_plugins(text) if is_path(ref.name)):
+        registry.load_file(path)
 
 
 def _backbones(request: Request, registry: Registry, source: PluginRef, settings: Settings) -> list[PluginRef]:
@@ -136,7 +145,7 @@ def _united(cells: Iterable[Cell]) -> list[Cell]:
 def _trained_alike(cell: Cell) -> tuple[object, ...]:
     """What two cells share that differ in targets and evaluations at most."""
     plugins = (str(cell.method), str(cell.backbone or ""), str(cell.source))
-    return (*plugins, cell.device, cell.precision, cell.seed, str(cell.budget), cell.train, cell.threads)
+    return (*plugins, cell.device, cell.precision, cell.seed, budget_text(cell), cell.train, cell.threads)
 
 
 def _methods(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:

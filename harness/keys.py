@@ -19,7 +19,7 @@ from harness.data.content import content_fingerprint
 from harness.data.fields import DataSpec
 from harness.expansion import datasets_beside
 from harness.machine import device_class, machine, torch_version
-from harness.records import ALL_LABELS, Cell, PluginRef, TrainConfig
+from harness.records import ALL_LABELS, Cell, PluginRef, TrainConfig, budget_text
 from harness.registry import FILE, METHOD_KINDS, Chosen, Registry
 from harness.registry.fingerprint import digest_of_modules, judging_modules, library_versions, training_modules
 from harness.registry.sources import find_source
@@ -86,7 +86,7 @@ class Keys:
         label = str(ref)
         if label not in self._data:
             chosen = self.dataset(ref)
-            self._data[label] = chosen.declared("describe", chosen.config, self.root)
+            self._data[label] = loading.described(chosen.spec, chosen.config, self.root)
         return self._data[label]
 
     def fingerprint(self, ref: PluginRef) -> str:
@@ -111,7 +111,7 @@ class Keys:
             "device": cell.device,
             "precision": cell.precision,
             "seed": cell.seed,
-            "budget": str(cell.budget),
+            "budget": budget_text(cell),
             "train": self._train(cell.train),
             "threads": cell.threads,
         }

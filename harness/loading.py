@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from harness.data.cache import cache_root
 from harness.data.content import content_fingerprint
 from harness.data.fields import PLURALS, DataSpec, TextField
-from harness.errors import DatasetMissing, RequestError
+from harness.errors import BrokenPlugin, DatasetMissing, HarnessError, RequestError
 from harness.plugin.specs import DatasetSpec
+from harness.reasons import reason_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,9 +34,51 @@ def data_root(option: str | Path | None = None) -> Path:
     return Path(chosen).expanduser().absolute() if chosen else cache_root() / "data"
 
 
+def described(spec: DatasetSpec, config: Any, root: Path) -> DataSpec:
+    """What a dataset looks like. Raises BrokenPlugin where its plugin cannot say so."""
+    said = _asked(spec, "describe", config, root)
+    if not isinstance(said, DataSpec):
+        raise BrokenPlugin(f"describe() of dataset '{spec.name}'{_home(spec)} gave {_a(said)}, expected a DataSpec")
+    return said
+
+
+def files_of(spec: DatasetSpec, config: Any, root: Path) -> list[Path]:
+    """The files that hold a dataset, one at least. Raises BrokenPlugin where its plugin cannot say so."""
+    said = _asked(spec, "files", config, root)
+    if not isinstance(said, (list, tuple)) or not all(isinstance(path, (str, Path)) for path in said):
+        raise BrokenPlugin(f"files() of dataset '{spec.name}'{_home(spec)} gave {_a(said)}, expected a list of paths")
+    if not said:
+        raise BrokenPlugin(
+            f"files() of dataset '{spec.name}'{_home(spec)} names none: its content is its fingerprint; where the "
+            "examples are made by code, give [Path(__file__)]"
+        )
+    return [Path(path) for path in said]
+
+
+def _asked(spec: DatasetSpec, function: str, config: Any, root: Path) -> Any:
+    try:
+        return getattr(spec, function)(config, root)
+    except HarnessError:
+        raise
+    except (Exception, SystemExit) as error:
+        from harness.registry.config import full_ref
+
+        raise BrokenPlugin(f"{function}() of '{full_ref(spec.name, config)}' failed: {reason_of(error)}") from error
+
+
+def _home(spec: DatasetSpec) -> str:
+    """The file that a dataset's plugin is in, to be put in a sentence; "" where that is not known."""
+    file = getattr(getattr(spec.load, "__code__", None), "co_filename", "")
+    return f" ({Path(file).name})" if file else ""
+
+
+def _a(value: Any) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
 def check_present(spec: DatasetSpec, config: Any, root: Path) -> None:
     """Raise DatasetMissing, with the command that fetches it, unless all files of the dataset are there."""
-    missing = [path for path in spec.files(config, root) if not path.is_file()]
+    missing = [path for path in files_of(spec, config, root) if not path.is_file()]
     if not missing:
         return
     if spec.prepare is None:
@@ -52,7 +95,7 @@ def fingerprint(spec: DatasetSpec, config: Any, root: Path) -> str:
     A parameter that only says where the files are has `field(metadata={"changes_images": False})` in the config.
     """
     check_present(spec, config, root)
-    return content_fingerprint(spec.files(config, root), image_parameters(spec.name, config))
+    return content_fingerprint(files_of(spec, config, root), image_parameters(spec.name, config))
 
 
 def image_parameters(name: str, config: Any) -> str:
@@ -66,19 +109,20 @@ def load(spec: DatasetSpec, config: Any, root: Path, seed: int) -> Dataset:
     from harness.data.splits import split_dataset
 
     check_present(spec, config, root)
-    described = spec.describe(config, root)
+    said = described(spec, config, root)
     try:
         raw = spec.load(config, root)
-        _check_rows(raw, described)
+        _check_rows(raw, said)
     except (OSError, EOFError, ValueError) as error:
         reason = " ".join(str(error).split())
-        if spec.prepare is None:
-            raise RequestError(f"dataset '{spec.name}' does not keep its contract: {reason}") from error
+        fetched = spec.prepare is not None and any(file.is_relative_to(root) for file in files_of(spec, config, root))
+        if not fetched:
+            raise RequestError(f"dataset '{spec.name}'{_home(spec)} does not keep its contract: {reason}") from error
         again = f"delete it and run `harness datasets prepare {spec.name} --data-dir {root}`"
         raise RequestError(f"dataset '{spec.name}' in {root} is damaged, {reason}: {again}") from error
     reader = None if spec.read_factors is None else partial(spec.read_factors, config)
     masks = None if spec.read_masks is None else partial(spec.read_masks, config)
-    dataset = split_dataset(spec.name, raw, described, seed, reader, masks)
+    dataset = split_dataset(spec.name, raw, said, seed, reader, masks)
     _check_classes(dataset)
     return dataset
 

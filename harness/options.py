@@ -34,7 +34,7 @@ class Options:
             raise RequestError(f"--jobs must be at least 1, not {self.jobs}")
         if self.monitor < 0:
             raise RequestError(f"--monitor is a number of moments of training, 0 for none, not {self.monitor}")
-        if self.timeout is not None and self.timeout <= 0:
+        if self.timeout is not None and not self.timeout > 0:
             raise RequestError(f"--timeout is a number of seconds above 0, not {self.timeout:g}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from harness import loading
 from harness.applicability import reason_against, reason_against_judging
@@ -21,6 +21,7 @@ from harness.records import (
     PluginRef,
     Request,
     TrainingResult,
+    never_trains,
 )
 from harness.registry import Registry
 from harness.store import RunFolder, weights_sum
@@ -93,7 +94,7 @@ def make_plan(
         keys.fingerprint(ref)  # all of them, before any work: a dataset that is missing is an error of the request
     shared = CellTask(key="", cell=cells[0], identity={}, provenance={}, todo=(), fingerprints=keys.fingerprints)
     stored = {key: result for key, result in folder.stored().items() if not fresh or key in ran}
-    by_identity = {as_text(result.identity): result for result in stored.values()}
+    by_identity = {as_text(_asked_for(result)): result for result in stored.values()}
     fits = _Fits(keys)
     planned = []
     for cell in cells:
@@ -104,6 +105,11 @@ def make_plan(
     judges = {ref.name: ref for cell in cells for ref in cell.evaluations}
     exclusive = frozenset(name for name, ref in judges.items() if keys.evaluation(ref).spec.exclusive)
     return Plan(request, tuple(planned), exclusive)
+
+
+def _asked_for(result: CellResult) -> dict[str, Any]:
+    """The identity as it is now written: an older one has a budget for what never trains by it."""
+    return {**result.identity, "budget": ""} if result.identity and never_trains(result) else dict(result.identity)
 
 
 class _Fits:

@@ -37,19 +37,31 @@ class PluginRef:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        inside = ",".join(f"{key}={_written(value)}" for key, value in sorted(self.params.items()))
+        inside = ",".join(f"{key}={written(value)}" for key, value in sorted(self.params.items()))
         return f"{self.name}[{inside}]" if inside else self.name
 
 
-def _written(value: Any) -> str:
-    """A parameter value in the request grammar: `true`, `none`, `0.5`, `batch`, and in quotes where that needs them."""
+def written(value: Any) -> str:
+    """A parameter value in the request grammar: `true`, `none`, `0.5`, `batch`, `[3, 5]`, in quotes what needs them.
+
+    >>> print(written("a|b"), written((3, 5)), written("it's"))
+    'a|b' [3, 5] "it's"
+    """
     if value is None or isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(written, value))}]"
     text = repr(value) if isinstance(value, float) else str(value)
     plain = text and text == text.strip() and not set(text) & set(",|[]'\"")
-    if plain or not isinstance(value, str):
-        return text
-    return f'"{text}"' if "'" in text else f"'{text}'"
+    return text if plain or not isinstance(value, str) else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    """In quotes: pieces side by side, each in those that it does not hold."""
+    if "'" not in text or '"' not in text:
+        return f'"{text}"' if "'" in text else f"'{text}'"
+    pieces = re.findall(r"[^']+|[^\"]+", text)
+    return "".join(map(_quoted, pieces))
 
 
 def written_number(value: float) -> str:
@@ -165,7 +177,7 @@ class Request:
     backbone: tuple[str, ...] = ()  # none: the usual one for what the source holds, see USUAL
     devices: tuple[str, ...] = ("auto",)
     precision: tuple[str, ...] = ("fp32",)
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     most_seeds: int = 0  # seeds are added until differences are decided, up to so many; 0: none are
     evaluations: tuple[str, ...] = ("default",)
     labels: tuple[str, ...] = (ALL_LABELS,)  # what evaluations that fit to labels get: `1%`, `10%`, `5/class`
@@ -189,7 +201,7 @@ class Cell:
     device: str
     precision: Literal["fp32", "bf16", "auto"]  # auto: what a timed trial finds faster; TrainingResult says which
     seed: int
-    budget: Budget
+    budget: Budget | None  # None: the method never trains by it, as pixels, PCA and the untrained backbone
     train: TrainConfig
     threads: int = 1
     labels: tuple[str, ...] = (ALL_LABELS,)  # parts of the labels that evaluations fit to, each in turn
@@ -197,8 +209,13 @@ class Cell:
     @property
     def title(self) -> str:
         """What a progress line calls this cell: `vae[latent_dim=8] on digits, seed 0`."""
-        untrained = "" if self.budget.amount else ", untrained"
+        untrained = ", untrained" if self.budget is not None and not self.budget.amount else ""
         return f"{self.method} on {self.source}, seed {self.seed}{untrained}"
+
+
+def budget_text(cell: Cell) -> str:
+    """The budget that a cell trains by, "" where it trains by none."""
+    return "" if cell.budget is None else str(cell.budget)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -401,6 +418,12 @@ class CellResult:
             training=training,
             evaluations=tuple(evaluations),
         )
+
+
+def never_trains(result: CellResult) -> bool:
+    """Does its method have no budget? Of a cell of an older run, which has one all the same, its training tells."""
+    training, budget = result.training, result.cell.budget
+    return budget is None or (training.status == "ok" and not training.steps and budget.amount > 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,9 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness import loading
 from harness.execution import Execution
@@ -20,84 +19,12 @@ from harness.plan import Plan, make_plan
 from harness.plugin.launching import Conditions, Launcher
 from harness.records import CellResult, Request, Workplace
 from harness.registry import Registry
+from harness.results import Results, Several, load_results
 from harness.store import RunFolder
 from harness.trials import fixed_settings, reported, trials_of
 from harness.tuning import Tuning, chosen
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-__all__ = ["Options", "Results", "carry_out", "environment", "slug", "write_reports"]
-
-
-@dataclass(frozen=True)
-class Results:
-    """What a bench gave: `.frame` (one row per score), `.table()` (the ranked comparison), and a view in notebooks."""
-
-    folder: RunFolder
-    cells: tuple[CellResult, ...]
-    missing: int = 0  # cells that were not run, after an interruption or --fail-fast
-    reports: tuple[Path, ...] = field(default=(), repr=False)
-
-    @cached_property
-    def frame(self) -> DataFrame:
-        """The tidy frame: one row per score, skipped and failed evaluations too."""
-        from harness.report.frame import tidy_frame
-
-        return tidy_frame(list(self.cells), self.folder.path.name)
-
-    def examples(self, evaluation: str = "", score: str = "", method: str = "") -> DataFrame:
-        """What each test example got, one row per example, cell and score: which ones fail, and for whom.
-
-        evaluation, score, method: only of these, by their names as in `frame`. Columns: those that name the cell, then
-        `example` (its place in the target's test split), `label` (its class, NA without one) and `outcome` (right or
-        wrong as 1 or 0, an error, ...: the score is its mean).
-        """
-        from harness.report.examples import examples_frame
-
-        return examples_frame(self.frame, {self.folder.path.name: self.folder.path}, evaluation, score, method)
-
-    def table(self) -> DataFrame:
-        """Methods x primary scores, with intervals over seeds and the gain over random-init."""
-        from harness.report import table
-
-        return table(list(self.cells), self.folder.path)
-
-    def _repr_html_(self) -> str:
-        from harness.report import notebook_html
-
-        return notebook_html(list(self.cells), self.folder.path)
-
-    @cached_property
-    def tuning(self) -> DataFrame:
-        """The trials of `--tune`, a row each: method, backbone, source, setting, score, value, chosen, reason."""
-        from harness.report.tuning import trials_frame
-
-        return trials_frame(self.folder.tuning())
-
-    @property
-    def failures(self) -> list[str]:
-        """One line for each cell or evaluation that failed, and each method whose trials gave nothing to choose by."""
-        tuning = self.folder.tuning()
-        lines = tuning.failures if tuning else []
-        for cell in self.cells:
-            if cell.training.status == "failed":
-                lines.append(f"{cell.cell.title}: {cell.training.reason}")
-                continue
-            failed = [e for e in cell.evaluations if e.status == "failed"]
-            lines += [f"{cell.cell.title}: {e.title} on {e.target}: {e.reason}" for e in failed]
-        return lines
-
-    @property
-    def ok(self) -> bool:
-        return not self.failures and not self.missing
-
-
-def load_results(path: Path | str) -> Results:
-    """The finished cells of a run's last request; `missing` counts those that it does not have."""
-    folder = RunFolder(path)
-    cells = folder.load_cells()
-    return Results(folder, tuple(cells), missing=len(folder.keys()) - len(cells))
+__all__ = ["Options", "Results", "Several", "carry_out", "environment", "load_results", "slug", "write_reports"]
 
 
 def carry_out(request: Request, options: Options, registry: Registry, progress: object | None = None) -> Results:
@@ -106,7 +33,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
     `progress` is one more listener to the run's events, beside its trackers.
     """
     make_launcher, make_trackers = launcher_of(options, registry), trackers_of(options, registry)
-    folder = RunFolder(options.out or Path("runs") / slug(reported(request)))
+    folder = folder_of(request, options)
     trials, fixed, request = trials_of(request, registry), fixed_settings(request, registry), reported(request)
     limit = limit_of(request)
     looks = list(planned_looks(limit)) if limit else []
@@ -130,8 +57,16 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
                 plan = run.plan(at(request, looks[number].seeds))
                 results = run.carry_out(plan)
             run.finished()
+        for log in folder.logs.glob("*.log"):
+            if not log.stat().st_size:
+                log.unlink()
         reports = write_reports(folder)
     return Results(folder, tuple(results), missing=len(plan.cells) - len(results), reports=tuple(reports))
+
+
+def folder_of(request: Request, options: Options) -> RunFolder:
+    """Where the results of a request go."""
+    return RunFolder(options.out or Path("runs") / slug(reported(request)))
 
 
 def _first(request: Request, looks: Sequence[Look]) -> Request:
@@ -182,6 +117,8 @@ class _Run:
         )
         started = "harness_cells_added" if self.ran else "harness_run_started"
         self.registry.tell(started, request=plan.request, cells=plan.cells_left)
+        todo = [task.cell for alone in (False, True) for task in plan.tasks(exclusive=alone)]
+        self.registry.tell("harness_work_planned", todo=todo)
         self.ran |= set(keys)
         results = execution.run()
         self.results |= {} if reports else {result.key: result for result in results}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -10,26 +12,37 @@ from typing import Any
 
 from harness.errors import RequestError, UnknownName, did_you_mean
 from harness.looks import limited
-from harness.records import Request
-from harness.registry.grammar import parse_limit, parse_seeds
+from harness.records import Request, written
+from harness.registry.grammar import LARGEST_SEED, parse_limit, parse_seeds
 
 PLUGIN_LISTS = ("plugins", "tune", "references", "datasets", "targets", "backbone", "evaluations")
 WORD_LISTS = ("devices", "precision", "labels")
 WORDS = {"set": "settings"}  # words of the user that are called otherwise inside
 WAYS = ("launcher", "trackers", "monitor")  # how the whole of a suite is carried out: no part of a request
 DERIVED = ("parts", "most_seeds")  # of a Request, and no words of the user
+NONE = {  # words that may name nothing, and how
+    "plugins": "name methods, or write 'none' for the references alone",
+    "references": "name some, or write 'none'",
+    "evaluations": "name some, or write 'none' to judge nothing",
+}
+_EXPECTED = {  # what a word should be, where its value was something else
+    "seeds": f": seeds are whole numbers from 0 to {LARGEST_SEED:,}, or text such as '3', '0,5,7', '2-4' or 'auto'",
+    "threads": ": a whole number such as 2",
+    "compile": ": true or false",
+    "set": ": tables such as [set.train] with learning_rate = 0.001, or a list of 'NAME.KEY=VALUE'",
+}
 PARTS = "part"  # [[part]]: a request that takes its other words from the top of the suite
 
 
 def read_suite(file: Path) -> dict[str, Any]:
     """The content of a suite file. Raises RequestError for a file that is missing or no TOML."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
     except FileNotFoundError:
         raise RequestError(f"no suite {file}: `harness bench --plugins vae,jigsaw` needs none") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"cannot read suite {file}: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of too many digits, or lists that are too deep
         raise RequestError(f"suite {file} is no valid TOML: {error}") from None
 
 
@@ -43,6 +56,7 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
     shared = {word: value for word, value in values.items() if word != PARTS}
     if PARTS in values:
         tables = _tables(values[PARTS], where)
+        _all_are_taken(shared, tables, where)
         parts = tuple(make_request({**shared, **table}, f"{where}, part {n}") for n, table in enumerate(tables, 1))
         return replace(make_request(shared, where), parts=parts)
     arguments: dict[str, Any] = {"plugins": ()} if "tune" in values else {}  # what is tuned needs no other method
@@ -51,12 +65,39 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
             raise RequestError(f"{where}: '{word}' says how a whole suite is carried out: write it above its parts")
         if word not in known:
             raise UnknownName(f"{where} has no key '{word}': {did_you_mean(word, known)}")
+        _not_empty(word, value, where)
         try:
             limit = parse_limit(value) if word == "seeds" and isinstance(value, str) else 0
             arguments |= limited(limit) if limit else {WORDS.get(word, word): _converted(word, value)}
-        except (TypeError, ValueError):
-            raise RequestError(f"{where}: '{word}' cannot be {value!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise RequestError(f"{where}: '{word}' cannot be {shown(value)}{_EXPECTED.get(word, '')}") from None
     return Request(**arguments)
+
+
+def shown(value: Any) -> str:
+    """A value as a message has it, in one line and cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _not_empty(word: str, value: Any, where: str) -> None:
+    """Raise RequestError for a text of nothing, such as a variable of CI that was not set. A list may be empty."""
+    texts = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
+    if not any(isinstance(text, str) and not text.replace(",", "").strip() for text in texts):
+        return
+    if word in NONE:
+        raise RequestError(f"{where}: '{word}' is empty, so there is nothing to run for it: {NONE[word]}")
+    raise RequestError(f"{where}: '{word}' is empty: leave it out for the default")
+
+
+def _all_are_taken(shared: Mapping[str, Any], tables: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Raise RequestError for a word above the parts that each part has its own of: it would vanish."""
+    for word in shared:
+        if all(word in table for table in tables):
+            raise RequestError(
+                f"{where}: '{word}' above the parts is a default that no part takes, since each has its own: "
+                f"write a [[{PARTS}]] for it, or leave it out"
+            )
 
 
 def apart(words: Mapping[str, Any], where: str = "the request") -> tuple[dict[str, Any], dict[str, Any]]:
@@ -99,7 +140,7 @@ def _tables(value: Any, where: str) -> list[Mapping[str, Any]]:
 
 def _converted(word: str, value: Any) -> Any:
     if word in PLUGIN_LISTS:
-        return tuple(text for text in _texts(value) if text.strip())
+        return tuple(text for text in _texts(value) if not (word == "plugins" and text.strip() == "none"))
     if word in WORD_LISTS:
         return tuple(part.strip() for text in _texts(value) for part in text.split(",") if part.strip())
     if word == "seeds":
@@ -108,7 +149,7 @@ def _converted(word: str, value: Any) -> Any:
         return _settings(value)
     if word == "compile":
         return _yes_or_no(value)
-    return int(value) if word == "threads" else _text(value)
+    return _whole(value) if word == "threads" else _text(value)
 
 
 def _yes_or_no(value: Any) -> bool:
@@ -124,25 +165,51 @@ def _text(value: Any) -> str:
 
 
 def _texts(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        raise TypeError
     return [value] if isinstance(value, str) else [_text(part) for part in value]
+
+
+def _whole(value: Any) -> int:
+    """A whole number, or text of one. Nothing else becomes one: neither 1.9 nor true."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value.strip()):
+        return int(value)
+    if isinstance(value, (bool, str)):
+        raise TypeError
+    return operator.index(value)
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
     """A list holds the seeds themselves; a number or text is read as on the command line."""
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(dict.fromkeys(int(seed) for seed in value))
-    return parse_seeds(str(value))
+        if any(isinstance(seed, str) for seed in value):
+            raise TypeError
+        seeds = [_whole(seed) for seed in value]
+        if not all(0 <= seed <= LARGEST_SEED for seed in seeds):
+            raise ValueError
+        return tuple(dict.fromkeys(seeds))
+    return parse_seeds(value if isinstance(value, str) else str(_whole(value)))
 
 
 def _settings(value: Any) -> tuple[str, ...]:
     """A list of `NAME.KEY=VALUE`, or TOML tables: [set.train] learning_rate = 0.001."""
     if not isinstance(value, Mapping):
         return tuple(_texts(value))
+    if not all(isinstance(table, Mapping) for table in value.values()):
+        raise TypeError
     return tuple(f"{name}.{key}={_written(inner)}" for name, table in value.items() for key, inner in table.items())
 
 
 def _written(value: Any) -> str:
-    """A TOML value in the request grammar; a list is a sweep."""
-    if isinstance(value, list):
-        return "|".join(_written(part) for part in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """A TOML value in the request grammar; a list is a sweep, a list in it a list."""
+    if isinstance(value, (list, tuple)):
+        return "|".join(_one(part) for part in value)
+    return _one(value)
+
+
+def _one(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, (bool, int, float, list, tuple)):
+        raise TypeError
+    return written(value)

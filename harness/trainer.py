@@ -36,14 +36,14 @@ def train(
     split: Rows,
     data: DataSpec,
     config: TrainConfig,
-    budget: Budget,
+    budget: Budget | None,
     *,
     seed: int,
     precision: str,
     progress: Progress,
     observe: Observe = lambda clock: None,
 ) -> TrainingResult:
-    """Train `method` on `split` (on the method's device already) until the budget is spent.
+    """Train `method` on `split` (on the method's device already) until the budget is spent. None: it trains by none.
 
     `observe` sees the method between steps: whoever gives it leaves the method and all generators as they are, and
     pauses the clock; it ends training by raising TrainingFailed. A TrainingFailed that comes from here says in `so_far`
@@ -51,9 +51,14 @@ def train(
     """
     able, counted = capabilities_of(method), PLURALS[data.kind]
     untrained = TrainingResult(status="ok", counted=counted, precision=precision)
-    if able & {"loss", "turns"} and budget.amount == 0:
-        return replace(untrained, parameters=trained_weights(method))
     if able & {"loss", "turns"}:
+        if budget is None:
+            raise TrainingFailed(
+                f"{type(method).__name__} has a loss once built, and its class has none: define `loss` or `turns` "
+                "in the class, since a plan sees no more, and gave it no budget"
+            )
+        if budget.amount == 0:
+            return replace(untrained, parameters=trained_weights(method))
         return _descend(
             method, split, data, config, budget, seed=seed, precision=precision, progress=progress, observe=observe
         )

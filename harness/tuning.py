@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
-from harness.records import Cell, CellResult, Score, TrainConfig
+from harness.records import Cell, CellResult, Score, TrainConfig, budget_text
 
 SEED = 1000  # of all trials: reported cells have other ones
 EVALUATION = "selection"  # what judges them
@@ -90,7 +90,7 @@ def place_of(cell: Cell) -> tuple[str, str, str, str, str]:
     default = TrainConfig()
     train = asdict(cell.train)
     changed = ", ".join(f"{name}={value}" for name, value in train.items() if value != getattr(default, name))
-    return cell.method.name, str(cell.backbone or ""), str(cell.source), str(cell.budget), changed
+    return cell.method.name, str(cell.backbone or ""), str(cell.source), budget_text(cell), changed
 
 
 def chosen(results: list[CellResult], fixed: Iterable[tuple[str, ...]] = ()) -> Tuning:

@@ -18,6 +18,7 @@ LAYERS = [
     {"cli", "pytest_plugin"},
     {"gate"},
     {"run", "contract"},
+    {"results"},
     {"execution"},
     {"plan", "launchers", "report"},
     {"keys"},

@@ -20,6 +20,8 @@ from harness.suite import make_request
 
 EXAMPLES = Path(__file__).with_name("example_plugins.py")
 
+LEARNER = {"plugins": "supervised"}  # has a budget
+
 
 @pytest.fixture
 def notes(tmp_path: Path) -> str:
@@ -141,7 +143,7 @@ def keys(plan: Plan) -> list[str]:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({"budget": "1234562 examples"}, {"budget": "1234564 examples"}),
+        ({"budget": "1234562 examples", **LEARNER}, {"budget": "1234564 examples", **LEARNER}),
         ({"set": ["train.learning_rate=0.1"]}, {"set": ["train.learning_rate=0.10000000000000002"]}),
         ({"plugins": "reader[beta=0.3]"}, {"plugins": "reader[beta=0.30000000000000004]"}),
         ({"plugins": "reader[beta=123456789.0]"}, {"plugins": "reader[beta=123456789.00000001]"}),

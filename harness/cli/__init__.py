@@ -52,6 +52,11 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
         raise typer.Exit
 
 
+def _interrupted(end: SystemExit) -> bool:
+    """Was it Ctrl-C, and nobody has said what that leaves?"""
+    return end.code == 130 and isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt)
+
+
 def main() -> None:
     """The `harness` command. A HarnessError becomes one line on stderr and exit code 2."""
     from harness.cli.streams import guard
@@ -60,13 +65,15 @@ def main() -> None:
     guard()
     try:
         app()
+    except SystemExit as end:  # Typer makes an exit of Ctrl-C, without a word
+        if _interrupted(end):
+            print("harness: interrupted", file=sys.stderr)
+        raise
     except HarnessError as error:
         print(f"harness: error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(
-            "harness: interrupted; what is finished is kept, and the same command goes on from there", file=sys.stderr
-        )
+        print("harness: interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # `harness plugins | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

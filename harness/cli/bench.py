@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.completing import names_of
 from harness.looks import FIRST, STEP, limit_of
-from harness.records import USUAL, Request
+from harness.records import USUAL, Request, budget_text
+from harness.registry import METHOD_KINDS
 
 if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.run import Options, Results
+    from harness.store import RunFolder
 
 _LISTED = ("plugins", "references", "datasets")
 _USUAL = f"{USUAL['image']}; of clips {USUAL['video']}, of texts {USUAL['text']}"
@@ -39,7 +42,13 @@ The same request again does only what is left to do. Exit codes: 0 all cells ok,
 
 def bench(
     suite: Annotated[Path | None, typer.Argument(help="A TOML file with the words below as keys; options win.")] = None,
-    plugins: Annotated[str | None, typer.Option(help=f"Methods to compare. [default: {_DEFAULTS['plugins']}]")] = None,
+    plugins: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=names_of(*METHOD_KINDS, besides=("none",)),
+            help=f"Methods to compare; `none`: references alone. [default: {_DEFAULTS['plugins']}]",
+        ),
+    ] = None,
     tune: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,16 +66,27 @@ def bench(
     ] = None,
     references: Annotated[
         str | None,
-        typer.Option(help=f"Rows to compare with, or `none`. [default: {_DEFAULTS['references']}]"),
+        typer.Option(
+            autocompletion=names_of("reference", besides=("none",)),
+            help=f"Rows to compare with, or `none`. [default: {_DEFAULTS['references']}]",
+        ),
     ] = None,
     datasets: Annotated[
-        str | None, typer.Option(help=f"Sources: what methods learn from. [default: {_DEFAULTS['datasets']}]")
+        str | None,
+        typer.Option(
+            autocompletion=names_of("dataset"),
+            help=f"Sources: what methods learn from. [default: {_DEFAULTS['datasets']}]",
+        ),
     ] = None,
-    targets: Annotated[str | None, typer.Option(help="What they are judged on. [default: each source itself]")] = None,
+    targets: Annotated[
+        str | None,
+        typer.Option(autocompletion=names_of("dataset"), help="What they are judged on. [default: each source itself]"),
+    ] = None,
     evaluations: Annotated[
         str | None,
         typer.Option(
-            help="Judges; `default`: the built-in ones, but for those on request; `all`: all. [default: default]"
+            autocompletion=names_of("evaluation", besides=("default", "all", "none")),
+            help="Judges; `default`: the built-in ones, but for those on request; `all`: all. [default: default]",
         ),
     ] = None,
     labels: Annotated[
@@ -76,7 +96,10 @@ def bench(
             "large a share of validation, drawn by class from the seed. Training keeps all. [default: 100%]"
         ),
     ] = None,
-    backbone: Annotated[str | None, typer.Option(help=f"Encoders that methods share. [default: {_USUAL}]")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(autocompletion=names_of("backbone"), help=f"Encoders that methods share. [default: {_USUAL}]"),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -88,7 +111,7 @@ def bench(
         str | None,
         typer.Option(
             help="How many, as in 3; which, as in 0,5,7 or 2-4; `auto`: 3, then 2 more at a time until the differences "
-            "by the leading score are decided, 11 at most, or as many as `auto:9` says. [default: 3]"
+            "by the leading score are decided, 11 at most, or as many as `auto:9` says. [default: 5]"
         ),
     ] = None,
     devices: Annotated[str | None, typer.Option(help="cpu, cuda:0, mps, auto. [default: auto]")] = None,
@@ -122,8 +145,13 @@ def bench(
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Cells at once. [default: as many as the cores allow]")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take. [default: no limit]")] = None,
-    launcher: Annotated[str | None, typer.Option(help="What runs the cells. [default: local]")] = None,
-    trackers: Annotated[str | None, typer.Option(help="What follows the run, e.g. json-lines. [default: none]")] = None,
+    launcher: Annotated[
+        str | None, typer.Option(autocompletion=names_of("launcher"), help="What runs the cells. [default: local]")
+    ] = None,
+    trackers: Annotated[
+        str | None,
+        typer.Option(autocompletion=names_of("tracker"), help="What follows the run, e.g. json-lines. [default: none]"),
+    ] = None,
     monitor: Annotated[
         int | None,
         typer.Option(
@@ -140,7 +168,7 @@ def bench(
 ) -> None:
     """Train methods under one budget, freeze them, judge them, and write a report.
 
-    Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 3 seeds.
+    Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 5 seeds.
     """
     from harness.cli.progress import progress_listener
     from harness.registry import Registry
@@ -187,21 +215,36 @@ def bench(
     if dry_run:
         _dry_run(request, options, registry)
         return
-    results = carry_out(request, options, registry, progress_listener())
+    try:
+        results = carry_out(request, options, registry, progress_listener())
+    except KeyboardInterrupt:
+        from harness.run import folder_of
+
+        print(f"harness: interrupted; {_kept(folder_of(request, options))}", file=sys.stderr)
+        raise typer.Exit(130) from None
     _print_results(results)
     if not results.ok:
         raise typer.Exit(1)
 
 
+def _kept(folder: RunFolder) -> str:
+    """What an interrupted run leaves, in words."""
+    keys = folder.keys()
+    finished = sum((folder.cells / f"{key}.json").is_file() for key in keys)
+    if not keys:
+        return "nothing was finished"
+    kept = f"{finished} of {len(keys)} cells are finished and kept in {folder.path}"
+    return f"{kept}, and the same command goes on from there"
+
+
 def _dry_run(request: Any, options: Options, registry: Any) -> None:
     from harness.options import launcher_of, trackers_of
     from harness.plan import make_plan
-    from harness.run import slug
-    from harness.store import RunFolder
+    from harness.run import folder_of
     from harness.trials import fixed_settings, reported, trials_of, undecided
 
     launcher_of(options, registry), trackers_of(options, registry)  # a wrong name is said now
-    folder = RunFolder(options.out or Path("runs") / slug(reported(request)))
+    folder = folder_of(request, options)
     planned = partial(make_plan, registry=registry, folder=folder, data_dir=options.data_dir, fresh=options.fresh)
     trials = trials_of(request, registry)
     first = planned(trials) if trials else None
@@ -215,7 +258,7 @@ def _dry_run(request: Any, options: Options, registry: Any) -> None:
 
 
 def _print_plan(plan: Plan, path: Path) -> None:
-    budgets = ", ".join(dict.fromkeys(str(planned.cell.budget) for planned in plan.cells))
+    budgets = ", ".join(dict.fromkeys(filter(None, (budget_text(planned.cell) for planned in plan.cells))))
     titles = [_title(planned.cell, with_budget="," in budgets) for planned in plan.cells]
     width = max(map(len, titles))
     for planned, title in zip(plan.cells, titles, strict=True):
@@ -234,12 +277,13 @@ def _print_plan(plan: Plan, path: Path) -> None:
         print(
             f"seeds auto: {FIRST} first, then {STEP} at a time while a difference is open; listed are all that may be"
         )
-    print(f"budget {budgets} for each trained method; results would go to {path}")
+    trained = f"budget {budgets} for each trained method" if budgets else "nothing trains"
+    print(f"{trained}; results would go to {path}")
 
 
 def _title(cell: Any, *, with_budget: bool) -> str:
     extras = [str(cell.backbone)] if cell.backbone else []
-    extras += [cell.device, cell.precision, *([str(cell.budget)] if with_budget else [])]
+    extras += [cell.device, cell.precision, *([budget_text(cell)] if with_budget and cell.budget else [])]
     return f"{cell.title} ({', '.join(extras)})"
 
 
@@ -257,6 +301,11 @@ def _print_results(results: Results) -> None:
         console.print(sentence(tuning, list(dict.fromkeys(methods))), highlight=False, markup=False)
     for failure in results.failures:
         console.print(f"FAILED  {failure}", style="bold", highlight=False, markup=False, soft_wrap=True)
+    for log in results.logs:
+        console.print(f"        log: {log}", highlight=False, markup=False, soft_wrap=True)
+    for reason, count in Counter(results.skipped).items():
+        what = f"{count} cells" if count > 1 else "1 cell"
+        console.print(f"skipped  {what}: {reason}", highlight=False, markup=False, soft_wrap=True)
     if results.missing:
         console.print(f"{results.missing} cells were not run", highlight=False)
     page = results.folder.path / "index.html"

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from harness.data.fields import DataSpec
     from harness.data.rows import Dataset
     from harness.plugin.specs import DatasetSpec
+    from harness.records import PluginRef
     from harness.registry import PluginInfo, Registry
 
-app = typer.Typer(help="List, inspect and fetch datasets.", no_args_is_help=True)
+app = typer.Typer(help="List, inspect and fetch datasets; without a verb, list them.", invoke_without_command=True)
 
 DataDir = Annotated[
     Path | None,
@@ -41,6 +42,12 @@ class Row:
     inputs: str  # "images of 28x28x1"
     classes: str  # how many
     state: str  # "present", where it is missing, or what is wrong
+
+
+@app.callback()
+def default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_command()
 
 
 @app.command("list")
@@ -66,9 +73,12 @@ def show_command(
     from harness.registry import Registry
 
     root = loading.data_root(data_dir)
-    spec, config = find(Registry(), name)
-    described = spec.describe(config, root)
-    console = _console()
+    registry, console = Registry(), _console()
+    if _lacks_a_parameter(registry, name):  # then its parameters are all that can be told
+        _say_parameters(registry, name, console)
+        return
+    spec, config = find(registry, name)
+    described = loading.described(spec, config, root)
     for key, value in (
         ("dataset", spec.name),
         ("source", spec.source or "not stated"),
@@ -80,9 +90,11 @@ def show_command(
         loading.check_present(spec, config, root)
     except DatasetMissing as missing:
         _say(console, f"{'files':<12}{missing}")
+        _say_parameters(registry, name, console)
         return
     _say(console, f"{'fingerprint':<12}{loading.fingerprint(spec, config, root)}")
     console.print(_splits_table(loading.load(spec, config, root, seed=0)))
+    _say_parameters(registry, name, console)
 
 
 @app.command("prepare")
@@ -106,10 +118,12 @@ def rows(registry: Registry, root: Path) -> list[Row]:
 
 
 def _row(registry: Registry, info: PluginInfo, root: Path) -> Row:
+    from harness import loading
+
     name = info.name
     try:
         spec, config = find(registry, f"{info.distribution}:{name}")
-        described = spec.describe(config, root)
+        described = loading.described(spec, config, root)
     except HarnessError as error:
         return Row(name=name, inputs="", classes="", state=str(error))
     return Row(
@@ -128,26 +142,58 @@ def inputs_title(described: DataSpec) -> str:
 
 def _state(spec: DatasetSpec, config: Any, root: Path) -> str:
     from harness.errors import DatasetMissing
-    from harness.loading import check_present
+    from harness.loading import check_present, files_of
 
     try:
         check_present(spec, config, root)
     except DatasetMissing:
-        missing = next((path for path in spec.files(config, root) if not path.is_file()), root)
+        missing = next((path for path in files_of(spec, config, root) if not path.is_file()), root)
         return f"missing: {missing.relative_to(root) if missing.is_relative_to(root) else missing}"
     return "present"
+
+
+def _lacks_a_parameter(registry: Registry, text: str) -> bool:
+    """Does a dataset need a parameter that is not given?"""
+    from harness.registry.config import describe
+
+    (ref,) = _one(text)
+    spec = registry.load(ref.name, kinds=("dataset",)).spec
+    return any(parameter.required and parameter.name not in ref.params for parameter in describe(spec.config))
+
+
+def _say_parameters(registry: Registry, text: str, console: Console) -> None:
+    """What a dataset can be asked for, a line for each parameter."""
+    from harness.registry.config import describe
+
+    (ref,) = _one(text)
+    spec = registry.load(ref.name, kinds=("dataset",)).spec
+    parameters = describe(spec.config)
+    needed = ",".join(f"{parameter.name}=..." for parameter in parameters if parameter.required)
+    if needed:
+        _say(console, f"{'write':<12}{spec.name}[{needed}]")
+    for n, one in enumerate(parameters):
+        given = "needed" if one.required else f"= {one.default}"
+        said = f"{one.name} ({one.type}) {given}{f'  {one.comment}' if one.comment else ''}"
+        _say(console, f"{'' if n else 'parameters':<12}{said}")
 
 
 def find(registry: Registry, text: str) -> tuple[DatasetSpec, Any]:
     """The spec and the config of one dataset as written in a request: `mnist`, `image-folder[path=./photos]`."""
     from harness.registry.config import resolve
+
+    (ref,) = _one(text)
+    spec = registry.load(ref.name, kinds=("dataset",)).spec
+    return spec, resolve(spec.config, ref.params, spec.name)
+
+
+def _one(text: str) -> tuple[PluginRef]:
+    """The one dataset that a text names."""
     from harness.registry.grammar import parse_plugins
 
     refs = parse_plugins(text)
     if len(refs) != 1:
         raise RequestError(f"'{text}' names {len(refs)} datasets: name one at a time")
-    spec = registry.load(refs[0].name, kinds=("dataset",)).spec
-    return spec, resolve(spec.config, refs[0].params, spec.name)
+    return (refs[0],)
 
 
 def prepare(spec: DatasetSpec, config: Any, root: Path, console: Console) -> None:

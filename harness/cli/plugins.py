@@ -66,13 +66,28 @@ def list_plugins(
         print_list(registry, kind)
 
 
+def _train_settings() -> Iterable[str]:
+    """The settings of the optimisation, which are no plugin's."""
+    from harness.records import TrainConfig
+    from harness.registry.config import describe
+
+    yield "train (settings of every method that is trained by gradients: --set train.KEY=VALUE)"
+    yield "  A method's own recipe may change these defaults; a request changes them for all."
+    for one in describe(TrainConfig):
+        yield f"  {one.name} ({one.type}) = {one.default}{f'  {one.comment}' if one.comment else ''}"
+
+
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A name, `distribution:name`, or the path of a .py file.")]) -> None:
-    """Show what a plugin is, where it comes from, and its parameters."""
+def show(
+    name: Annotated[str, typer.Argument(help="A name, `distribution:name`, the path of a .py file, or `train`.")],
+) -> None:
+    """Show what a plugin is, where it comes from, and its parameters; of `train`, the settings of the optimisation."""
     from harness.registry.grammar import is_path
 
     registry = Registry()
-    if is_path(name):
+    if name == "train":
+        shown = [list(_train_settings())]
+    elif is_path(name):
         shown = [list(description(loaded)) for loaded in registry.load_file(name)]
     else:
         shown = [_lines(registry, name, kinds) for kinds in _kinds_of(registry, name)]

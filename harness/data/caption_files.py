@@ -25,6 +25,7 @@ NAMES = ("captions.csv", "captions.jsonl")
 REQUIRED, OPTIONAL = ("file", "caption"), ("label", "split")
 SPLITS = ("train", "test")
 SHOWN = 3  # bad rows that an error message names
+_ONE = ": an image has one caption"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ def _json_lines(text: str) -> Iterator[tuple[int, dict[str, Any] | BadRow]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield number, BadRow(f"no JSON: {error}")
             continue
         yield number, row if isinstance(row, dict) else BadRow(f"a {type(row).__name__}, expected a JSON object")
@@ -151,6 +152,9 @@ def _checked(row: dict[str, Any] | BadRow, columns: set[str], folder: Path) -> C
     if columns and set(row) != columns:
         odd = sorted(columns ^ set(row))[0]
         raise BadRow(f"{'with' if odd in row else 'without'} {odd}, unlike the rows before")
+    for name, value in row.items():
+        if not (isinstance(value, str) or value is None or (name == "label" and type(value) is int)):
+            raise BadRow(f"{name} is a {type(value).__name__}, expected text{_ONE if name == 'caption' else ''}")
     cells = {name: str(value).strip() for name, value in row.items() if value is not None}
     for name in row:
         if not cells.get(name):

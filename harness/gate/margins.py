@@ -135,7 +135,7 @@ def default_margin(row: Mapping[str, Any]) -> Margin:
 def read_margins(file: Path) -> Margins:
     """The content of a margins file. Raises RequestError, in one line, for whatever is wrong with it."""
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise RequestError(f"no margins file {file}: without --margins the defaults hold") from None
     except (OSError, UnicodeDecodeError) as error:

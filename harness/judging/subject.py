@@ -141,7 +141,9 @@ class Subject:
         A target of the source's plugin counts as the source, whatever its parameters: the rows may be the same.
         """
         able = capabilities_of(self.method)
-        learns = "fit" in able or (bool(able & {"loss", "turns"}) and self.cell.budget.amount > 0)
+        learns = "fit" in able or (
+            bool(able & {"loss", "turns"}) and self.cell.budget is not None and self.cell.budget.amount > 0
+        )
         return self.cell.train.validation and learns and self.source.name == self.target.name
 
     def _rows(self, split: SplitName) -> Rows:

@@ -7,7 +7,7 @@ plugin is, so that listing imports nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -65,6 +65,14 @@ def harness_run_started(request: Request, cells: int) -> None:
 @hookspec
 def harness_cells_added(request: Request, cells: int) -> None:
     """The run goes on with `cells` more, as when `--seeds auto` adds seeds; `request` has those before them too."""
+
+
+@hookspec
+def harness_work_planned(todo: Sequence[Cell]) -> None:
+    """The cells that run from here on, each as often as it does: twice where its times are measured at the end, alone.
+
+    Told after `harness_run_started` and after each `harness_cells_added`.
+    """
 
 
 @hookspec

@@ -57,6 +57,15 @@ class MethodSpec:
     applies: Callable[[Any, Any], str] | None = None  # (DataSpec, config) -> a reason why not, or ""
     files: Callable[[Any], Sequence[Path]] | None = None  # config -> files whose content counts
 
+    @property
+    def descends(self) -> bool:
+        """Has it a budget? A reference, or what was trained elsewhere, whose class has neither `loss` nor `turns`, has
+        none; of what another callable builds nobody knows before, so it has.
+        """
+        if self.kind not in ("reference", "pretrained"):
+            return True
+        return not isinstance(self.build, type) or any(hasattr(self.build, name) for name in ("loss", "turns"))
+
     def uses_with(self, config: Any) -> tuple[Information, ...]:
         """What a method of this config sees in training beside images. Its batches carry this and nothing else."""
         return self.uses(config) if callable(self.uses) else self.uses

@@ -20,11 +20,13 @@ from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from harness.errors import RequestError, UnknownName, did_you_mean
-from harness.records import PluginRef
+from harness.records import PluginRef, written
 
 Config = TypeVar("Config")
 
 EXPECTED = {"valid integer": "an integer", "valid number": "a number", "valid boolean": "true or false"}
+EXPECTED |= dict.fromkeys(("valid tuple", "valid list"), "a list such as [1,2]")
+EXPECTED |= {"valid string": "text"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,10 @@ def resolve(config_class: type[Config], params: Mapping[str, Any], owner: str) -
     if missing:
         raise RequestError(f"plugin '{owner}' needs {', '.join(missing)}: write {owner}[{missing[0]}=...]")
     hints = _hints(config_class)  # type: ignore[arg-type]
-    values = {key: _validated(hints[key], value, f"{owner}[{key}={value}]") for key, value in params.items()}
+    values = {
+        key: _validated(hints[key], value, f"{owner}[{key}={value if isinstance(value, str) else written(value)}]")
+        for key, value in params.items()
+    }
     try:
         return config_class(**values)
     except ValueError as error:
@@ -153,7 +158,7 @@ def _default_text(field: Field[Any]) -> str:
 
 def _written(value: Any) -> str:
     """A value as it would stand in a request."""
-    return str(PluginRef(name="", params={"": _plain(value)})).removeprefix("[=").removesuffix("]")
+    return written(_plain(value))
 
 
 def _plain(value: Any) -> Any:

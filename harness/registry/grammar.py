@@ -3,28 +3,35 @@
     plugins  = plugin { "," plugin }            vae[latent_dim=8|32,beta=1],jigsaw[grid=2],./mine.py
     plugin   = name [ "[" [ param { "," param } ] "]" ]
     param    = key "=" value { "|" value }      a bar makes a sweep: one plugin for each combination
-    value    = bare text | "'" text "'" | '"' text '"'
+    value    = bare text | quoted { quoted } | "[" [ value { "," value } ] "]"      a list, where a parameter takes one
+    quoted   = "'" text "'" | '"' text '"'
     setting  = name "." key "=" value { "|" value }
     seeds    = count | part { "," part }        3 means 0,1,2; a part is a number or a range 2-4
              | "auto" [ ":" count ]             as many as decide the differences, at most so many
 
 A name is that of a plugin, `distribution:name`, or the path of a .py file. Text in quotes may hold any character but
-that quote. Values stay text here; `harness.registry.config` gives them their types.
+that quote; quoted pieces side by side are one text. Values stay text here, and lists tuples of text:
+`harness.registry.config` gives them their types.
 """
 
 from __future__ import annotations
 
 import re
 from itertools import product
+from typing import Any
 
 from harness.errors import RequestError
 from harness.looks import FIRST, LIMIT
 from harness.records import PluginRef
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(:[A-Za-z0-9][A-Za-z0-9_.-]*)?")
+Value = str | tuple[Any, ...]  # a tuple holds values again
+
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 QUOTES = "'\""
 MOST_SEEDS = 10_000
+LARGEST_SEED = 10**15 - 1
+DEEPEST = 8  # lists within lists
 
 
 def is_path(name: str) -> bool:
@@ -54,7 +61,7 @@ def parse_plugins(text: str) -> tuple[PluginRef, ...]:
         reader.expect(",", "expected ',' between plugins")
 
 
-def parse_setting(text: str) -> tuple[str, str, list[str]]:
+def parse_setting(text: str) -> tuple[str, str, list[Value]]:
     """`NAME.KEY=VALUE`, where a bar makes a sweep.
 
     >>> parse_setting("vae.beta=4|8")
@@ -151,7 +158,28 @@ class _Reader:
             raise self.error(f"unbalanced {quote}")
         inside = self.text[self.position + 1 : end]
         self.position = end + 1
-        return inside
+        beside = self.text[self.position : self.position + 1]
+        return inside + self._quoted(beside) if beside and beside in QUOTES else inside
+
+    def value(self, stops: str, depth: int = 0) -> Value:
+        """A text, or a list of values. Raises RequestError for nothing."""
+        opening, character = self.position, self.peek()
+        if character != "[":
+            text = self.token(stops)
+            if not text and character not in tuple(QUOTES):
+                raise self.error("expected a value")
+            return text
+        if depth == DEEPEST:
+            raise self.error("lists are too deep")
+        self.take("[")
+        values: list[Value] = []
+        while not self.take("]"):
+            if values:
+                self.expect(",", "expected ',' or ']'")
+            if self.at_end():
+                raise self.error("unbalanced '['", opening)
+            values.append(self.value(",|[]", depth + 1))
+        return tuple(values)
 
     def error(self, message: str, position: int | None = None) -> RequestError:
         place = self.position if position is None else position
@@ -170,10 +198,10 @@ def _plugin(reader: _Reader) -> list[PluginRef]:
     return [PluginRef(name=name, params=dict(zip(sweeps, values, strict=True))) for values in product(*sweeps.values())]
 
 
-def _params(reader: _Reader) -> dict[str, list[str]]:
+def _params(reader: _Reader) -> dict[str, list[Value]]:
     opening = reader.position
     reader.expect("[", "expected '['")
-    sweeps: dict[str, list[str]] = {}
+    sweeps: dict[str, list[Value]] = {}
     if reader.take("]"):
         return sweeps
     while True:
@@ -193,13 +221,9 @@ def _params(reader: _Reader) -> dict[str, list[str]]:
         reader.expect(",", "expected ',', '|' or ']'")
 
 
-def _values(reader: _Reader, stops: str) -> list[str]:
-    values: dict[str, None] = {}
+def _values(reader: _Reader, stops: str) -> list[Value]:
+    values: dict[Value, None] = {}
     while True:
-        quoted = reader.peek() in tuple(QUOTES)
-        value = reader.token(stops)
-        if not value and not quoted:
-            raise reader.error("expected a value")
-        values[value] = None
+        values[reader.value(stops)] = None
         if not reader.take("|"):
             return list(values)

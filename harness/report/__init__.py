@@ -50,7 +50,7 @@ def notebook_html(results: Iterable[CellResult], folder: Path | None = None) -> 
 
 
 def terminal_table(results: Iterable[CellResult], folder: Path | None = None) -> RenderableType:
-    """The ranked comparison for `rich`, as wide as the console and at most 100 columns."""
+    """The ranked comparison for `rich`, as wide as the console and at most 160 columns."""
     from harness.report import terminal  # type: ignore[attr-defined]
 
     return terminal.terminal_table(results, folder)

@@ -15,7 +15,7 @@ from harness.metrics.performance_profiles import Profile
 from harness.metrics.statistics import Estimate
 from harness.report.figures import Drawing, canvas, sheet, svg_of
 from harness.report.numbers import interval, number, probability
-from harness.report.palette import DASHES, INK, MUTED, Look
+from harness.report.palette import DASHES, INK, MUTED, PAPER, Look
 from harness.report.series import Series
 
 LINE = 0.2  # inches from one name to the next
@@ -89,7 +89,7 @@ def profiles_chart(
             first = order * every // max(1, len(profiles))  # markers of different lines do not meet
             axes.step(profile.taus, profile.share, where="pre", color=look.colour, linewidth=1.2, marker=look.marker,
                       markevery=(first, every), markersize=4.5, markerfacecolor=look.fill if look.fill != "none" else
-                      "white", linestyle=DASHES[order // 6 % len(DASHES)], label=one.label, gid=gid)  # fmt: skip
+                      PAPER, linestyle=DASHES[order // 6 % len(DASHES)], label=one.label, gid=gid)  # fmt: skip
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel(f"{score} τ")
         axes.set_ylabel(f"share of runs {side} τ (fraction)")
@@ -186,7 +186,7 @@ def _rank_name(axes: Axes, one: Series, look: Look, rank: float, at: tuple[float
     """From the axis down to the method's own line and out to its name, which is at the side of `edge`."""
     (x, y), gid, at_left = at, f"series-{one.index}", edge < at[0]
     axes.plot([x, x, edge], [0, y, y], color=look.colour, linewidth=0.8, gid=gid, solid_joinstyle="miter")
-    fill = look.colour if look.fill != "none" else "white"
+    fill = look.colour if look.fill != "none" else PAPER
     axes.plot([x], [0], look.marker, color=look.colour, markerfacecolor=fill, markersize=4.5, gid=gid, zorder=3)
     text = f"{one.label}  {rank:.2f}" if at_left else f"{rank:.2f}  {one.label}"
     side = "right" if at_left else "left"
@@ -226,7 +226,7 @@ def _interval_line(axes: Axes, place: int, one: Series, estimate: Estimate, look
     if estimate.low is not None and estimate.high is not None:
         ends = [estimate.low, estimate.high]
         axes.plot(ends, [place, place], color=look.colour, linewidth=2.2, gid=gid, solid_capstyle="butt")
-    fill = look.colour if look.fill != "none" else "white"
+    fill = look.colour if look.fill != "none" else PAPER
     axes.plot([estimate.mean], [place], look.marker, color=look.colour, markerfacecolor=fill, markersize=4.5,
               markeredgewidth=1.2, gid=gid)  # fmt: skip
     if unit is not None:

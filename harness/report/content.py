@@ -185,6 +185,7 @@ def gather(runs: Sequence[Run]) -> Content:
     labels = dataset_labels(result for run in runs for result in run.results)
     frame = joined([tidy_frame(run.results, run.name, labels) for run in runs])
     numbered, series = with_series(frame)
+    frame = frame.assign(label=numbered["label"].to_numpy())
     trained = worth_a_row(series)
     look = looks([*trained, *(one for one in series if one not in trained)])
     folders = {run.name: run.path for run in runs}

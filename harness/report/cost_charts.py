@@ -16,7 +16,7 @@ from harness.report.costs import Cost, Costs
 from harness.report.entries import Entry
 from harness.report.figures import Drawing, sheet, svg_of
 from harness.report.numbers import duration, number
-from harness.report.palette import Look
+from harness.report.palette import PAPER, Look
 from harness.report.series import Series
 from harness.report.summary import Comparison, Row
 
@@ -161,7 +161,7 @@ def _point(axes: Axes, point: Point) -> None:
     if estimate.low is not None and estimate.high is not None:
         ends = [estimate.low, estimate.high]
         axes.plot([point.cost] * 2, ends, color=look.colour, linewidth=1.2, gid=point.gid)
-    fill = look.colour if look.fill != "none" else "white"
+    fill = look.colour if look.fill != "none" else PAPER
     axes.plot([point.cost], [point.mean], look.marker, color=look.colour, markerfacecolor=fill, markeredgewidth=1.4,
               gid=point.gid)  # fmt: skip
 

@@ -24,7 +24,7 @@ from matplotlib.ticker import EngFormatter
 from harness.records import CurvePoint
 from harness.report.entries import Column, Entry
 from harness.report.numbers import interval, number
-from harness.report.palette import COLOURS, DASHES, GRID, INK, MARKERS, MUTED, Look, class_look
+from harness.report.palette import COLOURS, DASHES, GRID, INK, MARKERS, MUTED, PAPER, Look, class_look
 from harness.report.series import Series
 from harness.report.summary import Comparison, Row
 from harness.report.sweeps import LEAST, Sweep
@@ -119,7 +119,7 @@ def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, un
         axes.plot(ends, [place, place], color=look.colour, linewidth=2.2, gid=gid, solid_capstyle="butt")
     seeds = list((entry.by_seed or {}).values())
     axes.plot(seeds, [place] * len(seeds), "|", color=look.colour, markersize=9, markeredgewidth=0.9, gid=gid)
-    fill = look.colour if look.fill != "none" else "white"
+    fill = look.colour if look.fill != "none" else PAPER
     axes.plot([mean], [place], look.marker, color=look.colour, markerfacecolor=fill, markeredgewidth=1.4, gid=gid)
     beside = axes.get_yaxis_transform()
     weight = "bold" if entry.mark == "best" else "normal"
@@ -199,7 +199,7 @@ def monitor_chart(
         for one, seeds in lines:
             look = looks[one.index]
             style: dict[str, Any] = {"color": look.colour, "markersize": 4, "linewidth": 1.2, "linestyle": "-"}
-            style["markerfacecolor"] = look.fill if look.fill != "none" else "white"
+            style["markerfacecolor"] = look.fill if look.fill != "none" else PAPER
             xs, ys = zip(*_mean_points(seeds), strict=True)
             axes.plot(xs, ys, look.marker, label=one.label, gid=f"series-{one.index}", **style)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))

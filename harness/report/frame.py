@@ -17,11 +17,14 @@ import pandas as pd
 
 from harness.cleaned import cleaned, from_a_sheet, in_a_sheet, one_line
 from harness.data.cache import write_atomically
-from harness.records import CellResult, EvaluationResult, PluginRef, as_trained
+from harness.errors import RequestError
+from harness.records import CellResult, EvaluationResult, PluginRef, as_trained, budget_text, never_trains, written
+from harness.registry.grammar import parse_plugins
 from harness.sealed import checksum
 
 TRAINING = "training"  # the name of the evaluation that holds what training gave and cost
 PROVENANCE = "provenance."
+PARAMS = "params."  # of a method; "params.backbone." of its backbone: a column for each
 CHECKSUM = b"harness checksum"
 _COUNT = "examples"  # the score of training that says how many were drawn; its unit is their kind
 TRAINING_SCORES = (
@@ -29,8 +32,10 @@ TRAINING_SCORES = (
 )  # fmt: skip
 
 COLUMNS: dict[str, Any] = {
-    "run": str, "cell": str, "method": str, "kind": str, "uses": str, "params": str, "backbone": str,
-    "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str, "train": str,
+    "run": str, "cell": str, "label": str, "method": str, "kind": str, "trained": "bool", "uses": str,
+    "params": str, "backbone": str,
+    "source": str, "target": str, "device": str, "precision": str, "seed": "int64", "budget": str,
+    "budget_examples": "Int64", "train": str,
     "evaluation": str, "labels": str, "score": str, "value": "float64", "unit": str, "better": str, "primary": "bool",
     "role": str, "beside": str, "word": str, "asks": str, "low": "float64", "high": "float64", "proportion": "bool",
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
@@ -47,6 +52,7 @@ _LATER = (
     "proportion",
     "examples",
     "labels",
+    "label",
 )  # columns that an older frame lacks
 
 
@@ -101,10 +107,33 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     What the scores of an older frame do not say of themselves is nothing.
     """
     frame = frame.assign(**{column: _NOTHING[COLUMNS[column]] for column in _LATER if column not in frame.columns})
+    frame = _with_trained(frame)
     types: dict[Any, Any] = {column: COLUMNS.get(column, str) for column in frame.columns}
     texts = [column for column, kind in types.items() if kind is str]
     filled = {column: frame[column].astype(object).where(frame[column].notna(), "") for column in texts}
-    return frame.assign(**filled).astype(types)
+    frame = frame.assign(**filled).astype(types)
+    of_parameters = [column for column in frame.columns if str(column).startswith(PARAMS)]
+    return frame.assign(**{column: _numbers_if_all(frame[column]) for column in of_parameters})
+
+
+def _with_trained(frame: pd.DataFrame) -> pd.DataFrame:
+    """What an older frame does not say in a column of its own, from its rows of training."""
+    if "trained" in frame.columns:
+        return frame
+    spent = frame[(frame["evaluation"] == TRAINING) & (frame["score"] == _COUNT)].groupby("cell")["value"].first()
+    examples = frame["cell"].map(spent)
+    trained = (examples.fillna(0).astype(float) > 0) | (frame["kind"] == "pretrained")
+    return frame.assign(trained=trained, budget_examples=examples.astype("Float64").round().astype("Int64"))
+
+
+def _numbers_if_all(texts: pd.Series) -> pd.Series:
+    """A parameter's values as numbers, NaN where a method has none, if all of them are; else as text."""
+    values = texts[texts != ""]
+    try:
+        numbers = values.astype(float)
+    except ValueError:
+        return texts
+    return texts if values.empty else numbers.reindex(texts.index)
 
 
 _NOTHING: dict[Any, Any] = {str: "", "float64": float("nan"), "bool": False}
@@ -123,7 +152,8 @@ def write_frame(frame: pd.DataFrame, folder: Path) -> None:
 
 
 def _sheet(frame: pd.DataFrame) -> bytes:
-    texts = [column for column in frame.columns if COLUMNS.get(column, str) is str]
+    numeric = pd.api.types.is_numeric_dtype
+    texts = [column for column in frame.columns if COLUMNS.get(column, str) is str and not numeric(frame[column])]
     sheet = frame.assign(**{column: [in_a_sheet(text) for text in frame[column]] for column in texts})
     sheet.columns = [in_a_sheet(column) for column in sheet.columns]
     return sheet.to_csv(index=False).encode("utf-8", "backslashreplace")
@@ -175,7 +205,7 @@ def _parsed(texts: pd.Series, column: str) -> list[Any]:
 
 def _order(result: CellResult) -> tuple[Any, ...]:
     cell = result.cell
-    where = (str(cell.source), str(cell.backbone or ""), cell.device, cell.precision, str(cell.budget))
+    where = (str(cell.source), str(cell.backbone or ""), cell.device, cell.precision, budget_text(cell))
     return (_KINDS.index(cell.kind), str(cell.method), *where, str(asdict(cell.train)), cell.seed, result.key)
 
 
@@ -196,6 +226,8 @@ def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> di
         "cell": result.key,
         "method": str(cell.method),
         "kind": cell.kind,
+        "trained": has_learned(result),
+        "budget_examples": result.training.examples if result.training.status == "ok" else None,
         "train": str(result.provenance.get("settings", "")),
         "uses": str(result.provenance.get("uses", "")),
         "params": _all_params(result),
@@ -204,10 +236,33 @@ def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> di
         "device": cell.device,
         "precision": as_trained(cell, result.training).precision,
         "seed": cell.seed,
-        "budget": "" if cell.kind == "pretrained" else str(cell.budget),  # nobody here knows what it had
+        "budget": "" if cell.kind == "pretrained" or never_trains(result) else budget_text(cell),
         "finished": result.finished,
+        **parameters(result),
         **{PROVENANCE + key: text for key, text in flattened(provenance)},
     }
+
+
+def has_learned(result: CellResult) -> bool:
+    """Did its method learn from examples, here or elsewhere, by steps or in closed form?"""
+    return result.cell.kind == "pretrained" or bool(result.training.steps or result.training.examples)
+
+
+def parameters(result: CellResult) -> dict[str, str]:
+    """`params.latent_dim` -> "8" for each parameter of the method, `params.backbone.width` of its backbone."""
+    found: dict[str, str] = {}
+    for prefix, text in (("", result.identity.get("method")), ("backbone.", result.identity.get("backbone"))):
+        try:
+            refs = parse_plugins(str(text)) if text else ()
+        except RequestError:  # of an older run: how parameters were written then
+            refs = ()
+        for ref in refs[:1]:
+            found |= {f"{PARAMS}{prefix}{key}": _as_text(value) for key, value in ref.params.items()}
+    return found
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else written(value)
 
 
 def _all_params(result: CellResult) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from harness.report.series import Series
 
-INK, MUTED, GRID = "#010203", "#040506", "#070809"
+INK, MUTED, GRID, PAPER = "#010203", "#040506", "#070809", "#fefdfc"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", "--", ":", "-.")
 # matplotlib's name of a marker, and the same shape as an SVG path around the origin
@@ -64,9 +64,14 @@ def class_look(label: int) -> tuple[str, str]:
 
 def on_page(svg: str) -> str:
     """Placeholders become CSS variables, so that a figure follows the page into dark mode and into print."""
-    return svg.replace(INK, "var(--ink)").replace(MUTED, "var(--muted)").replace(GRID, "var(--line)")
+    return (
+        svg.replace(INK, "var(--ink)")
+        .replace(MUTED, "var(--muted)")
+        .replace(GRID, "var(--line)")
+        .replace(PAPER, "var(--paper)")
+    )
 
 
 def on_paper(svg: str) -> str:
     """Placeholders become colours, for a file that stands alone."""
-    return svg.replace(INK, "#1a1a1a").replace(MUTED, "#6b6b6b").replace(GRID, "#d9d9d9")
+    return svg.replace(INK, "#1a1a1a").replace(MUTED, "#6b6b6b").replace(GRID, "#d9d9d9").replace(PAPER, "#ffffff")

@@ -68,6 +68,21 @@
     });
   }
   document.getElementById("all").addEventListener("click", () => { form.method.value = ""; only(""); });
+  // The rows that are shown, as a spreadsheet reads them; no cell of it is taken for a formula.
+  const quoted = (cell) => {
+    const text = (cell.dataset.value ?? cell.title ?? "") || cell.textContent.trim();
+    const safe = /^[=+@\t-]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
+    return `"${safe.replaceAll('"', '""')}"`;
+  };
+  document.getElementById("csv").addEventListener("click", () => {
+    const lines = all("#all-scores tr").filter((row) => !row.classList.contains("off"));
+    const text = lines.map((row) => [...row.cells].map(quoted).join(",")).join("\r\n");
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob(["\ufeff", text, "\r\n"], { type: "text/csv" }));
+    link.download = "scores.csv";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const kind of ["input", "change"])
     form.addEventListener(kind, (event) => event.target.name === "method" ? only(form.method.value) : filterScores());

@@ -119,7 +119,14 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
         for index, values in enumerate(unique.itertuples(index=False, name=None))
     ]
     numbered = unique.assign(series=range(len(unique)))
-    return frame.merge(numbered, on=keys, how="left").drop(columns="run_shown"), _with_short_paths(series)
+    series = _with_short_paths(series)
+    frame = frame.merge(numbered, on=keys, how="left").drop(columns="run_shown")
+    return frame.assign(label=frame["series"].map({one.index: one.label for one in series})), series
+
+
+def labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with what a report of it calls each row: a method in its setting, by whatever tells it apart."""
+    return frame.assign(label=with_series(frame)[0]["label"].to_numpy()) if len(frame) else frame
 
 
 def _varies(unique: pd.DataFrame, column: str) -> bool:

@@ -48,7 +48,7 @@ def _settings_of(result: CellResult) -> dict[str, str]:
     found |= {f"train.{key}": str(value) for key, value in result.identity.get("train", {}).items()}
     found |= {key: str(result.identity.get(key, "")) for key in ("device", "precision", "threads")}
     budget = result.cell.budget
-    return {**found, f"budget.{budget.unit}": str(budget.amount)}
+    return found if budget is None else {**found, f"budget.{budget.unit}": str(budget.amount)}
 
 
 def _along(key: str, settings: Mapping[int, Settings]) -> Sweep | None:

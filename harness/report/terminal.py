@@ -1,4 +1,4 @@
-"""The ranked comparison in a terminal: as many scores as fit, at most 100 columns, plain where there is no terminal."""
+"""The ranked comparison in a terminal: as many scores as fit, at most 160 columns, plain where there is no terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from harness.report.reading import answers, reading
 from harness.report.series import BASELINE, with_series
 from harness.report.summary import NOWHERE, Comparison, Row, comparisons
 
-WIDEST = 100
+WIDEST = 160  # columns of a table
+PROSE = 100  # of sentences, which are hard to read when they are longer
 _GAP = 2  # between columns
 
 
@@ -36,9 +37,10 @@ class TerminalTable:
         self.compared = compared
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = min(options.max_width, WIDEST)
+        widest = min(options.max_width, WIDEST)
+        width = min(widest, PROSE)
         for comparison in self.compared:
-            left_out, drawn = _table(comparison, width)
+            left_out, drawn = _table(comparison, widest)
             yield Text(f"\n{comparison.title}", style="bold")
             yield drawn
             if left_out:

@@ -131,7 +131,7 @@ def test_a_dry_run_builds_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "harness", "bench", "--plugins", f"{BAD}[way={BUILDING}]", "--dry-run"]
     done = subprocess.run([*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "27 cells" in done.stdout  # three seeds of five methods and four references
+    assert "45 cells" in done.stdout  # five seeds of five methods and four references
 
 
 def test_what_only_building_tells_is_a_skipped_row_and_is_told_once(tmp_path: Path) -> None:

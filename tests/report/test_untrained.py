@@ -114,7 +114,8 @@ def test_without_a_usual_budget_every_name_has_one(both: list[CellResult], tmp_p
     results = [*trained, *(longer(replace(r, key=f"{r.key}-80"), 80) for r in trained)]
     content = gather([Run(name="run", path=tmp_path, results=tuple(results), environment={}, request={})])
     assert content.trained_for == "the budget in their name"
-    assert all("epochs" in one.label for one in content.series)
+    assert all("epochs" in one.label for one in content.series if one.budget)
+    assert {one.method for one in content.series if not one.budget} == {"pixels", "pca", "random-init"}
 
 
 def test_one_budget_for_all_is_said_once(both: list[CellResult], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from harness.report import build, notebook_html, table, terminal_table
 from harness.report.figures import _mean_points
 from harness.report.frame import read_frame, tidy_frame
 from harness.report.html import request_lines
-from harness.report.series import with_series
+from harness.report.series import labelled, with_series
 from harness.report.tables import troubles
 from harness.store import RunFolder
 
@@ -58,7 +58,7 @@ def page_of(folder):
 
 def test_all_files_are_written_and_the_frame_is_the_results(example, results):
     frame = read_frame(example / "results.parquet")
-    assert frame.equals(tidy_frame(results, "example"))
+    assert frame.equals(labelled(tidy_frame(results, "example")))
     assert frame.equals(read_frame(example / "results.csv"))
 
 
@@ -274,7 +274,7 @@ def test_terminal_table_fits_its_width(results, width):
     with console.file:
         console.print(terminal_table(results))
     lines = console.export_text().splitlines()
-    assert max(map(len, lines)) <= min(width, 100)
+    assert max(map(len, lines)) <= min(width, 160)
     text = " ".join(lines)
     assert "rotation" in text
     if width >= 70:

@@ -43,7 +43,9 @@ def test_texts_are_kept_and_read_anew_where_what_is_kept_is_damaged(
     assert SPEC.load(few, ROOT).inputs == first.inputs
     assert kept.read_text() == whole
     monkeypatch.setattr(docstrings, "read_packages", lambda config: pytest.fail("read again"))
-    assert SPEC.load(few, ROOT).inputs == first.inputs == [text for texts in json.loads(whole)["texts"] for text in texts]
+    assert (
+        SPEC.load(few, ROOT).inputs == first.inputs == [text for texts in json.loads(whole)["texts"] for text in texts]
+    )
 
 
 def test_the_fingerprint_follows_the_installed_versions(few: docstrings.Config) -> None:
