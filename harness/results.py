@@ -61,6 +61,7 @@ class Results:
     def __repr__(self) -> str:
         trouble = f", {len(self.failures)} failures" if self.failures else ""
         trouble += f", {self.missing} not run" if self.missing else ""
+        trouble += f", {len(self.folder.damage)} damaged files" if self.folder.damage else ""
         return f"<Results of {len(self.cells)} cells in {self.folder.path}{trouble}>"
 
     def table(self) -> DataFrame:
@@ -172,4 +173,4 @@ def load_results(path: Path | str) -> Results:
     """The finished cells of a run's last request; `missing` counts those that it does not have."""
     folder = RunFolder(path)
     cells = folder.load_cells()
-    return Results(folder, tuple(cells), missing=len(folder.keys()) - len(cells))
+    return Results(folder, tuple(cells), missing=max(0, len(folder.keys()) - len(cells)))

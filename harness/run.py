@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import loading
+from harness.confined import is_file
 from harness.execution import Execution
 from harness.listening import listening
 from harness.looks import Look, Looks, at, limit_of, planned_looks
@@ -58,7 +59,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
                 results = run.carry_out(plan)
             run.finished()
         for log in folder.logs.glob("*.log"):
-            if not log.stat().st_size:
+            if is_file(log) and not log.stat().st_size:
                 log.unlink()
         reports = write_reports(folder)
     return Results(folder, tuple(results), missing=len(plan.cells) - len(results), reports=tuple(reports))

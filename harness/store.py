@@ -213,6 +213,14 @@ class RunFolder:
     @property
     def notices(self) -> list[str]:
         """What a reader must know of the files that were read: a line for what is damaged, one for what is older."""
+        lines = self.damaged
+        if self.older:
+            lines.append(f"{self.path}: {self.older} cells were written by an older version, without checksums")
+        return lines
+
+    @property
+    def damaged(self) -> list[str]:
+        """A line for what is damaged of the files that were read, if anything is."""
         lines = []
         if self.damage:
             named = [f"{name} ({why})" for name, why in sorted(self.damage.items())]
@@ -221,8 +229,6 @@ class RunFolder:
                 f"{self.path}: damaged and left out: {', '.join(named[:SHOWN])}{more}; "
                 "the same `harness bench` makes them again"
             )
-        if self.older:
-            lines.append(f"{self.path}: {self.older} cells were written by an older version, without checksums")
         return [one_line(line) for line in lines]
 
     def save(self, result: CellResult, staged: Path | None) -> CellResult:

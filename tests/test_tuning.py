@@ -23,7 +23,6 @@ from harness.records import (
     TrainingResult,
 )
 from harness.registry import Registry
-from harness.report import build
 from harness.store import RunFolder
 from harness.suite import make_request
 from harness.trials import fixed_settings, reported, trials_of
@@ -219,13 +218,15 @@ def test_an_interrupted_choice_leaves_nothing_that_looks_like_a_result(
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
-def test_a_damaged_tuning_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_damaged_tuning_is_left_out_and_said_in_one_line(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path).create()
     folder.write_tuning(chosen([trial(beta, 0.5) for beta in BETAS]))
     assert folder.tuning() == chosen([trial(beta, 0.5) for beta in BETAS])
     (tmp_path / "tuning.json").write_text('{"seed": 1')
-    with pytest.raises(RequestError, match=r"tuning.json is damaged: run the same `harness bench` again"):
-        build([folder], tmp_path)
+    assert folder.tuning() is None
+    (notice,) = folder.notices
+    assert notice.startswith(f"{tmp_path}: damaged and left out: tuning.json (")
+    assert notice.endswith("the same `harness bench` makes them again")
 
 
 def test_the_plan_of_what_is_reported_has_one_setting(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def _scored(*sides: Side) -> list[Row]:
 def _notes(base: Side, candidate: Side, pairs: Sequence[Pair], told: int, across: Sequence[str]) -> Iterable[str]:
     """What a reader must know beside the rows."""
     for side in (base, candidate):
-        if side.missing:
+        yield from side.damaged
+        if side.missing and not side.damaged:
             yield f"{side.name} lacks {side.missing} cells of its request: it was interrupted"
     old = {seed for pair in pairs if pair.base for seed in pair.base.seeds}
     new = {seed for pair in pairs if pair.candidate for seed in pair.candidate.seeds}

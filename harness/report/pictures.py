@@ -235,7 +235,8 @@ def _with_content(shown: Shown, found: Found) -> Shown:
 def _with_texts(shown: Shown, content: Mapping[str, Any]) -> Shown:
     """A table of texts, whose columns have a text for each row."""
     columns = content.get("columns")
-    lists = list(columns.values()) if isinstance(columns, dict) else []
+    columns = columns if isinstance(columns, dict) else {}
+    lists = list(columns.values())
     whole = lists and all(isinstance(one, list) and len(one) == len(lists[0]) for one in lists)
     if not whole or not all(isinstance(text, str) for one in lists for text in one):
         return replace(shown, fault=f"{one_line(shown.picture.file)} is damaged: it is no table of texts")

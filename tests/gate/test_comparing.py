@@ -383,3 +383,13 @@ def test_an_interrupted_run_says_so(tmp_path):
     (candidate / "plan.json").write_text('["vae-0", "vae-1", "vae-2", "vae-3", "vae-4"]')
     found = compare(*load_sides(base, candidate))
     assert f"{candidate} lacks 1 cells of its request: it was interrupted" in found.notes
+
+
+def test_a_damaged_cell_is_said_and_is_no_interruption(tmp_path):
+    base, candidate = write(tmp_path / "a", accuracies()), write(tmp_path / "b", accuracies())
+    damaged = sorted((candidate / "cells").iterdir())[0]
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    found = compare(*load_sides(base, candidate))
+    (note,) = [note for note in found.notes if "damaged" in note]
+    assert note.startswith(f"{candidate}: damaged and left out: cells/{damaged.name} (")
+    assert not any("interrupted" in note for note in found.notes)

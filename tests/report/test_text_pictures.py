@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from example_run import example_results, write_run
 
 from harness.records import Picture
@@ -15,7 +16,7 @@ from harness.store import RunFolder
 COLUMNS = {"beginning": ["a < b", "x | y"], "completed": ["<script>alert(1)</script>", "two\nlines & more"]}
 
 
-def pages(folder: Path, *, keep: bool) -> tuple[str, str]:
+def pages(folder: Path, *, keep: bool, columns: object = COLUMNS) -> tuple[str, str]:
     """The page and the Markdown of a run whose first evaluations kept texts, or had them lost."""
     results = []
     for cell in example_results(folder, seeds=(0,), targets=("digits",)):
@@ -23,7 +24,7 @@ def pages(folder: Path, *, keep: bool) -> tuple[str, str]:
             home = folder / "artifacts" / cell.key
             home.mkdir(parents=True, exist_ok=True)
             if keep:
-                (home / "completions.json").write_text(json.dumps({"columns": COLUMNS}))
+                (home / "completions.json").write_text(json.dumps({"columns": columns}))
             file = f"artifacts/{cell.key}/completions.json"
             texts = Picture(name="completions", kind="texts", file=file, caption="Of texts")
             cell = replace(cell, evaluations=(replace(cell.evaluations[0], pictures=(texts,)), *cell.evaluations[1:]))
@@ -47,3 +48,12 @@ def test_texts_are_a_table_and_no_markup(tmp_path: Path) -> None:
 def test_texts_that_are_gone_are_said_to_be_missing(tmp_path: Path) -> None:
     page, _ = pages(tmp_path, keep=False)
     assert "completions.json is missing" in page
+
+
+@pytest.mark.parametrize(
+    "columns", [None, [], {}, {"a": "text"}, {"a": ["one"], "b": []}, {"a": [1]}, {"a": [["one"]]}]
+)
+def test_what_is_no_table_of_texts_costs_its_own_picture(tmp_path: Path, columns: object) -> None:
+    page, markdown = pages(tmp_path, keep=True, columns=columns)
+    assert "completions.json is damaged: it is no table of texts" in page
+    assert "is damaged: it is no table of texts" in markdown
