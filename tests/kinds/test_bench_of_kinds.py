@@ -28,7 +28,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     results = bench(
         request.param,
         out,
-        references="random-init,supervised,pixels",
+        references="random-init,supervised,pca",
         budget="200 steps",
         evaluations=f"{JUDGES},generalisation,representation,pretext,fid",
     )
@@ -80,8 +80,8 @@ def test_what_does_not_take_the_kind_is_skipped_with_the_reason(run: tuple[str, 
     kind, results = run
     holds = f"{DATASETS[kind]} holds {'clips' if kind == 'video' else 'texts'}"
     skipped = results.frame[results.frame.status == "skipped"]
-    assert set(skipped[skipped.method == "pixels"].reason) == {f"pixels takes images, {holds}"}
-    others = skipped[(skipped.evaluation == "fid") & (skipped.method != "pixels")]
+    assert set(skipped[skipped.method == "pca"].reason) == {f"pca takes images, {holds}"}
+    others = skipped[(skipped.evaluation == "fid") & (skipped.method != "pca")]
     assert set(others.reason) == {f"fid judges images, {holds}"}
     assert len(others) == 3
 

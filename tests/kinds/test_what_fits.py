@@ -77,7 +77,7 @@ def test_judges_of_features_alone_take_every_kind() -> None:
         ("image", "order", "convnet", "order takes clips, digits holds images"),
         ("text", "supervised", "convnet", "convnet takes images, sentences holds texts"),
         ("image", "random-init", "words", "words takes texts, digits holds images"),
-        ("video", "pixels", "", "pixels takes images, moving-squares holds clips"),
+        ("text", "pixels", "", "pixels takes images or clips, sentences holds texts"),
     ],
 )
 def test_a_method_and_a_backbone_say_what_they_take(kind: str, method: str, backbone: str, reason: str) -> None:
