@@ -59,13 +59,15 @@ HOSTILE = "<script>alert('x')</script> & \"quoted\" | piped"
 
 def write_run(folder: Path, results: list[CellResult]) -> Path:
     """Store the results as a run folder, with a request and an environment."""
+    from harness.sealed import dump_sealed, sealed_json, sealed_toml
     from harness.store import dump_result
 
     (folder / "cells").mkdir(parents=True, exist_ok=True)
     for result in results:
-        (folder / "cells" / f"{result.key}.json").write_bytes(dump_result(result))
-    (folder / "request.toml").write_text('plugins = ["vae", "jigsaw", "rotation"]\nseeds = [0, 1, 2]\n')
-    (folder / "environment.json").write_text(json.dumps(ENVIRONMENT))
+        (folder / "cells" / f"{result.key}.json").write_bytes(sealed_json(dump_result(result)))
+    request = 'plugins = ["vae", "jigsaw", "rotation"]\nseeds = [0, 1, 2]\n'
+    (folder / "request.toml").write_bytes(sealed_toml(request))
+    (folder / "environment.json").write_bytes(dump_sealed(ENVIRONMENT))
     return folder
 
 

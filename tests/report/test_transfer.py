@@ -251,7 +251,7 @@ def test_the_page_and_the_markdown_have_table_matrix_and_sentence(tmp_path):
         assert "Transfer: source × target" in text
         assert "+0.210 over random-init (p &lt; 0.001)" in plain(text)
         assert "over supervised on shapes" in text
-    section = page.split('<section id="transfer">')[1].split("</section>")[0]
+    section = page.split('<section id="transfers">')[1].split("</section>")[0]
     assert section.count("<tbody>") == 2
     assert '<span class="said marked">helps:</span> <span class="one" data-series="1">rotation +0.210</span>' in section
     assert "| digits | **helps**: rotation +0.310, vae +0.210 | **helps**: rotation +0.210<br>" in markdown

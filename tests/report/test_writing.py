@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -25,6 +24,7 @@ from harness.report.frame import read_frame, tidy_frame
 from harness.report.html import request_lines
 from harness.report.series import labelled, with_series
 from harness.report.tables import troubles
+from harness.sealed import dump_sealed
 from harness.store import RunFolder
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -408,7 +408,7 @@ def test_points_of_the_monitor_are_means_over_the_seeds_that_have_them():
 )
 def test_a_command_is_told_without_the_places_of_one_machine(results, tmp_path, command, told):
     folder = write_run(tmp_path / "run", results)
-    (folder / "environment.json").write_text(json.dumps({"command": command, "torch": "2"}))
+    (folder / "environment.json").write_bytes(dump_sealed({"command": command, "torch": "2"}))
     build([RunFolder(folder)], tmp_path / "out")
     assert f"    {told}\n" in (tmp_path / "out" / "report.md").read_text()
     assert "/my " not in page_of(tmp_path / "out")
