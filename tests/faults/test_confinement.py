@@ -174,7 +174,7 @@ def test_pictures_of_a_plugin_stay_in_its_folder(tmp_path: Path, home: Path) -> 
     judges = ",".join(f"{plugin}[way={way}]" for way in ("up", "abs", "esc", "twice", "link"))
     before = content_of(home)
     results = harness.bench(
-        "", references="pixels", seeds=1, evaluations=f"{judges},knn", out=tmp_path / "run", progress=False
+        "none", references="pixels", seeds=1, evaluations=f"{judges},knn", out=tmp_path / "run", progress=False
     )
     assert content_of(home) == before
     assert not list(tmp_path.rglob("*escaped*"))

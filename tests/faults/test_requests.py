@@ -282,7 +282,13 @@ def test_the_parameters_of_a_dataset_are_told_before_any_is_given() -> None:
 def test_ctrl_c_says_what_is_kept(tmp_path: Path) -> None:
     words = ["--plugins", "rotation", "--references", "pixels", "--evaluations", "none", "--seeds", "1"]
     command = [*HARNESS, "bench", *words, "--budget", "600 s", "--jobs", "1", "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who runs tests in the background ignores it
+    )
     for _ in range(600):
         if len(list((tmp_path / "run" / "cells").glob("*.json"))) == 1:
             break
