@@ -161,10 +161,16 @@ def _checked(row: dict[str, Any] | BadRow, columns: set[str], folder: Path) -> C
             raise BadRow(f"empty {name}")
     if cells.get("split", "train") not in SPLITS:
         raise BadRow(f"split '{cells['split']}', expected {' or '.join(SPLITS)}")
-    name = cells.pop("file")
-    if "\0" in name or os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == "..":
-        raise BadRow(f"'{one_line(name)[:80]}' is not in the folder of the captions")
-    file = folder / name
+    file = _placed(folder, cells.pop("file"))
     if not file.is_file():
         raise BadRow(f"there is no image {file.relative_to(folder) if file.is_relative_to(folder) else file}")
     return CaptionedImage(file=file, **cells)
+
+
+def _placed(folder: Path, name: str) -> Path:
+    """The file of that name below the folder, spelled without `..`. Raises BadRow for one that is elsewhere."""
+    home = os.path.abspath(folder)
+    meant = os.path.relpath(os.path.join(home, name), home) if "\0" not in name else os.pardir
+    if os.path.isabs(name) or meant.split(os.sep)[0] == os.pardir:
+        raise BadRow(f"'{one_line(name)[:80]}' is not in the folder of the captions")
+    return folder / meant
