@@ -55,9 +55,10 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
     if not methods:
         raise RequestError("nothing to run: name methods with --plugins, or references with --references")
     sources = _refs(request.datasets, registry, ("dataset",), settings)
-    places = [(source, backbone) for source in sources for backbone in _backbones(request, registry, source, settings)]
     targets = tuple(_refs(request.targets, registry, ("dataset",), settings))
-    evaluations = tuple(_evaluations(request, registry, settings))
+    kinds = {str(source): registry.chosen(source, ("dataset",)).spec.kind for source in sources}
+    places = [(s, backbone) for s in sources for backbone in _backbones(request, registry, kinds[str(s)], settings)]
+    judges = {kind: tuple(_evaluations(request, registry, settings, kind)) for kind in {*kinds.values()}}
     budget = Budget.parse(request.budget)
     labels = label_parts(request.labels)
     trains = settings.variants("train", {"compile": True} if request.compile else {})
@@ -81,7 +82,7 @@ def expand(request: Request, registry: Registry) -> list[Cell]:
             backbone=(encoders[str(method)] or backbone) if spec.uses_backbone else None,
             source=source,
             targets=targets or (source,),
-            evaluations=evaluations,
+            evaluations=judges[kinds[str(source)]],
             device=device,
             precision=precision,
             seed=seed,
@@ -102,10 +103,9 @@ def _load_files(request: Request, registry: Registry) -> None:
         registry.load_file(path)
 
 
-def _backbones(request: Request, registry: Registry, source: PluginRef, settings: Settings) -> list[PluginRef]:
-    """Those that the request names, or the usual one for what a source holds."""
-    usual = USUAL[registry.chosen(source, ("dataset",)).spec.kind]
-    return _refs(request.backbone or (usual,), registry, ("backbone",), settings)
+def _backbones(request: Request, registry: Registry, kind: str, settings: Settings) -> list[PluginRef]:
+    """Those that the request names, or the usual one for this kind of data."""
+    return _refs(request.backbone or (USUAL[kind],), registry, ("backbone",), settings)
 
 
 def _own_backbone(method: PluginRef, registry: Registry, settings: Settings) -> PluginRef | None:
@@ -188,21 +188,22 @@ def _has_no_default(config_class: type, key: str) -> bool:
     return any(f.name == key and f.default is MISSING and f.default_factory is MISSING for f in fields(config_class))
 
 
-def _evaluations(request: Request, registry: Registry, settings: Settings) -> list[PluginRef]:
-    """`default` stands for the evaluations that come with Harness, but for those on request; `all` for all installed
-    ones, `none` for none.
+def _evaluations(request: Request, registry: Registry, settings: Settings, kind: str) -> list[PluginRef]:
+    """`default` stands for the evaluations of this kind of data that come with Harness, but for those on request; `all`
+    for all installed ones, `none` for none.
     """
     named = [ref for text in request.evaluations for ref in parse_plugins(text)]
-    texts = [name for ref in named for name in _group(ref, registry)]
+    texts = [name for ref in named for name in _group(ref, registry, kind)]
     return _refs(texts, registry, ("evaluation",), settings)
 
 
-def _group(ref: PluginRef, registry: Registry) -> list[str]:
+def _group(ref: PluginRef, registry: Registry, kind: str) -> list[str]:
     """The evaluations that a group's name stands for; of any other name, itself."""
     installed = registry.infos("evaluation")
     if ref.name == "default":
         own = [info.name for info in installed if info.distribution == "harness"]
-        return [name for name in own if not registry.load(name, ("evaluation",)).spec.on_request]
+        specs = {name: registry.load(name, ("evaluation",)).spec for name in own}
+        return [name for name, spec in specs.items() if kind in spec.takes and not spec.on_request]
     return {"all": [info.name for info in installed], "none": []}.get(ref.name, [str(ref)])
 
 

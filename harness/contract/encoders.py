@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from harness.data.fields import DataKind, DataSpec, TextField, VideoField
 from harness.nn.backbone import Backbone, WordStates
+from harness.nn.layers import Conv3d
 from harness.nn.words import mean_of_words
 from harness.plugin.specs import BackboneSpec, NoConfig
 from harness.registry import Registry
@@ -31,7 +32,7 @@ class _Frames(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.layer = nn.Conv3d(channels, DIM, 3, padding=1)
+        self.layer = Conv3d(channels, DIM, 3, padding=1)
 
     def forward(self, clips: Tensor) -> Tensor:
         return self.layer(clips.transpose(1, 2)).relu().mean((2, 3, 4))  # (B,T,C,H,W) -> (B,D)

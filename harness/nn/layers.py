@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -36,3 +37,17 @@ def maps_of(values: Tensor, channels: int, side: int) -> Tensor:
     shorter on a CPU than with channels first.
     """
     return values.view(len(values), side, side, channels).permute(0, 3, 1, 2)
+
+
+class Conv3d(nn.Conv3d):
+    """That of torch, but in fp32 where a clip has fewer frames than the kernel: (B,C,T,H,W) -> (B,C',T',H',W').
+
+    There the gradient of its weights in bf16 on a CPU is what the memory held before (torch 2.14, avx512_bf16: two
+    frames under a kernel of three, two or three under one of five).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.device.type != "cpu" or input.shape[2] >= self.kernel_size[0]:
+            return super().forward(input)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(input.float())

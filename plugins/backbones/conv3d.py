@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from harness.nn.layers import Conv3d
 from harness.nn.stages import in_sequence
 from harness.plugin import Backbone, BackboneSpec, DataSpec, VideoField, hookimpl
 
@@ -50,7 +51,7 @@ def build(data: DataSpec[VideoField], config: Config) -> Backbone:
     unhalved = config.stages - 1 if data.inputs.size >= 24 else 0  # the stage that keeps the resolution
     for stage in range(config.stages):
         width, stride = config.width * 2**stage, 1 if stage == unhalved else 2
-        layers.append(nn.Conv3d(channels, width, 3, stride=(1, stride, stride), padding=1))
+        layers.append(Conv3d(channels, width, 3, stride=(1, stride, stride), padding=1))
         layers += [*([nn.BatchNorm3d(width)] if config.norm else []), nn.ReLU()]
         ends.append(len(layers))
         channels = width

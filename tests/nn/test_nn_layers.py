@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.nn.layers import SpatialMean, maps_of, normalisation
+from harness.nn.layers import Conv3d, SpatialMean, maps_of, normalisation
 
 
 def maps() -> Tensor:
@@ -59,3 +59,18 @@ def test_normalisations_have_names(kind: str, layers: list[type[nn.Module]]) -> 
 def test_an_unknown_normalisation_is_said() -> None:
     with pytest.raises(ValueError, match="choose batch, layer or none"):
         normalisation("instance", 4)
+
+
+@pytest.mark.parametrize(("frames", "kernel"), [(1, 3), (2, 3), (3, 3), (5, 3), (2, 5), (3, 5)])
+def test_gradients_in_bf16_of_clips_shorter_than_the_kernel_are_those_in_fp32(frames: int, kernel: int) -> None:
+    torch.manual_seed(0)
+    layer, clips = Conv3d(4, 16, kernel, padding=kernel // 2), torch.rand(8, 4, frames, 8, 8)
+    layer(clips).square().mean().backward()
+    assert layer.weight.grad is not None
+    expected = layer.weight.grad.clone()
+    layer.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(clips)
+    found.float().square().mean().backward()
+    torch.testing.assert_close(layer.weight.grad, expected, atol=0.02 * float(expected.abs().max()), rtol=0.05)
+    torch.testing.assert_close(layer(clips), nn.Conv3d.forward(layer, clips))
