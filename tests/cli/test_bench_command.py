@@ -30,15 +30,10 @@ def test_a_dry_run_prints_every_cell_and_runs_nothing(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert sum(line.startswith("to run") for line in lines) == 10
     skipped = [line for line in lines if line.startswith("skipped")]
-    cells = [line for line in skipped if "fewer than 3 pixels" in line]
-    assert len(cells) == 2
-    assert set(skipped) - set(cells) == {
-        "skipped   12 evaluations: digits has no regression targets",
-        "skipped   12 evaluations: infilling judges clips, digits holds images",
-        "skipped   12 evaluations: language-model judges texts, digits holds images",
-        "skipped   12 evaluations: prediction judges clips, digits holds images",
-    }
-    assert "12 cells, 264 evaluations: 10 to run, 2 skipped" in done.stdout
+    assert skipped.pop() == "skipped   12 evaluations: digits has no regression targets"
+    assert len(skipped) == 2
+    assert all("fewer than 3 pixels" in line for line in skipped)
+    assert "12 cells, 228 evaluations: 10 to run, 2 skipped" in done.stdout
     assert not out.exists()
 
 
