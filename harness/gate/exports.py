@@ -27,6 +27,7 @@ from harness.gate.findings import Finding, Place
 from harness.gate.margins import default_margin
 from harness.gate.pairing import Row
 from harness.gate.sides import Side
+from harness.report.frame import sheet_of
 
 LAYOUT = "5.1.0"  # of pytest-benchmark, whose files have had this shape since 3.0
 
@@ -215,7 +216,7 @@ def _custom(one: Exported) -> Mapping[str, Any]:
 
 def csv(side: Side) -> str:
     """The tidy frame, one row per score."""
-    return str(side.frame.to_csv(index=False))
+    return sheet_of(side.frame).decode()
 
 
 WRITERS: Mapping[str, Callable[[Side], str]] = {

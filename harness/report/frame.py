@@ -144,14 +144,15 @@ def write_frame(frame: pd.DataFrame, folder: Path) -> None:
 
     No text of the CSV is one that a spreadsheet takes for a formula; `read_frame` gives it back as it was.
     """
-    sheet = _sheet(frame)
+    sheet = sheet_of(frame)
     parquet = io.BytesIO()
     _write_parquet(frame, checksum(sheet), parquet)
     write_atomically(folder / "results.parquet", lambda file: file.write(parquet.getvalue()))
     write_atomically(folder / "results.csv", lambda file: file.write(sheet))
 
 
-def _sheet(frame: pd.DataFrame) -> bytes:
+def sheet_of(frame: pd.DataFrame) -> bytes:
+    """The CSV of a frame, in which no text is a formula to a spreadsheet."""
     numeric = pd.api.types.is_numeric_dtype
     texts = [column for column in frame.columns if COLUMNS.get(column, str) is str and not numeric(frame[column])]
     sheet = frame.assign(**{column: [in_a_sheet(text) for text in frame[column]] for column in texts})
@@ -178,7 +179,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         stored = table.to_pandas()
         frame = typed(stored)
         said = (table.schema.metadata or {}).get(CHECKSUM)
-        whole = said is None or checksum(_sheet(stored)).encode() == said  # None: an older version wrote it
+        whole = said is None or checksum(sheet_of(stored)).encode() == said  # None: an older version wrote it
     except OSError as error:
         raise ValueError(one_line(str(error))) from None
     except Exception as error:  # of damaged bytes, Arrow and pandas raise whatever they meet

@@ -390,6 +390,6 @@ def test_a_damaged_cell_is_said_and_is_no_interruption(tmp_path):
     damaged = sorted((candidate / "cells").iterdir())[0]
     damaged.write_bytes(damaged.read_bytes()[:-40])
     found = compare(*load_sides(base, candidate))
-    (note,) = [note for note in found.notes if "damaged" in note]
+    (note,) = [note for note in found.notes if "damaged and left out" in note]
     assert note.startswith(f"{candidate}: damaged and left out: cells/{damaged.name} (")
     assert not any("interrupted" in note for note in found.notes)

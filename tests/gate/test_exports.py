@@ -118,4 +118,4 @@ def test_csv_is_the_tidy_frame(tmp_path):
     side = load_side(write(tmp_path / "run", accuracies(BASE[:2])))
     lines = csv(side).splitlines()
     assert len(lines) == len(side.frame) + 1
-    assert lines[0].startswith("run,cell,method")
+    assert lines[0].startswith("run,cell,label,method")
