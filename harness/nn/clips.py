@@ -1,12 +1,16 @@
-"""Frames of clips: those at some places, and short windows of a clip.
+"""Frames of clips: those at some places, short windows of a clip, and what a clip is read as from its windows.
 
-B clips, T frames, n of them taken, C channels, H=W pixels. Draws come from torch's global generators.
+B clips, T frames, n of them taken, C channels, H=W pixels, D features. Draws come from torch's global generators.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+WINDOWS, WHOLE = "mean over windows", "whole clip"  # readouts of methods that learn from short windows
 
 
 def taken(clips: Tensor, places: Tensor) -> Tensor:
@@ -40,3 +44,11 @@ def overlapping(clips: Tensor, length: int) -> list[Tensor]:
         return [clips]
     begins = [*range(0, frames - length, max(1, length // 2)), frames - length]
     return [clips[:, begin : begin + length] for begin in begins]
+
+
+def read_clips(encoder: Callable[[Tensor], Tensor], clips: Tensor, length: int, readout: str) -> Tensor:
+    """Features of clips (B,T,C,H,W) by an encoder of any length: the mean over windows of `length` frames, or of all
+    frames at once, as `readout` says: (B,D).
+    """
+    parts = overlapping(clips, length) if readout == WINDOWS else [clips]
+    return torch.stack([encoder(part) for part in parts]).mean(0)

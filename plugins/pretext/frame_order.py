@@ -26,10 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.nn.augment import random_shift
-from harness.nn.clips import centred_windows, overlapping, taken
+from harness.nn.clips import WHOLE, WINDOWS, centred_windows, read_clips, taken
 from harness.plugin import Backbone, Batch, DataSpec, MethodSpec, NotApplicable, VideoField, hookimpl
-
-WINDOWS, WHOLE = "mean over windows", "whole clip"  # where it can be read: as it is learned, or at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +90,7 @@ class FrameOrder(nn.Module):
         return (WINDOWS, WHOLE)
 
     def read(self, clips: Tensor, readout: str) -> Tensor:
-        parts = overlapping(clips, self.config.frames) if readout == WINDOWS else [clips]
-        return torch.stack([self.backbone(part) for part in parts]).mean(0)  # (B,D)
+        return read_clips(self.backbone, clips, self.config.frames, readout)  # (B,D)
 
 
 def orders_of(frames: int, reverse: bool) -> list[tuple[int, ...]]:

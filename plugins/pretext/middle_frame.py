@@ -19,12 +19,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from harness.nn.clips import overlapping
+from harness.nn.clips import WHOLE, WINDOWS, read_clips
 from harness.nn.decoders import ConvDecoder
 from harness.nn.painting import FramePainter
 from harness.plugin import Backbone, Batch, DataSpec, ImageField, MethodSpec, NotApplicable, VideoField, hookimpl
-
-WINDOWS, WHOLE = "mean over windows", "whole clip"  # where it can be read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +95,7 @@ class MiddleFrame(nn.Module):
         return (WINDOWS, WHOLE)
 
     def read(self, clips: Tensor, readout: str) -> Tensor:
-        parts = overlapping(clips, 2 * self.config.sides) if readout == WINDOWS else [clips]
-        return torch.stack([self.backbone(part) for part in parts]).mean(0)  # (B,D)
+        return read_clips(self.backbone, clips, 2 * self.config.sides, readout)  # (B,D)
 
 
 def applies(data: DataSpec[VideoField], config: Config) -> str:

@@ -24,12 +24,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from harness.nn.clips import overlapping
+from harness.nn.clips import WHOLE, WINDOWS, read_clips
 from harness.nn.decoders import ConvDecoder
 from harness.nn.painting import FramePainter
 from harness.plugin import Backbone, Batch, DataSpec, MethodSpec, NotApplicable, VideoField, hookimpl
-
-WINDOWS, WHOLE = "mean over windows", "whole clip"  # where it can be read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +94,7 @@ class NextFrame(nn.Module):
         return (WINDOWS, WHOLE)
 
     def read(self, clips: Tensor, readout: str) -> Tensor:
-        parts = overlapping(clips, self.config.past) if readout == WINDOWS else [clips]
-        return torch.stack([self.backbone(part) for part in parts]).mean(0)  # (B,D)
+        return read_clips(self.backbone, clips, self.config.past, readout)  # (B,D)
 
 
 def difference(painted: Tensor, truth: Tensor, norm: int) -> Tensor:

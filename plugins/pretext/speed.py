@@ -20,10 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.nn.augment import random_shift
-from harness.nn.clips import centred_windows, overlapping
+from harness.nn.clips import WHOLE, WINDOWS, centred_windows, read_clips
 from harness.plugin import Backbone, Batch, DataSpec, MethodSpec, NotApplicable, VideoField, hookimpl
-
-WINDOWS, WHOLE = "mean over windows", "whole clip"  # where it can be read: as it is learned, or at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +69,7 @@ class Speed(nn.Module):
         return (WINDOWS, WHOLE)
 
     def read(self, clips: Tensor, readout: str) -> Tensor:
-        parts = overlapping(clips, self.frames) if readout == WINDOWS else [clips]
-        return torch.stack([self.backbone(part) for part in parts]).mean(0)  # (B,D)
+        return read_clips(self.backbone, clips, self.frames, readout)  # (B,D)
 
 
 def applies(data: DataSpec[VideoField], config: Config) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.nn.clips import centred_windows, overlapping, taken
+from harness.nn.clips import WHOLE, WINDOWS, centred_windows, overlapping, read_clips, taken
 
 CLOCK = torch.arange(12.0).view(1, 12, 1, 1, 1).expand(6000, -1, -1, -1, -1)
 
@@ -42,3 +42,15 @@ def test_overlapping_windows_reach_the_end(length: int, begins: list[int]) -> No
     parts = overlapping(CLOCK[:1], length)
     assert [int(times(part)[0, 0]) for part in parts] == begins
     assert int(times(parts[-1])[0, -1]) == 11
+
+
+def test_a_clip_is_read_as_the_mean_over_its_windows_or_at_once() -> None:
+    clips, lengths = torch.arange(5.0).view(1, 5, 1, 1, 1), []
+
+    def last_frame(part: torch.Tensor) -> torch.Tensor:
+        lengths.append(part.shape[1])
+        return part.flatten(1).amax(1, keepdim=True)
+
+    assert read_clips(last_frame, clips, 2, WINDOWS).item() == (1 + 2 + 3 + 4) / 4
+    assert read_clips(last_frame, clips, 2, WHOLE).item() == 4
+    assert lengths == [2, 2, 2, 2, 5]
