@@ -37,6 +37,7 @@ wheel: | $(BIN)/python
 	$(PYTHON) -m venv dist/venv
 	dist/venv/bin/python -m pip install --quiet dist/*.whl
 	cd dist && venv/bin/harness bench --plugins vae --seeds 1 --budget '20 steps' --out run
+	rm -rf dist/venv
 
 gate: $(VENV)/.installed
 	$(BIN)/harness gate $(SUITES)/gate.toml --margins benchmarks/gate/margins.toml --minutes 4 $(if $(BASE),--base $(BASE))
