@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from harness.plugin.launching import Conditions, Launcher
 from harness.records import PluginRef
 from harness.registry import Registry
 from harness.registry.grammar import parse_plugins
+
+LEAST_MEMORY = 10**8  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,7 @@ class Options:
     trackers: tuple[str, ...] = ()  # what follows the run, each text one or several with their parameters
     jobs: int | None = None  # cells at once; None: as many as the cores allow
     timeout: float | None = None  # seconds a cell may take
+    memory: int | None = None  # bytes that a cell may hold in memory, with all that it starts
     fail_fast: bool = False  # stop at the first failed cell
     monitor: int = 0  # moments of each training at which a kNN accuracy on validation is measured
     fresh: bool = False  # take nothing from an earlier run
@@ -36,6 +40,29 @@ class Options:
             raise RequestError(f"--monitor is a number of moments of training, 0 for none, not {self.monitor}")
         if self.timeout is not None and self.timeout <= 0:
             raise RequestError(f"--timeout is a number of seconds above 0, not {self.timeout:g}")
+        if self.memory is not None and sys.platform != "linux":
+            raise RequestError("--memory-limit is kept on Linux alone: leave it out here")
+        if self.memory is not None and self.memory < LEAST_MEMORY:
+            raise RequestError(f"--memory-limit must leave a cell {LEAST_MEMORY / 1e9:g} GB at least: torch takes that")
+
+
+def bytes_of(text: str) -> int:
+    """Bytes of memory as a user writes them.
+
+    >>> bytes_of("4GB"), bytes_of("1.5 GiB"), bytes_of("800MB")
+    (4000000000, 1610612736, 800000000)
+    """
+    number, unit = text.strip().rstrip("BGMTKibgmtk "), text.strip().lstrip("0123456789.eE+- ")
+    scale = {"b": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+    scale |= {f"{name}b": size for name, size in scale.items() if name != "b"}
+    scale |= {f"{name}ib": 1024.0**n for n, name in enumerate("kmgt", 1)}
+    try:
+        size = float(number) * scale[unit.lower()]
+        if not 0 < size < 2**63:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise RequestError(f"'{text}' is no size of memory: write '4GB', '1.5GiB' or '800MB'") from None
+    return int(size)
 
 
 def launcher_of(options: Options, registry: Registry) -> Callable[[Conditions], Launcher]:

@@ -202,7 +202,13 @@ class _Run:
 
 
 def conditions(options: Options, folder: RunFolder, registry: Registry) -> Conditions:
-    return Conditions(jobs=options.jobs, timeout=options.timeout, logs=folder.logs.resolve(), tell=registry.tell)
+    return Conditions(
+        jobs=options.jobs,
+        timeout=options.timeout,
+        memory=options.memory,
+        logs=folder.logs.resolve(),
+        tell=registry.tell,
+    )
 
 
 def workplace(options: Options, folder: RunFolder) -> Workplace:

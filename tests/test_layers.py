@@ -38,7 +38,8 @@ LAYERS = [
     {"nn"},
     {"data"},
     {"metrics"},
-    {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels"},
+    {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels", "bounds"},
+    {"last_words", "descendants"},
     {"records", "rates"},
     {"errors"},
 ]

@@ -122,7 +122,21 @@ def bench(
         Path | None, typer.Option(help="Root of the datasets. [default: $HARNESS_DATA, else a cache folder]")
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Cells at once. [default: as many as the cores allow]")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take. [default: no limit]")] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that a cell may take; what is left after an evaluation that took too long has as many again. "
+            "[default: no limit]"
+        ),
+    ] = None,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory that a cell may hold, with all that it starts: '4GB', '1.5GiB'; not that of a GPU; on Linux. "
+            "[default: no limit]",
+        ),
+    ] = None,
     launcher: Annotated[str | None, typer.Option(help="What runs the cells. [default: local]")] = None,
     trackers: Annotated[str | None, typer.Option(help="What follows the run, e.g. json-lines. [default: none]")] = None,
     monitor: Annotated[
@@ -144,6 +158,7 @@ def bench(
     Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 3 seeds.
     """
     from harness.cli.progress import progress_listener
+    from harness.options import bytes_of
     from harness.registry import Registry
     from harness.run import Options, carry_out
     from harness.suite import apart, make_request, overridden, read_suite
@@ -179,6 +194,7 @@ def bench(
         data_dir=str(data_dir) if data_dir else None,
         jobs=jobs,
         timeout=timeout,
+        memory=None if memory_limit is None else bytes_of(memory_limit),
         fail_fast=fail_fast,
         fresh=fresh,
         command=shlex.join(["harness", *sys.argv[1:]]),
