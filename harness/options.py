@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.aside import POSSIBLE
 from harness.errors import HarnessError, RequestError
+from harness.listening import hearing_beside
 from harness.plugin.launching import Conditions, Launcher
 from harness.records import PluginRef
 from harness.registry import Registry
 from harness.registry.grammar import parse_plugins
+from harness.registry.installed import is_own
 
 LEAST_MEMORY = 10**8  # bytes
 
@@ -76,7 +79,24 @@ def launcher_of(options: Options, registry: Registry) -> Callable[[Conditions], 
 def trackers_of(options: Options, registry: Registry) -> dict[str, Callable[[Path], object]]:
     """What builds each tracker for a run's folder, by the name that messages call it. `none` stands for no tracker."""
     refs = [ref for text in options.trackers for ref in parse_plugins(text) if text.strip() != "none"]
-    return {f"tracker '{ref}'": _builder(ref, "tracker", registry) for ref in refs}
+    return {f"tracker '{ref}'": _tracker(ref, registry) for ref in refs}
+
+
+def _tracker(ref: PluginRef, registry: Registry) -> Callable[[Path], object]:
+    """What builds a tracker: one of others in a process of its own."""
+    chosen = registry.chosen(ref, ("tracker",))
+    if is_own(chosen.info) or not POSSIBLE:
+        return _builder(ref, "tracker", registry)
+
+    def build(folder: Path) -> object:
+        hearer = hearing_beside(f"tracker '{ref}'", lambda: chosen.spec.build(chosen.config, folder))
+        wrong = hearer.started()
+        if wrong:
+            hearer.close()
+            raise RequestError(f"tracker '{ref}' cannot start: {wrong}")
+        return hearer
+
+    return build
 
 
 def _builder(ref: PluginRef, kind: str, registry: Registry) -> Callable[[Any], Any]:

@@ -20,6 +20,7 @@ from harness.plan import Plan, make_plan
 from harness.plugin.launching import Conditions, Launcher
 from harness.records import CellResult, Request, Workplace
 from harness.registry import Registry
+from harness.rehearsal import rehearse_request
 from harness.store import RunFolder
 from harness.trials import fixed_settings, reported, trials_of
 from harness.tuning import Tuning, chosen
@@ -105,6 +106,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
 
     `progress` is one more listener to the run's events, beside its trackers.
     """
+    rehearse_request(request, options, registry)
     make_launcher, make_trackers = launcher_of(options, registry), trackers_of(options, registry)
     folder = RunFolder(options.out or Path("runs") / slug(reported(request)))
     trials, fixed, request = trials_of(request, registry), fixed_settings(request, registry), reported(request)

@@ -213,10 +213,12 @@ def bench(
 def _dry_run(request: Any, options: Options, registry: Any) -> None:
     from harness.options import launcher_of, trackers_of
     from harness.plan import make_plan
+    from harness.rehearsal import rehearse_request
     from harness.run import slug
     from harness.store import RunFolder
     from harness.trials import fixed_settings, reported, trials_of, undecided
 
+    rehearse_request(request, options, registry)
     launcher_of(options, registry), trackers_of(options, registry)  # a wrong name is said now
     folder = RunFolder(options.out or Path("runs") / slug(reported(request)))
     planned = partial(make_plan, registry=registry, folder=folder, data_dir=options.data_dir, fresh=options.fresh)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +30,9 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+
+
+LONGEST_LOOK = 60.0  # seconds that a plugin of others may take to be loaded and to describe its data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,7 @@ def show_command(
     from harness.registry import Registry
 
     root = loading.data_root(data_dir)
+    _survived(name, root)
     spec, config = find(Registry(), name)
     described = spec.describe(config, root)
     console = _console()
@@ -94,6 +98,8 @@ def prepare_command(
     from harness.registry import Registry
 
     registry, root, console = Registry(), data_root(data_dir), _console()
+    for name in names:
+        _survived(name, root)
     chosen = [find(registry, name) for name in names]  # all names are checked before anything is fetched
     for spec, config in chosen:
         prepare(spec, config, root, console)
@@ -101,7 +107,22 @@ def prepare_command(
 
 def rows(registry: Registry, root: Path) -> list[Row]:
     """What `list` shows, sorted by name; a broken plugin is a row with its cause."""
-    return [_row(registry, info, root) for info in registry.infos(kind="dataset")]
+    from harness.registry.installed import is_own
+
+    infos = registry.infos(kind="dataset")
+    return [(_row if is_own(info) else _row_beside)(registry, info, root) for info in infos]
+
+
+def _row_beside(registry: Registry, info: PluginInfo, root: Path) -> Row:
+    """The row of a plugin of others, which may exit, crash or hang when it is loaded or asked."""
+    from harness.aside import Gone, aside
+
+    try:
+        (told,) = aside(lambda tell: tell(asdict(_row(registry, info, root))), seconds=LONGEST_LOOK)
+        return Row(**told)
+    except (Gone, HarnessError) as how:
+        said = f"it {how}" if isinstance(how, Gone) else str(how)
+        return Row(name=info.name, inputs="", classes="", state=f"plugin '{info.name}' of {info.origin}: {said}")
 
 
 def _row(registry: Registry, info: PluginInfo, root: Path) -> Row:
@@ -135,6 +156,21 @@ def _state(spec: DatasetSpec, config: Any, root: Path) -> str:
         missing = next((path for path in spec.files(config, root) if not path.is_file()), root)
         return f"missing: {missing.relative_to(root) if missing.is_relative_to(root) else missing}"
     return "present"
+
+
+def _survived(text: str, root: Path) -> None:
+    """Raise BrokenPlugin where a dataset of others ends, or holds up, the process that loads and describes it."""
+    from harness.aside import rehearse
+    from harness.registry import Registry
+    from harness.registry.finding import is_strange
+    from harness.registry.grammar import parse_plugins
+
+    def asked() -> None:
+        spec, config = find(Registry(), text)
+        spec.describe(config, root), spec.files(config, root)
+
+    if any(is_strange(Registry(), ref.name) for ref in parse_plugins(text)):
+        rehearse(f"dataset '{text}'", asked, seconds=LONGEST_LOOK)
 
 
 def find(registry: Registry, text: str) -> tuple[DatasetSpec, Any]:
