@@ -26,6 +26,7 @@ def bench(
     data_dir: str | Path | None = None,
     jobs: int | None = None,
     timeout: float | None = None,
+    memory_limit: str | None = None,
     launcher: str = "local",
     trackers: str | Sequence[str] = (),
     monitor: int = 0,
@@ -39,6 +40,7 @@ def bench(
     `request` takes the words of a suite: tune, tune_by, references, datasets, targets, backbone, devices, precision,
     seeds, evaluations, labels, budget, set, threads, compile; text as on the command line (`seeds="auto:9"`), or lists.
     `launcher` and `trackers` name plugins, with their parameters: what runs the cells, and what follows the run.
+    `timeout` (seconds) and `memory_limit` ("4GB") are what one cell may take.
     `monitor` is the number of moments of each training at which a kNN accuracy on validation is measured, to be looked
     at alone. Raises RequestError for a request that makes no sense; a cell that fails is a row of the results, not an
     error.
@@ -46,6 +48,7 @@ def bench(
     from pathlib import Path
 
     from harness.cli.progress import progress_listener
+    from harness.options import bytes_of
     from harness.registry import Registry
     from harness.run import Options, carry_out
     from harness.suite import make_request
@@ -55,6 +58,7 @@ def bench(
         data_dir=str(data_dir) if data_dir else None,
         jobs=jobs,
         timeout=timeout,
+        memory=None if memory_limit is None else bytes_of(memory_limit),
         launcher=launcher,
         trackers=(trackers,) if isinstance(trackers, str) else tuple(trackers),
         monitor=monitor,

@@ -96,7 +96,7 @@ def _subject(
         )
     except NotApplicable as reason:
         return reason
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
         return f"{stage}: {reason_of(error)}"
 
@@ -128,7 +128,7 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
         pictures = tuple(_seen_from(staging, picture, todo.labels) for picture in subject.pictures)
     except NotApplicable as reason:
         return outcome(todo, "skipped", str(reason), note=subject.note)
-    except Exception as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # a plugin that ends the process ends its evaluation
         traceback.print_exc()
         print(f"while judging {subject.cell.title} by {todo.evaluation}", file=sys.stderr)
         return outcome(todo, "failed", reason_of(error), seconds=time.perf_counter() - started)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.aside import POSSIBLE
 from harness.errors import HarnessError, RequestError
+from harness.listening import hearing_beside
 from harness.plugin.launching import Conditions, Launcher
 from harness.records import PluginRef
 from harness.registry import Registry
 from harness.registry.grammar import parse_plugins
+from harness.registry.installed import is_own
+
+LEAST_MEMORY = 10**8  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +30,7 @@ class Options:
     trackers: tuple[str, ...] = ()  # what follows the run, each text one or several with their parameters
     jobs: int | None = None  # cells at once; None: as many as the cores allow
     timeout: float | None = None  # seconds a cell may take
+    memory: int | None = None  # bytes that a cell may hold in memory, with all that it starts
     fail_fast: bool = False  # stop at the first failed cell
     monitor: int = 0  # moments of each training at which a kNN accuracy on validation is measured
     fresh: bool = False  # take nothing from an earlier run
@@ -36,6 +43,29 @@ class Options:
             raise RequestError(f"--monitor is a number of moments of training, 0 for none, not {self.monitor}")
         if self.timeout is not None and not self.timeout > 0:
             raise RequestError(f"--timeout is a number of seconds above 0, not {self.timeout:g}")
+        if self.memory is not None and sys.platform != "linux":
+            raise RequestError("--memory-limit is kept on Linux alone: leave it out here")
+        if self.memory is not None and self.memory < LEAST_MEMORY:
+            raise RequestError(f"--memory-limit must leave a cell {LEAST_MEMORY / 1e9:g} GB at least: torch takes that")
+
+
+def bytes_of(text: str) -> int:
+    """Bytes of memory as a user writes them.
+
+    >>> bytes_of("4GB"), bytes_of("1.5 GiB"), bytes_of("800MB")
+    (4000000000, 1610612736, 800000000)
+    """
+    number, unit = text.strip().rstrip("BGMTKibgmtk "), text.strip().lstrip("0123456789.eE+- ")
+    scale = {"b": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+    scale |= {f"{name}b": size for name, size in scale.items() if name != "b"}
+    scale |= {f"{name}ib": 1024.0**n for n, name in enumerate("kmgt", 1)}
+    try:
+        size = float(number) * scale[unit.lower()]
+        if not 0 < size < 2**63:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise RequestError(f"'{text}' is no size of memory: write '4GB', '1.5GiB' or '800MB'") from None
+    return int(size)
 
 
 def launcher_of(options: Options, registry: Registry) -> Callable[[Conditions], Launcher]:
@@ -49,7 +79,24 @@ def launcher_of(options: Options, registry: Registry) -> Callable[[Conditions], 
 def trackers_of(options: Options, registry: Registry) -> dict[str, Callable[[Path], object]]:
     """What builds each tracker for a run's folder, by the name that messages call it. `none` stands for no tracker."""
     refs = [ref for text in options.trackers for ref in parse_plugins(text) if text.strip() != "none"]
-    return {f"tracker '{ref}'": _builder(ref, "tracker", registry) for ref in refs}
+    return {f"tracker '{ref}'": _tracker(ref, registry) for ref in refs}
+
+
+def _tracker(ref: PluginRef, registry: Registry) -> Callable[[Path], object]:
+    """What builds a tracker: one of others in a process of its own."""
+    chosen = registry.chosen(ref, ("tracker",))
+    if is_own(chosen.info) or not POSSIBLE:
+        return _builder(ref, "tracker", registry)
+
+    def build(folder: Path) -> object:
+        hearer = hearing_beside(f"tracker '{ref}'", lambda: chosen.spec.build(chosen.config, folder))
+        wrong = hearer.started()
+        if wrong:
+            hearer.close()
+            raise RequestError(f"tracker '{ref}' cannot start: {wrong}")
+        return hearer
+
+    return build
 
 
 def _builder(ref: PluginRef, kind: str, registry: Registry) -> Callable[[Any], Any]:

@@ -20,6 +20,7 @@ from harness.plan import Plan, make_plan
 from harness.plugin.launching import Conditions, Launcher
 from harness.records import CellResult, Request, Workplace
 from harness.registry import Registry
+from harness.rehearsal import rehearse_request
 from harness.results import Results, Several, load_results
 from harness.store import RunFolder
 from harness.trials import fixed_settings, reported, trials_of
@@ -33,6 +34,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
 
     `progress` is one more listener to the run's events, beside its trackers.
     """
+    rehearse_request(request, options, registry)
     make_launcher, make_trackers = launcher_of(options, registry), trackers_of(options, registry)
     folder = folder_of(request, options)
     trials, fixed, request = trials_of(request, registry), fixed_settings(request, registry), reported(request)
@@ -140,7 +142,13 @@ class _Run:
 
 
 def conditions(options: Options, folder: RunFolder, registry: Registry) -> Conditions:
-    return Conditions(jobs=options.jobs, timeout=options.timeout, logs=folder.logs.resolve(), tell=registry.tell)
+    return Conditions(
+        jobs=options.jobs,
+        timeout=options.timeout,
+        memory=options.memory,
+        logs=folder.logs.resolve(),
+        tell=registry.tell,
+    )
 
 
 def workplace(options: Options, folder: RunFolder) -> Workplace:

@@ -348,7 +348,16 @@ def load_training(content: bytes) -> TrainingResult:
     return _adapter(TrainingResult).validate_json(content)
 
 
+def dump_evaluation(row: EvaluationResult) -> bytes:
+    """What one evaluation said, as JSON."""
+    return _adapter(EvaluationResult).dump_json(row)
+
+
+def load_evaluation(content: bytes) -> EvaluationResult:
+    return _adapter(EvaluationResult).validate_json(content)
+
+
 def warm_up() -> None:
     """Build the validators now, so that a process that is forked from this one has them."""
-    for record in (CellTask, CellResult, TrainingResult):
+    for record in (CellTask, CellResult, TrainingResult, EvaluationResult):
         _adapter(record)

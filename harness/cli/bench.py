@@ -144,7 +144,21 @@ def bench(
         Path | None, typer.Option(help="Root of the datasets. [default: $HARNESS_DATA, else a cache folder]")
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Cells at once. [default: as many as the cores allow]")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds that a cell may take. [default: no limit]")] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that a cell may take; what is left after an evaluation that took too long has as many again. "
+            "[default: no limit]"
+        ),
+    ] = None,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory that a cell may hold, with all that it starts: '4GB', '1.5GiB'; not that of a GPU; on Linux. "
+            "[default: no limit]",
+        ),
+    ] = None,
     launcher: Annotated[
         str | None, typer.Option(autocompletion=names_of("launcher"), help="What runs the cells. [default: local]")
     ] = None,
@@ -171,6 +185,7 @@ def bench(
     Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 5 seeds.
     """
     from harness.cli.progress import progress_listener
+    from harness.options import bytes_of
     from harness.registry import Registry
     from harness.run import Options, carry_out
     from harness.suite import apart, make_request, overridden, read_suite
@@ -206,6 +221,7 @@ def bench(
         data_dir=str(data_dir) if data_dir else None,
         jobs=jobs,
         timeout=timeout,
+        memory=None if memory_limit is None else bytes_of(memory_limit),
         fail_fast=fail_fast,
         fresh=fresh,
         command=shlex.join(["harness", *sys.argv[1:]]),
@@ -240,9 +256,11 @@ def _kept(folder: RunFolder) -> str:
 def _dry_run(request: Any, options: Options, registry: Any) -> None:
     from harness.options import launcher_of, trackers_of
     from harness.plan import make_plan
+    from harness.rehearsal import rehearse_request
     from harness.run import folder_of
     from harness.trials import fixed_settings, reported, trials_of, undecided
 
+    rehearse_request(request, options, registry)
     launcher_of(options, registry), trackers_of(options, registry)  # a wrong name is said now
     folder = folder_of(request, options)
     planned = partial(make_plan, registry=registry, folder=folder, data_dir=options.data_dir, fresh=options.fresh)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +32,9 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+
+
+LONGEST_LOOK = 60.0  # seconds that a plugin of others may take to be loaded and to describe its data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,7 @@ def show_command(
     from harness.registry import Registry
 
     root = loading.data_root(data_dir)
+    _survived(name, root)
     registry, console = Registry(), _console()
     if _lacks_a_parameter(registry, name):  # then its parameters are all that can be told
         _say_parameters(registry, name, console)
@@ -107,6 +111,8 @@ def prepare_command(
     from harness.registry import Registry
 
     registry, root, console = Registry(), data_root(data_dir), _console()
+    for name in names:
+        _survived(name, root)
     chosen = [find(registry, name) for name in names]  # all names are checked before anything is fetched
     for spec, config in chosen:
         prepare(spec, config, root, console)
@@ -114,7 +120,22 @@ def prepare_command(
 
 def rows(registry: Registry, root: Path) -> list[Row]:
     """What `list` shows, sorted by name; a broken plugin is a row with its cause."""
-    return [_row(registry, info, root) for info in registry.infos(kind="dataset")]
+    from harness.registry.installed import is_own
+
+    infos = registry.infos(kind="dataset")
+    return [(_row if is_own(info) else _row_beside)(registry, info, root) for info in infos]
+
+
+def _row_beside(registry: Registry, info: PluginInfo, root: Path) -> Row:
+    """The row of a plugin of others, which may exit, crash or hang when it is loaded or asked."""
+    from harness.aside import Gone, aside
+
+    try:
+        (told,) = aside(lambda tell: tell(asdict(_row(registry, info, root))), seconds=LONGEST_LOOK)
+        return Row(**told)
+    except (Gone, HarnessError) as how:
+        said = f"it {how}" if isinstance(how, Gone) else str(how)
+        return Row(name=info.name, inputs="", classes="", state=f"plugin '{info.name}' of {info.origin}: {said}")
 
 
 def _row(registry: Registry, info: PluginInfo, root: Path) -> Row:
@@ -175,6 +196,21 @@ def _say_parameters(registry: Registry, text: str, console: Console) -> None:
         given = "needed" if one.required else f"= {one.default}"
         said = f"{one.name} ({one.type}) {given}{f'  {one.comment}' if one.comment else ''}"
         _say(console, f"{'' if n else 'parameters':<12}{said}")
+
+
+def _survived(text: str, root: Path) -> None:
+    """Raise BrokenPlugin where a dataset of others ends, or holds up, the process that loads and describes it."""
+    from harness.aside import rehearse
+    from harness.registry import Registry
+    from harness.registry.finding import is_strange
+    from harness.registry.grammar import parse_plugins
+
+    def asked() -> None:
+        spec, config = find(Registry(), text)
+        spec.describe(config, root), spec.files(config, root)
+
+    if any(is_strange(Registry(), ref.name) for ref in parse_plugins(text)):
+        rehearse(f"dataset '{text}'", asked, seconds=LONGEST_LOOK)
 
 
 def find(registry: Registry, text: str) -> tuple[DatasetSpec, Any]:

@@ -19,7 +19,7 @@ from harness.errors import RequestError, did_you_mean
 from harness.registry import KINDS, METHOD_KINDS, LoadedPlugin, PluginInfo, Registry
 
 if TYPE_CHECKING:
-    from harness.contract.kit import Check
+    from harness.contract.checks import Check
     from harness.records import PluginRef
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ HEADINGS = {
     "launcher": "launchers",
     "tracker": "trackers",
 }
+LONGEST_DESCRIPTION = 120.0  # seconds that a plugin of others may take to be imported
 WIDEST_WITHOUT_TERMINAL = 160  # characters
 
 
@@ -82,16 +83,26 @@ def show(
     name: Annotated[str, typer.Argument(help="A name, `distribution:name`, the path of a .py file, or `train`.")],
 ) -> None:
     """Show what a plugin is, where it comes from, and its parameters; of `train`, the settings of the optimisation."""
+    from harness.aside import rehearse
+    from harness.registry.finding import families_of, is_strange
     from harness.registry.grammar import is_path
 
     registry = Registry()
+    if name != "train" and is_strange(registry, name):
+        rehearse(f"plugin '{name}'", lambda: _described(Registry(), name), seconds=LONGEST_DESCRIPTION)
     if name == "train":
         shown = [list(_train_settings())]
     elif is_path(name):
-        shown = [list(description(loaded)) for loaded in registry.load_file(name)]
+        shown = _described(registry, name)
     else:
-        shown = [_lines(registry, name, kinds) for kinds in _kinds_of(registry, name)]
+        shown = [_lines(registry, name, kinds) for kinds in families_of(registry, name)]
     typer.echo("\n\n".join("\n".join(lines) for lines in shown))
+
+
+def _described(registry: Registry, name: str) -> list[list[str]]:
+    from harness.registry.finding import plugins_named
+
+    return [list(description(loaded)) for loaded in plugins_named(registry, name)]
 
 
 def _lines(registry: Registry, name: str, kinds: Sequence[str]) -> list[str]:
@@ -117,23 +128,15 @@ def check(
     show_all: Annotated[bool, typer.Option("--all", help="Show what does not apply too, line by line.")] = False,
 ) -> None:
     """Check a plugin against the contract. Exit code 1 if it breaks it."""
-    from harness.registry.config import resolve
+    from harness.contract.beside import Asked, checked_beside
 
-    ref = _one_plugin(name)
-    registry, params = Registry(), ref.params
-    plugins = find_plugins(registry, ref.name)
-    for loaded in plugins if params else []:
-        resolve(loaded.spec.config, params, loaded.info.name)  # what is mistyped here is no fault of the plugin
-
-    from harness.contract.kit import Setting, check_plugin  # torch, which a bad request need not wait for
-    from harness.loading import data_root
-
-    shape = None if size is None and channels is None else (channels or 3, size or 16)
-    setting = Setting(shape=shape, backbone=None if backbone is None else _one_plugin(backbone))
-    if setting.backbone is not None:
-        setting.encoder("image", registry)  # a misspelt one is a bad request
-    root = data_root(data_dir)
-    checks = [check for loaded in plugins for check in check_plugin(loaded, registry, root, params, setting)]
+    asked = Asked(
+        ref=_one_plugin(name),
+        root=data_dir,
+        shape=None if size is None and channels is None else (channels or 3, size or 16),
+        backbone=None if backbone is None else _one_plugin(backbone),
+    )
+    checks = checked_beside(asked)
     print_checks(checks, show_all=show_all)
     if any(check.status == "failed" for check in checks):
         raise typer.Exit(1)
@@ -146,23 +149,6 @@ def _one_plugin(text: str) -> PluginRef:
     if len(refs) != 1:
         raise RequestError(f"'{text}' names {len(refs)} plugins: check one at a time")
     return refs[0]
-
-
-def find_plugins(registry: Registry, name: str) -> list[LoadedPlugin]:
-    """All plugins of this name: a method, a backbone, a dataset, an evaluation ... may share one, or a file."""
-    from harness.registry.grammar import is_path
-
-    if is_path(name):
-        return registry.load_file(name)
-    return [registry.load(name, kinds) for kinds in _kinds_of(registry, name)]
-
-
-def _kinds_of(registry: Registry, name: str) -> list[Sequence[str]]:
-    """The families of kinds that have a plugin of this name; all kinds, for the message, if none has."""
-    bare = name.rpartition(":")[2]
-    taken = {info.kind for info in registry.infos() if info.name == bare}
-    families: list[Sequence[str]] = [METHOD_KINDS, *((kind,) for kind in KINDS if kind not in METHOD_KINDS)]
-    return [kinds for kinds in families if taken & set(kinds)] or [KINDS]
 
 
 def print_list(registry: Registry, kind: str | None) -> None:

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from harness.contract import backbones, datasets, evaluations, launchers, trackers
+from harness.contract.checks import Check
 from harness.contract.encoders import backbone_for
 from harness.contract.examples import SmallData, generated_images, small_datasets
 from harness.contract.methods import method_checks
@@ -36,17 +37,6 @@ from harness.registry.grammar import parse_plugins
 from harness.registry.installed import first_docstring_line
 
 CLASSES = 10  # of generated images of a size that was asked for
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """How one check of one plugin went."""
-
-    plugin: str
-    name: str
-    status: Literal["ok", "failed", "skipped", "note"]  # note: allowed, but its author should know
-    detail: str = ""
-    absent: bool = False  # skipped, since the plugin has no such capability
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +75,20 @@ def check_plugin(
     backbone, the kit those for clips and texts; `root` is where datasets lie. A failure that says again, on other data
     or in another check, what one said before is left out: each root cause is named once.
     """
+    return list(checks_of(loaded, registry, root, params or {}, setting or Setting(), lambda name: None))
+
+
+def checks_of(
+    loaded: LoadedPlugin,
+    registry: Registry,
+    root: Path,
+    params: Mapping[str, Any],
+    setting: Setting,
+    begun: Callable[[str], None],
+) -> Iterator[Check]:
+    """The checks of `check_plugin`, as they end; `begun` is told the name of each before it begins."""
     with one_thread():
-        return list(_roots(_checked(loaded, registry, root, params or {}, setting or Setting())))
+        yield from _roots(_checked(loaded, registry, root, params, setting, begun))
 
 
 def _roots(checks: Iterable[Check]) -> Iterator[Check]:
@@ -100,22 +102,33 @@ def _roots(checks: Iterable[Check]) -> Iterator[Check]:
 
 
 def _checked(
-    loaded: LoadedPlugin, registry: Registry, root: Path, params: Mapping[str, Any], setting: Setting
+    loaded: LoadedPlugin,
+    registry: Registry,
+    root: Path,
+    params: Mapping[str, Any],
+    setting: Setting,
+    begun: Callable[[str], None],
 ) -> Iterator[Check]:
     name = loaded.info.name
-    yield run_check(name, "documented", lambda: documented(loaded))
+
+    def run(title: str, check: Callable[[], str | None]) -> Check:
+        begun(title)
+        return run_check(name, title, check)
+
+    yield run("documented", lambda: documented(loaded))
     if hasattr(loaded.spec, "takes"):
-        yield run_check(name, "takes_known_kinds", lambda: takes_known_kinds(loaded))
+        yield run("takes_known_kinds", lambda: takes_known_kinds(loaded))
     needed = _required(loaded.spec.config, params)
     if needed:
         yield Check(plugin=name, name="config", status="skipped", detail=f"needs {', '.join(needed)}")
         return
-    stored = run_check(name, "config", lambda: config_survives_storage(loaded.spec.config, params, name))
+    stored = run("config", lambda: config_survives_storage(loaded.spec.config, params, name))
     yield stored
     if stored.status == "ok":
         config = resolve(loaded.spec.config, params, name)
+        begun("its cases")
         for title, check in _checks(loaded, config, registry, root, setting):
-            yield run_check(name, title, check)
+            yield run(title, check)
 
 
 @contextmanager

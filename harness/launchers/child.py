@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,33 +16,64 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from harness.records import Workplace
 
-PROGRESS, TRAINED, RESULT = b"P", b"T", b"R"  # the first byte of a message
+PROGRESS, TRAINED, JUDGED, RESULT = b"P", b"T", b"E", b"R"  # the first byte of a message
 SECONDS_BETWEEN_NEWS = 0.2
 
 
-def run_child(task: bytes, workplace: Workplace, connection: Connection, lifeline: Connection, log: Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Ends:
+    """A cell's ends of its pipes, and what it may use."""
+
+    messages: Connection  # news, the training, each row and the result, from the cell
+    lifeline: Connection  # nothing is ever sent on it: its other end closes when the bench ends
+    verdict: Connection  # how the cell ended, from its keeper
+    log: Path
+    memory: int | None  # bytes that it may hold with all that it starts; None: no limit
+
+
+def run_child(task: bytes, workplace: Workplace, ends: Ends) -> None:
     """Run one task. Whatever a plugin prints goes to the cell's log, and so does the traceback of a crash in C."""
-    if hasattr(os, "setsid"):
-        os.setsid()  # a group of its own, so that its children end with it
-    for end in (connection, lifeline):
+    for end in (ends.messages, ends.lifeline, ends.verdict):
         os.set_inheritable(end.fileno(), False)  # what came from the forkserver is inherited by every program it starts
-    _redirect_output(log)
-    threading.Thread(target=_die_with_the_parent, args=(lifeline,), daemon=True).start()
+    if sys.platform == "linux":
+        from harness.launchers.keeper import keep
+
+        keep(ends)
+    else:
+        _alone(ends)
+    _speak()
 
     from harness.launchers.work import work
 
-    result = work(task, workplace, _Reporter(connection), lambda training: connection.send_bytes(TRAINED + training))
-    connection.send_bytes(RESULT + result)
-    connection.close()
+    def send(kind: bytes, content: bytes) -> None:
+        ends.messages.send_bytes(kind + content)
+
+    result = work(
+        task,
+        workplace,
+        _Reporter(ends.messages),
+        lambda training: send(TRAINED, training),
+        lambda row: send(JUDGED, row),
+    )
+    send(RESULT, result)
+    ends.messages.close()
 
 
-def _redirect_output(log: Path) -> None:
-    import faulthandler
-
-    log.parent.mkdir(parents=True, exist_ok=True)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+def _alone(ends: Ends) -> None:
+    """Where no keeper is possible: a group of its own, which ends with it, and a log without bounds."""
+    if hasattr(os, "setsid"):
+        os.setsid()
+    ends.log.parent.mkdir(parents=True, exist_ok=True)
+    output = os.open(ends.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    threading.Thread(target=_die_with_the_parent, args=(ends.lifeline,), daemon=True).start()
+
+
+def _speak() -> None:
+    """Python's own output to where the process's goes, and the stacks of a crash in C too."""
+    import faulthandler
+
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     faulthandler.enable(sys.stderr)

@@ -9,13 +9,14 @@ import contextlib
 import os
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import wait
 
 from harness.launchers.process import CellProcess
 from harness.plugin.hookspecs import hookimpl
-from harness.plugin.launching import Assignment, Conditions
+from harness.plugin.launching import WEIGHTS, Assignment, Conditions
 from harness.plugin.specs import LauncherSpec, NoConfig
-from harness.records import CellResult
+from harness.records import CellResult, TrainingResult
 
 LONGEST_WAIT = 1.0  # seconds until deadlines are looked at again
 
@@ -26,6 +27,7 @@ class LocalLauncher:
     def __init__(self, config: NoConfig, conditions: Conditions) -> None:
         self.conditions = conditions
         self.running: list[CellProcess] = []
+        self.parts: dict[str, CellResult] = {}  # by key: of cells that an evaluation ended, and that go on
 
     def run(self, assignments: Sequence[Assignment], *, alone: bool) -> Generator[CellResult, None, None]:
         """Results in the order in which cells end. `alone`: one at a time, for evaluations that measure time."""
@@ -58,17 +60,20 @@ class LocalLauncher:
         return None
 
     def _started(self, assignment: Assignment) -> CellProcess:
+        self.conditions.tell("harness_cell_started", cell=assignment.task.cell)
+        return self._process(assignment)
+
+    def _process(self, assignment: Assignment) -> CellProcess:
         cell, tell = assignment.task.cell, self.conditions.tell
-        process = CellProcess(
+        return CellProcess(
             assignment,
             timeout=self.conditions.timeout,
+            memory=self.conditions.memory,
             log=self.conditions.logs / f"{assignment.task.key}.log",
             news=lambda stage, done, scalars: tell(
                 "harness_scalars", cell=cell, stage=stage, done=done, scalars=scalars
             ),
         )
-        tell("harness_cell_started", cell=cell)
-        return process
 
     def _finished(self) -> Iterator[CellResult]:
         """Wait for news of any cell, pass it on, and yield the results of those that ended."""
@@ -78,7 +83,26 @@ class LocalLauncher:
         for process in list(self.running):
             if process.listen(ready) or time.monotonic() > process.deadline:
                 self.running.remove(process)
-                yield process.end()
+                result = self._joined(process.end())
+                if process.left:
+                    self.parts[result.key] = result
+                    self.running.append(self._process(_going_on(process, result.training)))
+                else:
+                    yield result
+
+    def _joined(self, result: CellResult) -> CellResult:
+        """With the rows that earlier processes of the same cell gave."""
+        part = self.parts.pop(result.key, None)
+        return result if part is None else replace(result, evaluations=(*part.evaluations, *result.evaluations))
+
+
+def _going_on(process: CellProcess, training: TrainingResult) -> Assignment:
+    """What a process left that an evaluation ended: the weights that it trained are judged in a fresh one."""
+    before = process.assignment
+    weights = before.here.staging / WEIGHTS
+    checkpoint = weights if before.task.training is None and weights.exists() else before.here.checkpoint
+    task = replace(before.task, training=training, todo=process.left)
+    return replace(before, task=task, here=replace(before.here, checkpoint=checkpoint))
 
 
 def cores() -> int:

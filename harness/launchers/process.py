@@ -13,18 +13,19 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.launchers.child import PROGRESS, TRAINED, run_child
-from harness.launchers.last_words import last_words
-from harness.outcomes import failed
+from harness.descendants import kill_below
+from harness.last_words import last_words
+from harness.launchers.bounded_log import room_for_more
+from harness.launchers.child import JUDGED, PROGRESS, TRAINED, Ends, run_child
+from harness.outcomes import failed, outcome
 from harness.plugin.launching import Assignment
-from harness.records import CellResult, TrainingResult
-from harness.store import dump_task, load_result, load_training
+from harness.records import CellResult, EvaluationResult, EvaluationTask, TrainingResult
+from harness.store import dump_task, load_evaluation, load_result, load_training
 
 GRACE = 5.0  # seconds between asking a process to end and ending it
 News = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of it done, latest scalars)
@@ -33,23 +34,31 @@ News = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of it 
 class CellProcess:
     """The process of one cell. It is over when its result came, or when it ended without one."""
 
-    def __init__(self, assignment: Assignment, *, timeout: float | None, log: Path, news: News) -> None:
+    def __init__(
+        self, assignment: Assignment, *, timeout: float | None, memory: int | None, log: Path, news: News
+    ) -> None:
+        self.assignment = assignment
         self.task = assignment.task
         self.timeout = timeout
+        self.memory = memory
         self.log = log
         self.news = news
-        self.training: TrainingResult | None = None  # known as soon as training is done
+        self.training: TrainingResult | None = None  # known as soon as training is done, or was loaded
+        self.rows: list[EvaluationResult] = []  # of what is judged, as it is judged
         self.result: CellResult | None = None
-        self._log_start = log.stat().st_size if log.exists() else 0  # an earlier run of this cell wrote what is there
+        self.left: tuple[EvaluationTask, ...] = ()  # once it is over: what another process can still do
+        self._log_start = room_for_more(log)  # earlier runs of this cell wrote what is before
         context = _context()
-        self._connection, theirs = context.Pipe(duplex=False)
+        self._messages, messages = context.Pipe(duplex=False)
         lifeline, self._lifeline = context.Pipe(duplex=False)
-        arguments = (dump_task(self.task), assignment.here, theirs, lifeline, log)
+        self._verdict, verdict = context.Pipe(duplex=False)
+        ends = Ends(messages=messages, lifeline=lifeline, verdict=verdict, log=log, memory=memory)
+        arguments = (dump_task(self.task), assignment.here, ends)
         self._process = context.Process(target=run_child, args=arguments, daemon=False)
         with _no_main_module():
             self._process.start()
-        theirs.close()
-        lifeline.close()
+        for end in (messages, lifeline, verdict):
+            end.close()
         self.deadline = time.monotonic() + timeout if timeout else float("inf")
 
     @property
@@ -58,59 +67,99 @@ class CellProcess:
 
         Both, since a child that the cell left behind may hold the pipe open.
         """
-        return self._connection, self._process.sentinel
+        return self._messages, self._process.sentinel
 
     def listen(self, ready: list[Any]) -> bool:
         """Take what came, given the signs that showed; True when there is nothing more to wait for."""
         if self._process.sentinel in ready:
-            _end_group(self._process.pid)
-            while self._connection.poll() and not self._read():
+            while self._messages.poll() and not self._read():
                 pass
             return True
-        return self._connection in ready and self._read()
+        return self._messages in ready and self._read()
 
     def _read(self) -> bool:
-        """Take one message; True when it was the last."""
+        """Take one message; True when it was the last, or is none that a cell sends."""
         try:
-            message = self._connection.recv_bytes()
-        except (EOFError, OSError):
+            message = self._messages.recv_bytes()
+            return self._take(message[:1], message[1:])
+        except (EOFError, OSError, ValueError):
             return True
-        if message[:1] == PROGRESS:
-            self.news(*json.loads(message[1:]))
-            return False
-        if message[:1] == TRAINED:
-            self.training = load_training(message[1:])
-            return False
-        self.result = load_result(message[1:])
-        return True
+
+    def _take(self, kind: bytes, content: bytes) -> bool:
+        if kind == PROGRESS:
+            self.news(*json.loads(content))
+        elif kind == TRAINED:
+            self.training = load_training(content)
+        elif kind == JUDGED:
+            self.rows.append(load_evaluation(content))
+        else:
+            self.result = load_result(content)
+        return self.result is not None
 
     def end(self) -> CellResult:
-        """The cell's result, or the reason why there is none. Nothing of the process is left."""
+        """The cell's result, or what is known of it and the reason why there is no more. Nothing of it is left running.
+
+        Where an evaluation ended the process, the row says so, and `left` are the evaluations after it.
+        """
         late = self.result is None and time.monotonic() > self.deadline
         if not late:
             self._process.join(GRACE)
-        code = self._process.exitcode
-        self.kill()
+        verdict = self._stop()
         if self.result is not None:
             return self.result
-        reason = f"timed out after {self.timeout:g} s" if late else self._death(code)
-        return failed(replace(self.task, training=self.training or self.task.training), reason)
+        reason = f"timed out after {self.timeout:g} s" if late else self._death(verdict)
+        if self.task.training is None and self.training is None:
+            return failed(self.task, reason)
+        if self.task.training is not None and self.training is None:
+            rows = [outcome(todo, "failed", f"the trained method was not loaded: {reason}") for todo in self.task.todo]
+            return CellResult.without_process(self.task, self.task.training, rows)
+        assert self.training is not None
+        rest = self.task.todo[len(self.rows) :]
+        self.left = rest[1:]
+        ended = [outcome(todo, "failed", reason) for todo in rest[:1]]
+        return CellResult.without_process(self.task, self.training, (*self.rows, *ended))
 
     def kill(self) -> None:
         """End the process and all that it started."""
-        _end_group(self._process.pid)
+        self._stop()
+
+    def _stop(self) -> dict[str, Any]:
+        """The end of all that runs, and how the keeper says that it came; {} where no keeper says it."""
+        with contextlib.suppress(OSError):  # there is no keeper any more
+            self._lifeline.send_bytes(b"end")  # said, since processes that started here meanwhile may hold this end too
+        self._lifeline.close()
+        if sys.platform != "linux":
+            _end_group(self._process.pid)
+        self._process.join(GRACE)
         if self._process.is_alive():
+            kill_below(self._process.pid or 0)
             self._process.kill()
             self._process.join(GRACE)
-        self._connection.close()
-        self._lifeline.close()
+        verdict: dict[str, Any] = {}
+        with contextlib.suppress(EOFError, OSError):
+            if self._verdict.poll():
+                verdict = json.loads(self._verdict.recv_bytes())
+        self._messages.close()
+        self._verdict.close()
+        return verdict
 
-    def _death(self, code: int | None) -> str:
+    def _death(self, verdict: dict[str, Any]) -> str:
         """How a process ended that sent no result, with what its log says last."""
-        how = f"exit code {code}"
+        if verdict.get("memory"):
+            return f"used more than {(self.memory or 0) / 1e9:g} GB of memory"
+        code = verdict.get("code", self._process.exitcode)
+        how = "exit code unknown" if code is None else f"exit code {code}"
         if code is not None and code < 0:
-            how = signal.Signals(-code).name + (" (out of memory?)" if -code == signal.SIGKILL else "")
+            how = _signal_name(-code) + (" (out of memory?)" if -code == signal.SIGKILL else "")
         return f"the process died, {how}: {last_words(self.log, self._log_start)}"
+
+
+def _signal_name(number: int) -> str:
+    """SIGSEGV; of a real-time signal, which has no name, its number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _end_group(pid: int | None) -> None:

@@ -11,13 +11,31 @@ if TYPE_CHECKING:
 News = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of it done, latest scalars)
 
 
-def work(task: bytes, workplace: Workplace, news: News, trained: Callable[[bytes], None]) -> bytes:
+def _unheard(row: bytes) -> None:
+    """Rows come with the result, too."""
+
+
+def work(
+    task: bytes,
+    workplace: Workplace,
+    news: News,
+    trained: Callable[[bytes], None],
+    judged: Callable[[bytes], None] = _unheard,
+) -> bytes:
     """Carry out a task in this process, which should have nothing else to do: it sets threads and kernels for itself.
 
     `trained` gets the TrainingResult as JSON as soon as the weights are in `workplace.staging`, so that a crash in
-    judging does not lose the training.
+    judging does not lose the training; `judged` gets each EvaluationResult as JSON when it is known, in the
+    task's order, so that a crash in one evaluation loses no other.
     """
     from harness.cell import run_cell
-    from harness.store import dump_result, dump_training, load_task
+    from harness.store import dump_evaluation, dump_result, dump_training, load_task
 
-    return dump_result(run_cell(load_task(task), workplace, news, lambda training: trained(dump_training(training))))
+    result = run_cell(
+        load_task(task),
+        workplace,
+        news,
+        lambda training: trained(dump_training(training)),
+        lambda row: judged(dump_evaluation(row)),
+    )
+    return dump_result(result)

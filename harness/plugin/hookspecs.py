@@ -54,7 +54,8 @@ def harness_tracker() -> TrackerSpec:  # type: ignore[empty-body]
     """What follows a run: it listens to the events below."""
 
 
-# What a plugin is told: called in the process of `harness bench` itself, never in a cell's. ---------------------------
+# What a plugin is told: never in a cell's process. Harness's own plugins hear it in that of `harness bench`, those of
+# others in one of their own beside it (on Linux), so that no listener can end or hold up a run. -----------------------
 
 
 @hookspec

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from harness.records import CellResult, CellTask, Workplace
 
+WEIGHTS = "method.safetensors"  # in the staging folder of a cell: what training gave, if the method has any weights
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
@@ -19,6 +21,7 @@ class Conditions:
 
     jobs: int | None  # cells at once; None: as many as there is room for
     timeout: float | None  # seconds that a cell may take; None: no limit
+    memory: int | None = None  # bytes that a cell may hold, with all that it starts; None: no limit
     logs: Path  # a folder of this machine: what a cell prints goes to `<key>.log`
     tell: Callable[..., None]  # tell(event hook, **news): harness_cell_started and harness_scalars are the launcher's
 

@@ -156,8 +156,9 @@ class TrackerSpec:
 
     A listener is any object with methods that are event hooks of `harness.plugin.hookspecs`, decorated with `hookimpl`
     (each takes those of the hook's arguments that it names), and, if it holds something open, `close()`, which is
-    called when the run ends, however it ends. It lives in the process of the bench and may write to the folder. A hook
-    that raises is reported once and stops nothing; what `build` raises is an error before the first cell.
+    called when the run ends, however it ends. One of another package lives in a process of its own beside the bench
+    (on Linux); it may write to the folder. A hook that raises, exits, crashes or gives no answer for 30 s is reported
+    once and stops nothing; what `build` raises is an error before the first cell.
     """
 
     name: str

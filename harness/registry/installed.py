@@ -29,6 +29,7 @@ GROUPS = {
 }
 METHOD_KINDS = ("model", "pretext", "pretrained", "reference")
 KINDS = tuple(GROUPS.values())
+OWN = "harness"  # our own distribution
 FILE = "file"  # what stands for the distribution of a plugin that is an unpackaged file
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,11 @@ def _info(point: EntryPoint) -> PluginInfo:
 def _name_and_version(distribution: Distribution) -> tuple[str, str]:
     """Parsing a distribution's metadata takes a millisecond, and all its plugins share it."""
     return distribution.name or "unknown", distribution.version or ""
+
+
+def is_own(info: PluginInfo) -> bool:
+    """Is it a plugin of Harness itself, or code of others?"""
+    return info.distribution == OWN
 
 
 def listing_order(info: PluginInfo) -> tuple[int, str, str, str]:

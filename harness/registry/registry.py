@@ -19,7 +19,7 @@ from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -33,11 +33,15 @@ from harness.registry.installed import (
     KINDS,
     METHOD_KINDS,
     PluginInfo,
+    is_own,
     listing_order,
     namespace,
     normalised_distribution,
     plugin_infos,
 )
+
+if TYPE_CHECKING:
+    from harness.registry.hearers import Hearer
 
 __all__ = ["Registry"]
 
@@ -71,6 +75,7 @@ class Registry:
         self._loaded: dict[PluginInfo, LoadedPlugin] = {}
         self._chosen: dict[tuple[str, str, tuple[str, ...]], Chosen] = {}
         self._reported: set[str] = set()  # plugins whose event hooks failed
+        self.beside: dict[str, Hearer] = {}  # who hears events in a process of its own, by the name in messages
 
     @cached_property
     def manager(self) -> pluggy.PluginManager:
@@ -146,14 +151,29 @@ class Registry:
         hook = getattr(self.manager.hook, hook_name)
         listeners = [implementation.plugin for implementation in hook.get_hookimpls()]
         for plugin in listeners:
+            if self._name_of(plugin) in self.beside:
+                continue
             others = [other for other in listeners if other is not plugin]
             try:
                 self.manager.subset_hook_caller(hook_name, others)(**news)
             except (Exception, SystemExit) as error:
-                name = self._name_of(plugin)
-                if name not in self._reported:
-                    self._reported.add(name)
-                    logger.warning("%s of %s failed, the run goes on: %s", hook_name, name, _one_line(error))
+                self._report(hook_name, self._name_of(plugin), _one_line(error))
+        for name, hearer in self.beside.items():
+            self._report(hook_name, name, hearer.hear(hook_name, news))
+
+    def _report(self, hook_name: str, name: str, wrong: str) -> None:
+        if wrong and name not in self._reported:
+            self._reported.add(name)
+            logger.warning("%s of %s failed, the run goes on: %s", hook_name, name, wrong)
+
+    def strange_listeners(self) -> list[tuple[str, ModuleType]]:
+        """Modules of others that hear an event, each with the name that messages call it."""
+        heard = {implementation.plugin for event in EVENTS for implementation in self._heard(event)}
+        modules = {loaded.module for loaded in self._loaded.values() if not is_own(loaded.info)} & heard
+        return sorted(((self._name_of(module), module) for module in modules), key=lambda named: named[0])
+
+    def _heard(self, event: str) -> list[Any]:
+        return getattr(self.manager.hook, event).get_hookimpls()  # type: ignore[no-any-return]
 
     def _name_of(self, module: object) -> str:
         names = [f"plugin '{loaded.info.name}'" for loaded in self._loaded.values() if loaded.module is module]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.launchers.last_words import last_words
+from harness.last_words import last_words
 
 CRASH = """before
 Fatal Python error: Aborted
@@ -28,6 +28,8 @@ Extension modules: numpy.core, torch._C (total: 2)
         ("", "nothing in its log"),
         ("\n \n", "nothing in its log"),
         ("one\n  two  \n\n", "two"),
+        ("one\n[harness] knn on digits failed\n", "nothing in its log"),
+        ("one\n[harness] knn on digits failed\ntwo\n", "two"),
         (CRASH, "Aborted in loss (mine.py, line 12)"),
         ("Fatal Python error: Bus error\n\nExtension modules: x\n", "Bus error"),
         ("x" * 1000, "x" * 199 + "…"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 LONGEST = 200  # characters of a quoted line
 TAIL = 65_536  # bytes of a log that are looked at
+LOGGED = "[harness] "  # how lines of Harness in a log begin: what comes after one is about something else
 CRASH = "Fatal Python error: "  # how faulthandler begins; the stacks of all threads follow
 FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)')
 
@@ -20,18 +21,28 @@ def last_words(log: Path, start: int = 0) -> str:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         text = ""
+    before, mark, after = text.rpartition(f"\n{LOGGED}")
+    text = after.partition("\n")[2] if mark else before + after
     _, crash, stacks = text.rpartition(CRASH)
     return _crash(stacks) if crash else _last_line(text)
 
 
 def _crash(stacks: str) -> str:
     """`Segmentation fault in loss (mine.py, line 37)`: the innermost Python frame of the thread that crashed."""
-    what = _shortened(stacks.partition("\n")[0])
-    current = re.split(r"\n\s*\n", stacks.partition("Current thread")[2])[0]
-    frame = FRAME.search(current)
-    if frame is None:
-        return what
-    return f"{what} in {frame['function']} ({Path(frame['file']).name}, line {frame['line']})"
+    what, where = _shortened(stacks.partition("\n")[0]), crash_in(stacks)
+    return f"{what} in {where}" if where else what
+
+
+def crash_in(stacks: str, besides: str = "") -> str:
+    """`loss (mine.py, line 37)`, of stacks as faulthandler writes them; "" where there is none.
+
+    besides: the name of a file whose frames are passed over.
+    """
+    current = re.split(r"\n\s*\n", stacks.rpartition("Current thread")[2])[0]
+    for frame in FRAME.finditer(current):
+        if Path(frame["file"]).name != besides:
+            return f"{frame['function']} ({Path(frame['file']).name}, line {frame['line']})"
+    return ""
 
 
 def _last_line(text: str) -> str:

@@ -1,0 +1,194 @@
+"""A stranger's code in a process beside this one: if it exits, crashes or hangs, this process learns it and goes on.
+
+The process is a fork, so that it knows all that this one does, and starts in milliseconds. Linux only: elsewhere a fork
+is not safe, and the code runs in this process, as nothing else could be said to know the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from harness import errors
+from harness.descendants import become_reaper, die_with, kill_below
+from harness.last_words import crash_in
+from harness.reasons import reason_of
+
+POSSIBLE = sys.platform == "linux"
+BETWEEN_LOOKS = 0.1  # seconds, on a kernel that does not show the end of a process
+LAST_STACK = 1.0  # seconds that a process which is to end may take to write where it is
+Tell = Callable[[Any], None]  # with a value that JSON has
+
+_leave = os._exit
+
+
+class Gone(Exception):
+    """The process beside this one ended before its work did: "SIGSEGV in describe (mine.py, line 3)"."""
+
+
+class Beside:
+    """A forked process that carries out `work(connection)`, and that can be listened to; `end` it in any case."""
+
+    def __init__(self, work: Callable[[Connection], None], *, quiet: bool) -> None:
+        self.stacks: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
+        self.connection, theirs = Pipe()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        parent = os.getpid()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: none comes along
+            self.pid = os.fork()
+        if self.pid == 0:
+            self.connection.close()
+            self._work(work, theirs, parent, quiet=quiet)
+        theirs.close()
+        self.code: int | None = None
+
+    def _work(
+        self, work: Callable[[Connection], None], connection: Connection, parent: int, *, quiet: bool
+    ) -> NoReturn:
+        try:
+            os.setsid()
+            die_with(parent)
+            become_reaper()
+            if quiet:
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                for descriptor in (0, 1, 2):
+                    os.dup2(nowhere, descriptor)
+            faulthandler.enable(self.stacks)
+            os._exit = self._told_exit  # type: ignore[assignment]  # a plugin that leaves by it leaves no other trace
+            if "torch" in sys.modules:
+                sys.modules["torch"].set_num_threads(1)  # OpenMP's pool did not come along
+            work(connection)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        finally:  # whatever was raised: the parent learns that nothing came
+            kill_below(os.getpid())
+            _leave(0)
+
+    def _told_exit(self, code: int) -> NoReturn:
+        faulthandler.dump_traceback(self.stacks)
+        _leave(code)
+
+    def heard(self, seconds: float) -> bytes:
+        """Its next message. Raises Gone where it ends without one, or says nothing for so long."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            ready = wait([self.connection], timeout=BETWEEN_LOOKS)
+            if ready or (self._ended() and wait([self.connection], timeout=0)):
+                try:
+                    return self.connection.recv_bytes()
+                except (EOFError, OSError):
+                    break
+            if self.code is not None:
+                break
+        else:
+            self._stop(signal.SIGABRT)  # faulthandler writes where it is
+            raise Gone(f"gave no answer for {seconds:g} s{self._where()}")
+        self._stop(signal.SIGKILL)
+        raise Gone(f"ended the process, {self._how()}{self._where()}")
+
+    def _ended(self) -> bool:
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code is not None
+
+    def _stop(self, first: int) -> None:
+        """End it, and what it started."""
+        until = time.monotonic() + LAST_STACK
+        while not self._ended() and time.monotonic() < until:
+            if first != signal.SIGKILL:
+                os.kill(self.pid, first)
+                first = signal.SIGKILL
+            time.sleep(0.01)
+        kill_below(self.pid)
+        if not self._ended():
+            os.kill(self.pid, signal.SIGKILL)
+            _, status = os.waitpid(self.pid, 0)
+            self.code = os.waitstatus_to_exitcode(status)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # what it left in its group; what went away from there is not found
+
+    def end(self) -> None:
+        """Nothing of it is left."""
+        self.connection.close()
+        self._stop(signal.SIGKILL)
+        self.stacks.close()
+
+    def _how(self) -> str:
+        code = self.code or 0
+        return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+    def _where(self) -> str:
+        """` in describe (mine.py, line 3)`, where that is known."""
+        self.stacks.seek(0)
+        frame = crash_in(self.stacks.read().decode(errors="replace"), besides=Path(__file__).name)
+        return f" in {frame}" if frame else ""
+
+
+def aside(work: Callable[[Tell], None], *, seconds: float, quiet: bool = True) -> Iterator[Any]:
+    """What `work(tell)` tells, carried out beside this process, as it tells it.
+
+    Raises Gone where it ends the process, or tells nothing for so many seconds; the HarnessError that `work` raises;
+    and HarnessError, in one line, for any other exception of it. `quiet`: what it prints goes nowhere.
+    """
+    if not POSSIBLE:
+        told: list[Any] = []
+        work(told.append)
+        yield from told
+        return
+
+    def tell_all(connection: Connection) -> None:
+        last = ["done", "", ""]
+        try:
+            work(lambda value: connection.send_bytes(json.dumps(["told", value]).encode()))
+        except (Exception, SystemExit) as error:
+            text = str(error) if isinstance(error, errors.HarnessError) else reason_of(error)
+            last = ["raised", type(error).__name__, text]
+        connection.send_bytes(json.dumps(last).encode())
+
+    beside = Beside(tell_all, quiet=quiet)
+    try:
+        while True:
+            what, *content = json.loads(beside.heard(seconds))
+            if what == "done":
+                return
+            if what == "raised":
+                raise _same(*content)
+            yield content[0]
+    finally:
+        beside.end()
+
+
+def _same(name: str, text: str) -> errors.HarnessError:
+    kind = getattr(errors, name, None)
+    known = isinstance(kind, type) and issubclass(kind, errors.HarnessError)
+    return kind(text) if known else errors.HarnessError(text)  # type: ignore[misc]
+
+
+def rehearse(title: str, work: Callable[[], object], *, seconds: float) -> None:
+    """Carry out `work` beside this process first, where it cannot end this one.
+
+    Raises BrokenPlugin, which says that it is `title` that exits, crashes or hangs. What `work` raises is left to be
+    raised in this process.
+    """
+    if not POSSIBLE:
+        return
+    try:
+        with contextlib.suppress(errors.HarnessError):
+            for _ in aside(lambda tell: (work(), None)[1], seconds=seconds):
+                pass
+    except Gone as how:
+        raise errors.BrokenPlugin(f"{title} {how}") from None
