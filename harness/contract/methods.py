@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any
 
 import torch
@@ -44,6 +45,9 @@ from harness.unsaved import plain_state, unsaved_note
 from harness.weights import load_weights, save_weights
 
 STEPS = 20  # of AdamW on one batch
+LONG = 64  # steps that a training may have a fault in beyond its first: a queue that is full, a schedule of its own
+LONG_SECONDS = 3.0  # after which no more of them are tried
+FEW = 5  # examples of a batch
 STEPS_TO_COMPARE = 3  # after which two trainings must agree in every bit
 
 
@@ -172,6 +176,22 @@ def steps_lower_the_loss(case: MethodCase) -> str:
         losses[-1] < losses[0], f"{STEPS} steps on one batch take the loss from {losses[0]:.4g} to {losses[-1]:.4g}"
     )
     return f"{losses[0]:.3g} to {losses[-1]:.3g}"
+
+
+def trains_on(case: MethodCase) -> str:
+    """Steps beyond the first few, as many as a few seconds allow, and one on a batch of another, small size."""
+    method = case.build()
+    if not capabilities_of(method) & {"loss", "turns"}:
+        raise Absent("it is not trained by gradients")
+    optimisation, batch = case.optimisation(method), case.batch()
+    until, done = monotonic() + LONG_SECONDS, 0
+    while done < LONG and monotonic() < until:
+        loss = optimisation.step(replace(batch, progress=done / LONG, scalars={}))
+        done += 1
+        require(isfinite(float(loss)), f"the loss is {float(loss)} at step {done}")
+    few = case.optimisation(case.build()).step(case.batch().first(FEW))
+    require_finite(f"the loss of {FEW} {PLURALS[case.data.kind]}", few)
+    return f"{done} steps"
 
 
 def trains_in_bf16(case: MethodCase) -> str:
@@ -318,6 +338,7 @@ CHECKS = (
     loss_is_a_finite_scalar,
     gradients_reach_the_backbone,
     steps_lower_the_loss,
+    trains_on,
     trains_in_bf16,
     trains_all_weights_and_saves_all_state,
     sees_what_it_says_alone,

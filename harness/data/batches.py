@@ -6,7 +6,7 @@ B examples; C channels, H=W pixels, T frames, L tokens of one.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,6 +39,11 @@ class Batch:
                 f"a batch has no '{name}': its images, clips or texts are `inputs`, and beside them it has "
                 f"{', '.join(field.name for field in fields(self) if field.name not in ('inputs', 'scalars'))}"
             )
+
+    def first(self, n: int) -> Batch:
+        """A batch of its first n examples."""
+        columns = {one.name: getattr(self, one.name) for one in fields(self)}
+        return replace(self, **{name: column[:n] for name, column in columns.items() if isinstance(column, Tensor)})
 
     def log(self, name: str, value: Tensor) -> None:
         """Show `value` (a scalar) in the training curves, beside the loss."""

@@ -112,6 +112,19 @@ class Stuck(Sound):
         return 0 * super().loss(batch) + 1
 
 
+class Tires(Sound):
+    steps = 0
+
+    def loss(self, batch: Batch) -> Tensor:
+        self.steps += 1
+        return super().loss(batch) / (self.steps <= 21)
+
+
+class Counts(Sound):
+    def loss(self, batch: Batch) -> Tensor:
+        return super().loss(batch) + 0 * (batch.inputs.flatten(1).mean(1) * torch.ones(32)).sum()
+
+
 class Peeks(Sound):
     def loss(self, batch: Batch) -> Tensor:
         extra = 0.0 if batch.labels is None else F.cross_entropy(self.predict(batch.inputs), batch.labels)
@@ -201,6 +214,8 @@ SPOILT = [
     (Detached, "gradients_reach_the_backbone", "no gradient reaches trunk"),
     (Stuck, "gradients_reach_the_backbone", "all gradients of the backbone are zero"),
     (Stuck, "steps_lower_the_loss", "20 steps on one batch take the loss from"),
+    (Tires, "trains_on", "the loss is inf at step 22"),
+    (Counts, "trains_on", "5"),
     (Peeks, "sees_what_it_says_alone", "carries labels: name them in its spec's uses"),
     (Unseeded, "training_is_reproducible", "two trainings with one seed give the losses"),
     (Noisy, "encodes_images", "no noise in eval mode"),
