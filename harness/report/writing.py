@@ -32,7 +32,8 @@ def write_report(runs: Sequence[Any], out: Path) -> list[Path]:
     content = gather(_named([_loaded(run) for run in runs]))
     if not content.cells:
         where = ", ".join(str(run.path) for run in content.runs)
-        raise RequestError(f"{where} holds no finished cell: run `harness bench` first")
+        notices = [notice for run in content.runs for notice in run.notices]
+        raise RequestError("; ".join([f"{where} holds no finished cell: run `harness bench` first", *notices]))
     for line in (line for run in content.runs for line in run.notices):
         print(f"harness: {line}", file=sys.stderr)
     try:

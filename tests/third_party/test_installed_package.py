@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.sealed import sealed_json, unsealed_json
+
 PACKAGE = Path(__file__).parent / "contrast"
 
 
@@ -144,9 +146,9 @@ def test_what_a_stranger_says_stands_beside_a_score_and_above_pictures(run_of_st
 def test_a_stranger_leads_without_being_installed_where_the_report_is_made(run_of_strangers: Path) -> None:
     """The first in the order of the cells: a report reads what is stored, and loads no plugin."""
     for file in (run_of_strangers / "cells").glob("*.json"):
-        cell = json.loads(file.read_text())
+        cell = json.loads(unsealed_json(file.read_bytes()))
         cell["evaluations"] = [one for one in cell["evaluations"] if one["evaluation"] != "linear-probe"]
-        file.write_text(json.dumps(cell))
+        file.write_bytes(sealed_json(json.dumps(cell).encode()))
     alone = run_of_strangers.with_name("alone")
     subprocess.run([sys.executable, "-m", "harness", "report", run_of_strangers, "--out", alone], check=True)
     assert columns_of(alone / "report.md")[0] == "class-means share\\_right ↑"

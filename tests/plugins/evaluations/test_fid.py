@@ -105,9 +105,11 @@ def test_processes_are_shown_from_end_to_end(data: Dataset, folder: Path, monkey
         first = torch.from_numpy(np.array(picture))[:8, :8]
     assert (first == data.test.values[:, 0]).flatten(1).all(1).any()  # a row starts with a test image
     monkeypatch.setattr(method, "reverse_process", lambda n, steps, generator: torch.zeros(n, 2, 1, 8, 8))
+    subject.begin(folder / "short")
     with pytest.raises(TrainingFailed, match=r"reverse_process\(\) gave \(8, 2, 1, 8, 8\), expected \(8, 9, 1, 8, 8\)"):
         fid.run(subject, fid.Config(n=100))
     monkeypatch.setattr(method, "forward_process", lambda images, *_: torch.full((8, 9, 1, 8, 8), torch.nan))
+    subject.begin(folder / "infinite")
     with pytest.raises(TrainingFailed, match=r"forward_process\(\) gave values that are not finite"):
         fid.run(subject, fid.Config(n=100))
 

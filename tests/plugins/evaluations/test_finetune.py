@@ -191,17 +191,21 @@ def test_the_checkpoint_is_chosen_on_validation_alone(tmp_path: Path) -> None:
     notes = [score.note for score in run(found, QUICK).values() if not isinstance(score, float)]
     wrong = replace(found.target.test, labels=(found.target.test.labels + 1) % 10)
     found.target = replace(found.target, test=wrong)
+    found.begin(tmp_path / "wrong")
     scores = run(found, QUICK)
     assert [score.note for score in scores.values() if not isinstance(score, float)] == notes
     held = replace(found.target.validation, labels=(found.target.validation.labels + 1) % 10)
     found.target = replace(found.target, validation=held)
+    found.begin(tmp_path / "held")
     others = [score.note for score in run(found, QUICK).values() if not isinstance(score, float)]
     assert others != notes
 
 
 def test_more_labels_and_steps_do_better_than_few(tmp_path: Path) -> None:
     found, longer = judged("image", tmp_path), replace(QUICK, steps=40, rates=1, slowest=5e-3, modes="frozen")
-    few_labels, many = run(found, replace(longer, labels=10)), run(found, replace(longer, labels=1.0))
+    few_labels = run(found, replace(longer, labels=10))
+    found.begin(tmp_path / "many")
+    many = run(found, replace(longer, labels=1.0))
     assert many["accuracy"].value > few_labels["accuracy"].value + 0.1
     assert many["accuracy"].value > 0.6
     assert "10 labelled images, 40 steps" in few_labels["accuracy"].note

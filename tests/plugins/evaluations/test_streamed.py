@@ -29,12 +29,19 @@ LIMITS = {"latent": {"train_limit": 500}}  # it draws so many rows and keeps the
 N = 900
 
 
-def data(*, in_files: bool) -> Dataset:
-    """The first digits, cut into splits: in memory, or each image to be read by its number."""
+def data(folder: Path | None) -> Dataset:
+    """The first digits, cut into splits: in memory, or each image in a file of `folder` that its number names."""
     raw = digits.load(digits.Config(), Path())
     images = raw.inputs[:N]
-    files = Files(tuple(Path(str(row)) for row in range(N)), lambda paths: images[[int(path.name) for path in paths]])
-    raw = replace(raw, inputs=files if in_files else images, labels=raw.labels[:N], test=None)
+    files = Files(
+        tuple((folder or Path()) / str(row) for row in range(N)),
+        lambda paths: images[[int(path.name) for path in paths]],
+    )
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, image in zip(files.paths, images, strict=True):
+            path.write_bytes(image.numpy().tobytes())
+    raw = replace(raw, inputs=files if folder else images, labels=raw.labels[:N], test=None)
     return split_dataset("digits", raw, digits.describe(digits.Config(), Path()), 0)
 
 
@@ -49,7 +56,7 @@ def subject_of(plugin, dataset: Dataset, folder: Path) -> Subject:
 
 def judged(evaluation: str, plugin, folder: Path, *, in_files: bool) -> dict[str, float | ScoreValue]:
     spec: EvaluationSpec = Registry().load(evaluation, ("evaluation",)).spec
-    subject = subject_of(plugin, data(in_files=in_files), folder)
+    subject = subject_of(plugin, data(folder / "images" if in_files else None), folder)
     seed_everything(0, "evaluation")
     return dict(spec.run(subject, spec.config(**LIMITS.get(evaluation, {}))))
 
@@ -76,10 +83,10 @@ def test_scores_are_those_of_the_same_images_in_memory(evaluation: str, plugin, 
     assert expected == found
 
 
-def test_principal_components_are_those_of_the_same_images_in_memory() -> None:
+def test_principal_components_are_those_of_the_same_images_in_memory(tmp_path: Path) -> None:
     methods = []
     for in_files in (False, True):
-        dataset = data(in_files=in_files)
+        dataset = data(tmp_path if in_files else None)
         method = pca.PCA(None, dataset.spec, pca.Config(dim=4))
         method.fit(dataset.train.inputs if in_files else dataset.train.values)
         methods.append(method)
