@@ -19,7 +19,7 @@ bench: $(VENV)/.installed
 	$(BIN)/harness bench --plugins vae,jigsaw
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n logical
 
 lint: $(VENV)/.installed-check
 	$(BIN)/ruff check .
@@ -29,7 +29,7 @@ lint: $(VENV)/.installed-check
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows docs/ci/*.yml
 
 check: lint
-	$(BIN)/python -m pytest -m "not slow" -x -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n logical -x -q
 
 wheel: | $(BIN)/python
 	rm -rf dist
@@ -43,7 +43,7 @@ gate: $(VENV)/.installed
 	$(BIN)/harness gate $(SUITES)/gate.toml --margins benchmarks/gate/margins.toml --minutes 4 $(if $(BASE),--base $(BASE))
 
 faults: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests/faults -m "slow or not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m "slow or not slow" -n logical
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow

@@ -9,6 +9,8 @@ import hypothesis
 import pytest
 import torch
 
+collect_ignore_glob = ["*/conftest.py"]  # not as modules with doctests: they have one name
+
 hypothesis.settings.register_profile("harness", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("harness")
 

@@ -33,13 +33,11 @@ def data(folder: Path | None) -> Dataset:
     """The first digits, cut into splits: in memory, or each image in a file of `folder` that its number names."""
     raw = digits.load(digits.Config(), Path())
     images = raw.inputs[:N]
-    files = Files(
-        tuple((folder or Path()) / str(row) for row in range(N)),
-        lambda paths: images[[int(path.name) for path in paths]],
-    )
+    paths = tuple((folder or Path()) / str(row) for row in range(N))
+    files = Files(paths, lambda some: images[[int(path.name) for path in some]])
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-        for path, image in zip(files.paths, images, strict=True):
+        for path, image in zip(paths, images, strict=True):
             path.write_bytes(image.numpy().tobytes())
     raw = replace(raw, inputs=files if folder else images, labels=raw.labels[:N], test=None)
     return split_dataset("digits", raw, digits.describe(digits.Config(), Path()), 0)
