@@ -151,13 +151,15 @@ def test_a_closed_output_is_no_end(tmp_path: Path) -> None:
 def test_memory_beyond_the_limit_ends_the_cell(tmp_path: Path) -> None:
     """Of a child of it, too."""
 
+    here = psutil.Process().memory_info().rss
+
     def takes(folder: Path) -> None:
         if os.fork():
             time.sleep(LONG)
-        taken = [bytearray(os.urandom(1 << 20)) * 64 for _ in range(20)]  # 1.3 GB
+        blocks = 10 + here // 2**26  # of 64 MiB: beyond the limit whatever of `here` counts as shared
+        taken = [bytearray(os.urandom(1 << 20)) * 64 for _ in range(blocks)]
         time.sleep(LONG * len(taken))
 
-    here = psutil.Process().memory_info().rss
     assert Kept(takes, tmp_path, memory=here + 300 * 2**20).ended() == {"code": None, "memory": True}
 
 
