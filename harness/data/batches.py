@@ -43,7 +43,8 @@ class Batch:
     def first(self, n: int) -> Batch:
         """A batch of its first n examples."""
         columns = {one.name: getattr(self, one.name) for one in fields(self)}
-        return replace(self, **{name: column[:n] for name, column in columns.items() if isinstance(column, Tensor)})
+        some: dict[str, Any] = {name: column[:n] for name, column in columns.items() if isinstance(column, Tensor)}
+        return replace(self, **some)
 
     def log(self, name: str, value: Tensor) -> None:
         """Show `value` (a scalar) in the training curves, beside the loss."""
