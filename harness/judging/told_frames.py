@@ -37,14 +37,33 @@ class Told:
     copied: Tensor
 
 
+@dataclass(frozen=True)
+class Moving:
+    """Clips as a film has them: what all see of them before, what is told of each, and what all see after."""
+
+    before: Tensor  # float (n,P,C,H,W)
+    frames: Told
+    after: Tensor  # float (n,A,C,H,W)
+    how: str  # what is told
+
+
 def judged(
-    subject: Subject, name: str, tell: Callable[[Tensor], Told], how: str, *, shown: int, place: int
+    subject: Subject,
+    name: str,
+    tell: Callable[[Tensor], Told],
+    move: Callable[[Tensor], Moving],
+    how: str,
+    *,
+    shown: int,
+    place: int,
 ) -> dict[str, ScoreValue]:
-    """The scores of what is told of the test clips, with pictures: `tell` takes uint8 clips (n,T,C,H,W)."""
+    """The scores of what is told of the test clips, with pictures: `tell` and `move` take uint8 clips (n,T,C,H,W)."""
     clips = subject.inputs("test")
     parts = [measured(tell(part)) for part in blocks(clips, PART)]
     error, similarity, copied, copied_similarity = (torch.cat(each) for each in zip(*parts, strict=True))  # (N,F) each
-    show_strips(subject, name, tell(spread(clips, shown)), how, place)
+    looked_at = spread(clips, shown)
+    show_strips(subject, name, tell(looked_at), how, place)
+    show_film(subject, name, move(looked_at), place)
     show_by_distance(subject, name, how, (error, copied), (similarity, copied_similarity), place + 1)
     return scores_of(error, similarity, copied, f"{how}, up to {error.shape[1]} from the nearest seen one")
 
@@ -103,6 +122,20 @@ def show_strips(subject: Subject, name: str, frames: Told, how: str, place: int)
     subject.show_images(
         name, rows.flatten(0, 2), rows.shape[2], caption,
         row_names=names, heading=f"Predicted frames: {how}", place=place,
+    )  # fmt: skip
+
+
+def show_film(subject: Subject, name: str, moving: Moving, place: int) -> None:
+    """The same clips moving, one beside the other: the true ones above, as told below them, then with copies."""
+    before, after = moving.before[:, -FARTHEST:], moving.after[:, :FARTHEST]
+    rows = [
+        torch.cat([before, told, after], 1) for told in (moving.frames.truth, moving.frames.told, moving.frames.copied)
+    ]
+    caption = f"Test clips: {moving.how}; lines between the clips turn dark with the first of them"
+    subject.show_film(
+        f"{name}_film", torch.cat(rows), len(before), caption,
+        row_names=("truth", "told", "copy"), seen=before.shape[1], frames_per_second=subject.spec.inputs.rate,
+        heading=f"Films: {moving.how}", place=place,
     )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ from harness.report import curves
 from harness.report.figures import Drawing, feature_map
 from harness.report.plots import curves_chart, matrix_chart
 from harness.report.series import Series
+from harness.report.stills import SIGNATURE
 
-PNG = b"\x89PNG\r\n\x1a\n"
 WIDE = 560  # CSS pixels that small pictures are scaled up to, by whole factors
 BESIDE = 116  # of them for the names of rows
 DRAWN: Mapping[str, Callable[..., Drawing]] = {
@@ -48,7 +48,7 @@ class Shown:
     source: str
     picture: Picture
     file: Path
-    content: bytes = b""  # of a PNG; empty where the file is gone
+    content: bytes = b""  # of a PNG, which may be an animated one; empty where the file is gone
     drawing: Drawing | None = None
     classes: tuple[str, ...] = ()
     curves: dict[str, Any] | None = None  # the mean over `seeds`
@@ -72,7 +72,7 @@ class Shown:
     @property
     def pixels(self) -> tuple[int, int]:
         """Width and height of a PNG; 0 of what is none."""
-        return struct.unpack(">II", self.content[16:24]) if self.content.startswith(PNG) else (0, 0)
+        return struct.unpack(">II", self.content[16:24]) if self.content.startswith(SIGNATURE) else (0, 0)
 
     @property
     def width(self) -> int:
@@ -166,7 +166,7 @@ def _same(one: Shown, other: Shown) -> bool:
 def _with_content(shown: Shown) -> Shown:
     if not shown.file.is_file():
         return shown
-    if shown.picture.kind == "image":
+    if shown.picture.kind in ("image", "film"):
         return replace(shown, content=shown.file.read_bytes())
     content = json.loads(shown.file.read_text())
     if shown.picture.kind == "texts":

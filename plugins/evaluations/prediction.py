@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from harness.data.images import to_float
-from harness.judging.told_frames import FARTHEST, Told, checked, frame_scores, judged
+from harness.judging.told_frames import FARTHEST, Moving, Told, checked, frame_scores, judged
 from harness.plugin import EvaluationSpec, NotApplicable, ScoreValue, Subject, hookimpl
 
 
@@ -36,6 +36,7 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
         subject,
         "prediction",
         lambda clips: continued(subject, clips, config.past, far),
+        lambda clips: moving_on(subject, clips, config.past, far),
         "frames that follow",
         shown=config.shown,
         place=12,
@@ -47,6 +48,13 @@ def continued(subject: Subject, clips: Tensor, past: int, far: int) -> Told:
     truth = to_float(clips[:, past : past + far])
     told = subject.batched(lambda seen: subject.method.forecast(seen, far), clips[:, :past])
     return Told(truth, checked("forecast()", told, truth), to_float(clips[:, past - 1 : past]).expand_as(truth))
+
+
+def moving_on(subject: Subject, clips: Tensor, past: int, far: int) -> Moving:
+    """The past of the clips, and how they go on."""
+    seen = to_float(clips[:, :past])
+    how = f"frames that follow, after {past} that are seen"
+    return Moving(seen, continued(subject, clips, past, far), seen[:, :0], how)
 
 
 @hookimpl
