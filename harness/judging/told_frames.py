@@ -12,8 +12,8 @@ N clips, C channels, H=W pixels, F frames told of each clip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -45,6 +45,9 @@ class Moving:
     frames: Told
     after: Tensor  # float (n,A,C,H,W)
     how: str  # what is told
+    others: Mapping[str, Tensor] = field(
+        default_factory=dict
+    )  # further rows: float (n,F,C,H,W) in the told ones' place
 
 
 def judged(
@@ -128,13 +131,12 @@ def show_strips(subject: Subject, name: str, frames: Told, how: str, place: int)
 def show_film(subject: Subject, name: str, moving: Moving, place: int) -> None:
     """The same clips moving, one beside the other: the true ones above, as told below them, then with copies."""
     before, after = moving.before[:, -FARTHEST:], moving.after[:, :FARTHEST]
-    rows = [
-        torch.cat([before, told, after], 1) for told in (moving.frames.truth, moving.frames.told, moving.frames.copied)
-    ]
+    frames = {"truth": moving.frames.truth, "told": moving.frames.told, "copy": moving.frames.copied, **moving.others}
+    rows = [torch.cat([before, told, after], 1) for told in frames.values()]
     caption = f"Test clips: {moving.how}; lines between the clips turn dark with the first of them"
     subject.show_film(
         f"{name}_film", torch.cat(rows), len(before), caption,
-        row_names=("truth", "told", "copy"), seen=before.shape[1], frames_per_second=subject.spec.inputs.rate,
+        row_names=tuple(frames), seen=before.shape[1], frames_per_second=subject.spec.inputs.rate,
         heading=f"Films: {moving.how}", place=place,
     )  # fmt: skip
 
