@@ -134,6 +134,7 @@ def show_film(subject: Subject, name: str, moving: Moving, place: int) -> None:
     frames = {"truth": moving.frames.truth, "told": moving.frames.told, "copy": moving.frames.copied, **moving.others}
     rows = [torch.cat([before, told, after], 1) for told in frames.values()]
     caption = f"Test clips: {moving.how}; lines between the clips turn dark with the first of them"
+    caption += "; drawn: two of the futures that the method deems possible" * bool(moving.others)
     subject.show_film(
         f"{name}_film", torch.cat(rows), len(before), caption,
         row_names=tuple(frames), seen=before.shape[1], frames_per_second=subject.spec.inputs.rate,

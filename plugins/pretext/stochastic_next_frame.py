@@ -1,7 +1,7 @@
 """Stochastic next frames: one of the possible futures of a clip. Denton and Fergus 2018, arXiv:1802.07687, section 3.
 
 As next-frame, with a latent z that says which of the futures it is. In training the whole window, past x and future y,
-tells z; at test a prior that is learned of the past alone does (SVG-LP), so that each draw is one future, and sharp:
+tells z; at test a prior that is learned of the past alone does (SVG-LP), so that each draw is one future:
 
     L = |y - y'(x,z)|^2 / N + beta * KL(q(z|x,y) || p(z|x)),    z ~ q in training, z ~ p at test    (equation 5)
 
