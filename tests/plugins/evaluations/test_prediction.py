@@ -25,11 +25,11 @@ from harness_plugins.references.mean_frame import MeanFrame
 FRAMES, SIZE = 7, 16
 
 
-def clips_dataset(frames: int = FRAMES):
+def clips_dataset(frames: int = FRAMES, rate: float = 0.0):
     """Smooth pictures that roll to the right by one pixel a frame."""
     picture = generated_clips(channels=1, size=SIZE, classes=4, n=40).values[:, 0]
     clips = torch.stack([picture.roll(frame, 3) for frame in range(frames)], 1)
-    spec = DataSpec(inputs=VideoField(frames=frames, channels=1, size=SIZE))
+    spec = DataSpec(inputs=VideoField(frames=frames, channels=1, size=SIZE, rate=rate))
     return split_dataset("rolling", RawData(inputs=clips), spec, 0)
 
 
@@ -105,6 +105,15 @@ def test_films_have_the_clips_with_what_was_told_of_them(module, before: int, af
                 np.testing.assert_allclose(middle, wrong, atol=1)
                 copied = clip[place - 1 if module is infilling else before - 1] if told_now else clip[place]
                 np.testing.assert_array_equal(below, copied)
+
+
+def test_films_run_as_fast_as_the_data_where_that_is_known(tmp_path: Path) -> None:
+    for rate, milliseconds in ((10.0, 100.0), (0.0, 250.0)):
+        subject = example_subject(Rolls(), clips_dataset(rate=rate), tmp_path / str(rate))
+        prediction.run(subject, prediction.Config())
+        with Image.open(subject.pictures[1].file) as image:
+            image.seek(1)
+            assert image.info["duration"] == milliseconds
 
 
 def test_errors_are_those_of_numpy_and_of_scikit_image(tmp_path: Path) -> None:
