@@ -293,7 +293,8 @@ class Picture:
 
     A report shows pictures of one name together, under one heading.
 
-    `image` is a PNG: a grid of square images with gaps of one pixel, which may have words to it. `scatter` is JSON:
+    `image` is a PNG: a grid of square images with gaps of one pixel, which may have words to it; `film` is a grid of
+    clips as an animated PNG, which has a still picture for where nothing may move. `scatter` is JSON:
     {"x": [...], "y": [...], "label": [...], "classes": [...]}. `curve` and `matrix` are JSON too, see
     harness.judging.drawn. `texts` is {"columns": {name: [text of each row]}}.
     `features` is no picture of its own: of those of all methods a report draws how alike they
@@ -301,7 +302,7 @@ class Picture:
     """
 
     name: str  # "reconstructions", "samples", "interpolation", "map"
-    kind: Literal["image", "scatter", "curve", "matrix", "features", "texts"]
+    kind: Literal["image", "film", "scatter", "curve", "matrix", "features", "texts"]
     file: str  # relative to the workplace of its cell, and once it is published, to the run folder
     caption: str
     columns: int = 0  # of the grid

@@ -35,7 +35,7 @@ def samples_from_its_generator_alone(case: MethodCase) -> str:
     method = case.able("sample")
     if not callable(getattr(method, "sample", None)):
         raise Absent("it samples on request")
-    _require_seeded_images("sample()", lambda generator: method.sample(5, generator), (5, *case.data.spec.inputs.shape))
+    require_seeded_images("sample()", lambda generator: method.sample(5, generator), (5, *case.data.spec.inputs.shape))
     return ""
 
 
@@ -45,7 +45,7 @@ def samples_what_is_asked_for(case: MethodCase) -> str:
     require(method.condition in uses, f"its condition is '{method.condition}', but its spec uses {', '.join(uses)}")
     asked = getattr(case.data, method.condition)[:5]
     shape = (5, *case.data.spec.inputs.shape)
-    _require_seeded_images("sample_as()", lambda generator: method.sample_as(asked, generator), shape)
+    require_seeded_images("sample_as()", lambda generator: method.sample_as(asked, generator), shape)
     others = getattr(case.data, method.condition)[1:6]
     same = [method.sample_as(each, derived_generator(0, "contract samples")) for each in (asked, others)]
     require(not torch.equal(*same), f"sample_as() gives the same images whatever {method.condition} it is asked for")
@@ -139,8 +139,8 @@ def _require_images(what: str, images: Tensor, shape: tuple[int, ...]) -> None:
     require(low >= -SLACK and high <= 1 + SLACK, f"{what} returned values from {low:.3g} to {high:.3g}, expected [0,1]")
 
 
-def _require_seeded_images(what: str, draw: Callable[[torch.Generator], Tensor], shape: tuple[int, ...]) -> None:
-    """Images in [0,1] that depend on the generator, and on nothing else."""
+def require_seeded_images(what: str, draw: Callable[[torch.Generator], Tensor], shape: tuple[int, ...]) -> None:
+    """Raise unless what is drawn are images in [0,1] that depend on the generator, and on nothing else."""
     drawn = []
     for seed, unrelated in ((0, 0), (0, 1), (1, 1)):
         torch.manual_seed(unrelated)  # the global generator must not matter

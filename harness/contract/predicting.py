@@ -1,6 +1,6 @@
-"""The contract of methods that predict words and complete texts.
+"""The contract of methods that predict words, complete texts and draw futures of clips.
 
-B texts, L tokens, V words, P of a beginning. A case is one of `harness.contract.methods`.
+B texts or clips, L tokens, V words, P of a beginning. A case is one of `harness.contract.methods`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from harness.contract.generating import require_seeded_images
 from harness.contract.requirements import TOLERANCE, require, require_finite, require_same_alone, require_shape
 from harness.nn.words import are_words
 from harness.seeding import derived_generator
@@ -53,4 +54,18 @@ def completes_texts_from_its_generator_alone(case: MethodCase) -> str:
     return ""
 
 
-CHECKS = (predicts_words_from_those_before, completes_texts_from_its_generator_alone)
+def draws_futures_from_its_generator_alone(case: MethodCase) -> str:
+    method = case.able("sample_future")
+    clips = case.data.inputs
+    seen = clips[:5, : clips.shape[1] // 2]
+    require_seeded_images(
+        "sample_future()", lambda generator: method.sample_future(seen, ADDED, generator), (5, ADDED, *clips.shape[2:])
+    )
+    return ""
+
+
+CHECKS = (
+    predicts_words_from_those_before,
+    completes_texts_from_its_generator_alone,
+    draws_futures_from_its_generator_alone,
+)

@@ -10,7 +10,7 @@ N examples, B a batch of them, C channels, H=W pixels, T frames, L tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 from harness.errors import NotApplicable
@@ -88,6 +88,7 @@ class VideoField:
     size: int  # H = W, in pixels
     mean: tuple[float, ...] = ()  # per channel, of all frames of the training split, in [0,1]
     std: tuple[float, ...] = ()
+    rate: float = field(default=0.0, repr=False)  # frames a second, for films; 0: not known
     kind: ClassVar[DataKind] = "video"
 
     @property

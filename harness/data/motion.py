@@ -25,6 +25,7 @@ class Motion:
     speeds: np.ndarray  # (n,) in units of length a frame, both in the middle step
     friction: float = 0.0  # fraction of the speed that is lost from one step to the next, in [0,1)
     turns: float = 0.0  # probability in [0,1] that the direction is drawn anew from one step to the next
+    scatter: bool = False  # walls do not mirror: the direction after a bounce is drawn at random; without turns
 
     def velocities(self) -> np.ndarray:
         """In the middle step: (n,2), x and y, in units of length a frame."""
@@ -40,10 +41,12 @@ def middle_places(motion: Motion, span: float, draws: np.ndarray) -> np.ndarray:
 def paths(motion: Motion, middle: np.ndarray, span: float, frames: int, generator: np.random.Generator) -> np.ndarray:
     """Where each thing is in each frame, in a box of [0,span] squared: (n,T,2), from its place in the middle (n,2).
 
-    The generator is asked for turns alone. Walls mirror: a path is a straight line in a plane tiled with mirror images
-    of the box, folded back into it.
+    The generator is asked for what is random alone. Walls mirror: a path is a straight line in a plane tiled with
+    mirror images of the box, folded back into it. With `scatter` they do not.
     """
     n, centre = len(middle), (frames - 2) // 2  # the middle step is that after this frame
+    if motion.scatter:
+        return _scattered(motion, middle, span, (centre, frames - centre - 2), generator)
     angles = np.repeat(motion.angles[:, None], frames - 1, 1)
     if motion.turns:
         part = np.cumsum((generator.random((n, frames - 1)) < motion.turns).astype(np.int64), 1)
@@ -54,6 +57,53 @@ def paths(motion: Motion, middle: np.ndarray, span: float, frames: int, generato
     walked = np.concatenate([np.zeros((n, 1, 2)), np.cumsum(steps, 1)], 1)
     unfolded = middle[:, None] + walked - (walked[:, [centre]] + walked[:, [centre + 1]]) / 2
     return span - np.abs(np.mod(unfolded, 2 * span) - span)
+
+
+def _scattered(
+    motion: Motion, middle: np.ndarray, span: float, steps: tuple[int, int], generator: np.random.Generator
+) -> np.ndarray:
+    """Paths that leave a wall in a direction of their own, with so many `steps` before the middle one and after it.
+
+    From the middle step they are walked in both directions of time alike.
+    """
+    assert not motion.turns, "turns and scattering walls are one too many"
+    half = motion.velocities() / 2
+    before, after = (
+        _walked(middle + sign * half, angles, motion.speeds[:, None] * loss ** np.arange(1, count + 1), span, generator)
+        for sign, angles, loss, count in (
+            (-1, motion.angles + np.pi, 1 / (1 - motion.friction), steps[0]),
+            (1, motion.angles, 1 - motion.friction, steps[1]),
+        )
+    )
+    return np.concatenate([before[:, ::-1], after], 1)
+
+
+def _walked(
+    place: np.ndarray, angles: np.ndarray, lengths: np.ndarray, span: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Where things are that begin at `place` (n,2) and walk steps of these lengths (n,S): (n,S+1,2).
+
+    What meets a wall goes on from there in a direction drawn from all that lead away from the wall, each as likely: as
+    in Stochastic Moving MNIST (Denton and Fergus 2018, arXiv:1802.07687, section 4.1), whose speed is drawn anew too.
+    """
+    places, place, angles = [place], place.copy(), angles.copy()
+    for left in lengths.T.copy():  # (n,) of the way still to go
+        while (left > 0).any():
+            step = np.stack([np.cos(angles), np.sin(angles)], 1)  # (n,2)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                room = np.where(step > 0, span - place, place) / np.abs(step)  # up to the wall, along each axis
+            room[np.isnan(room)] = np.inf
+            axis = room.argmin(1)
+            nearest = room.min(1)
+            met = nearest < left
+            place = np.clip(place + np.minimum(nearest, left)[:, None] * step, 0, span)
+            left = np.where(met, left - nearest, 0)
+            away = np.pi * (generator.random(len(place)) - 0.5)  # from the wall's normal
+            ahead = np.take_along_axis(step, axis[:, None], 1)[:, 0] > 0  # the wall at the axis' end
+            normal = np.where(axis == 0, 0, np.pi / 2) + np.where(ahead, np.pi, 0)
+            angles = np.where(met, normal + away, angles)
+        places.append(place)
+    return np.stack(places, 1)
 
 
 def drawn_ways(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,12 +6,10 @@ N images, C channels, H=W pixels, D features.
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,8 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.answers import AMONG, company_fault, features_fault
-from harness.cleaned import one_line
-from harness.confined import Outside, inside
 from harness.data.batches import Batch, batch_of
 from harness.data.columns import Column, blocks, column_of
 from harness.data.fewer import with_fewer_labels
@@ -28,17 +24,16 @@ from harness.data.fields import PLURALS, DataKind
 from harness.data.images import to_uint8
 from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
-from harness.judging import compared, drawn
+from harness.judging.gallery import Gallery
 from harness.judging.readouts import Readout, choose_readout
 from harness.labels import Labels
 from harness.nn.backbone import Backbone
 from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.precision import autocast
-from harness.records import LAST, Cell, Information, Picture, PluginRef, SplitName
+from harness.records import Cell, Information, Picture, PluginRef, SplitName
 from harness.seeding import derived_generator
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 ENCODING_BATCH = 512
 SAMPLED = 256  # images drawn at once
 COMPANY_TOLERANCE = 1e-2  # of the largest feature: what TF32 and the kernels of other batch sizes round stays below
@@ -82,8 +77,11 @@ class Subject:
         self.cache = cache  # a folder for what may be kept between runs, e.g. feature extractors
         self.target_fingerprint = fingerprint
         self.new_backbone = new_backbone  # purpose -> the backbone of the cell, as it is before training
-        self.pictures: list[Picture] = []
-        self._artifacts = artifacts
+        self.gallery = Gallery(artifacts, target.spec.classes, f"{fingerprint} {cell.seed}")
+        self.show_images, self.show_film = self.gallery.show_images, self.gallery.show_film
+        self.show_points, self.show_curves = self.gallery.show_points, self.gallery.show_curves
+        self.show_matrix, self.show_texts = self.gallery.show_matrix, self.gallery.show_texts
+        self.keep_features = self.gallery.keep_features
         self._read = read  # a dataset as the source's inputs are
         self._untrained = untrained  # the method as it was built
         self._others: tuple[PluginRef, ...] = ()
@@ -94,9 +92,13 @@ class Subject:
 
     def begin(self, artifacts: Path, others: tuple[PluginRef, ...] = ()) -> None:
         """Start an evaluation: its pictures go to a folder of its own, and it reads the datasets `others`."""
-        self.pictures = []
-        self._artifacts = artifacts
+        self.gallery.begin(artifacts)
         self._others = others
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """What this evaluation has shown so far."""
+        return self.gallery.pictures
 
     @property
     def others(self) -> dict[str, Dataset]:
@@ -344,152 +346,6 @@ class Subject:
         train = replace(self.cell.train, learning_rate=rate * self.cell.train.learning_rate)
         return Optimisation(self.trainable_copy(), train, self.cell.precision).step
 
-    def show_images(
-        self,
-        name: str,
-        images: Tensor,
-        columns: int,
-        caption: str,
-        *,
-        texts: Sequence[str] = (),
-        row_names: Sequence[str] = (),
-        heading: str = "",
-        place: int = LAST,
-        shared: bool = False,
-    ) -> None:
-        """Keep images (N,C,H,W) in [0,1] as one PNG grid with `columns` columns, for the report.
-
-        It writes one of `texts` under each image, or one of `row_names` beside each row of images. Above the pictures
-        of this name stands `heading`, at its `place` among those of others (the built-in ones have 10 to 160); what is
-        the same for all methods is `shared`: shown once. A clip (N,T,C,H,W) is shown as its frames side by side.
-        Tokens of texts (N,L) are no picture: of them nothing is kept.
-        """
-        from PIL import Image
-
-        if images.ndim == 5:
-            images = images.permute(0, 2, 3, 1, 4).flatten(3)  # (N,C,H,T*W)
-        if images.ndim == 2:
-            return
-        rows = -(-len(images) // columns)
-        assert not texts or len(texts) == len(images), f"{len(texts)} texts for {len(images)} images"
-        assert not row_names or len(row_names) == rows, f"{len(row_names)} names for {rows} rows"
-        grid = _grid(to_uint8(images.detach().float().cpu()), columns)  # (H',W',C)
-        file = self._new_file(f"{name}.png")
-        Image.fromarray(grid.squeeze(-1).numpy() if grid.shape[-1] == 1 else grid.numpy()).save(file, optimize=True)
-        picture = Picture(
-            name=name, kind="image", file=str(file), caption=caption,
-            columns=columns, texts=tuple(texts), row_names=tuple(row_names),
-            heading=heading, place=place, shared=shared,
-        )  # fmt: skip
-        self.pictures.append(picture)
-
-    def show_points(
-        self, name: str, points: Tensor, labels: Tensor | None, caption: str, *, heading: str = "", place: int = LAST
-    ) -> None:
-        """Keep points (N,2) with their labels (N,) as a scatter plot, for the report; see `show_images`."""
-        content: dict[str, Any] = {
-            "x": [round(value, 3) for value in points[:, 0].tolist()],
-            "y": [round(value, 3) for value in points[:, 1].tolist()],
-            "label": labels.tolist() if labels is not None else [],
-            "classes": list(self.target.spec.classes),
-        }
-        self._keep_json(
-            content, Picture(name=name, kind="scatter", file="", caption=caption, heading=heading, place=place)
-        )
-
-    def show_curves(
-        self,
-        name: str,
-        x: Sequence[float],
-        lines: Mapping[str, Sequence[float]],
-        caption: str,
-        *,
-        low: Mapping[str, Sequence[float]] = NOTHING,
-        high: Mapping[str, Sequence[float]] = NOTHING,
-        levels: Mapping[str, float | Sequence[float]] = NOTHING,
-        x_label: str = "",
-        y_label: str = "",
-        x_names: Sequence[str] = (),
-        log_x: bool = False,
-        y_range: tuple[float, float] | None = None,
-        bounds: tuple[float, float] | None = None,
-        heading: str = "",
-        place: int = LAST,
-    ) -> None:
-        """Keep curves over the places `x`, for the report; `heading` and `place` are as in `show_images`.
-
-        Each of the named `lines` has a value for each place; one that is not finite is a gap. `low` and `high` are the
-        ends of the intervals of those lines that have any. `levels` are what to read them by, quiet lines of one height
-        or of a value for each place. `x_names` stand in the place of the numbers along the axis, which is logarithmic
-        if `log_x`. All methods' pictures have one scale, `y_range` or what they need. A report draws the mean over
-        seeds, with its interval, which ends at the `bounds` of what is possible.
-        """
-        content = drawn.curves(
-            x, lines, low=low, high=high, levels=levels,
-            x_label=x_label, y_label=y_label, x_names=x_names, log_x=log_x, y_range=y_range,
-            bounds=bounds,
-        )  # fmt: skip
-        self._keep_json(
-            content, Picture(name=name, kind="curve", file="", caption=caption, heading=heading, place=place)
-        )
-
-    def show_texts(
-        self,
-        name: str,
-        columns: Mapping[str, Sequence[str]],
-        caption: str,
-        *,
-        heading: str = "",
-        place: int = LAST,
-    ) -> None:
-        """Keep a table of texts, for each of the named columns one of each row; see `show_images`."""
-        content = {"columns": {title: list(texts) for title, texts in columns.items()}}
-        self._keep_json(
-            content, Picture(name=name, kind="texts", file="", caption=caption, heading=heading, place=place)
-        )
-
-    def show_matrix(
-        self,
-        name: str,
-        values: Tensor,
-        rows: Sequence[str],
-        columns: Sequence[str],
-        caption: str,
-        *,
-        low: float = 0.0,
-        high: float = 1.0,
-        heading: str = "",
-        place: int = LAST,
-    ) -> None:
-        """Keep a matrix of numbers (R,C) with names as a heat map whose colours run from `low` to `high`."""
-        content = drawn.matrix(values, rows, columns, low, high)
-        self._keep_json(
-            content, Picture(name=name, kind="matrix", file="", caption=caption, heading=heading, place=place)
-        )
-
-    def keep_features(self, name: str, features: Tensor, rows: Tensor, caption: str, *, heading: str = "") -> None:
-        """Keep the features (N,D) of the test examples `rows` (N,), of which a report compares all methods."""
-        file = self._new_file(f"{name}.npz")
-        compared.write(file, features, rows, f"{self.target_fingerprint} {self.cell.seed}")
-        self.pictures.append(Picture(name=name, kind="features", file=str(file), caption=caption, heading=heading))
-
-    def _keep_json(self, content: dict[str, Any], picture: Picture) -> None:
-        file = self._new_file(f"{picture.name}.json")
-        file.write_text(json.dumps(content))
-        self.pictures.append(replace(picture, file=str(file)))
-
-    def _new_file(self, name: str) -> Path:
-        """A new file of this evaluation. Raises TrainingFailed for a name that leads elsewhere, or that it has used."""
-        self._artifacts.mkdir(parents=True, exist_ok=True)
-        try:
-            file = inside(self._artifacts, name)
-        except Outside:
-            raise TrainingFailed(f"picture '{one_line(name)[:80]}' has a name that leads out of its folder") from None
-        if "/" in name or any(Path(picture.file) == file for picture in self.pictures):
-            fault = "a name with a slash" if "/" in name else "the name of an earlier one"
-            raise TrainingFailed(f"picture '{one_line(name)[:80]}' has {fault}: give each a name of its own")
-        return file
-
 
 def _check_features(features: Tensor, n: int, kind: DataKind) -> None:
     fault = features_fault("encode()", features, n)
@@ -499,15 +355,3 @@ def _check_features(features: Tensor, n: int, kind: DataKind) -> None:
         raise TrainingFailed("the representation has values that are not finite")
     if float(features.std(0).max()) < 1e-6:
         raise TrainingFailed(f"collapsed: every {PLURALS[kind].removesuffix('s')} has the same representation")
-
-
-def _grid(images: Tensor, columns: int, gap: int = 1) -> Tensor:
-    """uint8 (N,C,H,W) -> one uint8 picture (H',W',C), row by row, with white gaps."""
-    n, channels, height, width = images.shape
-    rows = -(-n // columns)
-    cell_h, cell_w = height + gap, width + gap
-    canvas = images.new_full((rows * cell_h - gap, columns * cell_w - gap, channels), 255)
-    for index, image in enumerate(images):
-        top, left = (index // columns) * cell_h, (index % columns) * cell_w
-        canvas[top : top + height, left : left + width] = image.permute(1, 2, 0)
-    return canvas

@@ -12,8 +12,8 @@ N clips, C channels, H=W pixels, F frames told of each clip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -37,14 +37,36 @@ class Told:
     copied: Tensor
 
 
+@dataclass(frozen=True)
+class Moving:
+    """Clips as a film has them: what all see of them before, what is told of each, and what all see after."""
+
+    before: Tensor  # float (n,P,C,H,W)
+    frames: Told
+    after: Tensor  # float (n,A,C,H,W)
+    how: str  # what is told
+    others: Mapping[str, Tensor] = field(
+        default_factory=dict
+    )  # further rows: float (n,F,C,H,W) in the told ones' place
+
+
 def judged(
-    subject: Subject, name: str, tell: Callable[[Tensor], Told], how: str, *, shown: int, place: int
+    subject: Subject,
+    name: str,
+    tell: Callable[[Tensor], Told],
+    move: Callable[[Tensor], Moving],
+    how: str,
+    *,
+    shown: int,
+    place: int,
 ) -> dict[str, ScoreValue]:
-    """The scores of what is told of the test clips, with pictures: `tell` takes uint8 clips (n,T,C,H,W)."""
+    """The scores of what is told of the test clips, with pictures: `tell` and `move` take uint8 clips (n,T,C,H,W)."""
     clips = subject.inputs("test")
     parts = [measured(tell(part)) for part in blocks(clips, PART)]
     error, similarity, copied, copied_similarity = (torch.cat(each) for each in zip(*parts, strict=True))  # (N,F) each
-    show_strips(subject, name, tell(spread(clips, shown)), how, place)
+    looked_at = spread(clips, shown)
+    show_strips(subject, name, tell(looked_at), how, place)
+    show_film(subject, name, move(looked_at), place)
     show_by_distance(subject, name, how, (error, copied), (similarity, copied_similarity), place + 1)
     return scores_of(error, similarity, copied, f"{how}, up to {error.shape[1]} from the nearest seen one")
 
@@ -103,6 +125,20 @@ def show_strips(subject: Subject, name: str, frames: Told, how: str, place: int)
     subject.show_images(
         name, rows.flatten(0, 2), rows.shape[2], caption,
         row_names=names, heading=f"Predicted frames: {how}", place=place,
+    )  # fmt: skip
+
+
+def show_film(subject: Subject, name: str, moving: Moving, place: int) -> None:
+    """The same clips moving, one beside the other: the true ones above, as told below them, then with copies."""
+    before, after = moving.before[:, -FARTHEST:], moving.after[:, :FARTHEST]
+    frames = {"truth": moving.frames.truth, "told": moving.frames.told, "copy": moving.frames.copied, **moving.others}
+    rows = [torch.cat([before, told, after], 1) for told in frames.values()]
+    caption = f"Test clips: {moving.how}; lines between the clips turn dark with the first of them"
+    caption += "; drawn: two of the futures that the method deems possible" * bool(moving.others)
+    subject.show_film(
+        f"{name}_film", torch.cat(rows), len(before), caption,
+        row_names=tuple(frames), seen=before.shape[1], frames_per_second=subject.spec.inputs.rate,
+        heading=f"Films: {moving.how}", place=place,
     )  # fmt: skip
 
 

@@ -99,8 +99,9 @@ its fingerprint), and loads them. Without a test set Harness holds one out; it m
   `fits_labels=True` a request's `--labels` gives it fewer rows of training and validation.
 - NotApplicable skips, TrainingFailed fails,
   both with their one line. `subject.batched(function, inputs)` maps over many images; `subject.show_images`,
-  `show_points`, `show_curves`, `show_matrix`, `show_texts` keep pictures for the report. `subject.backbone` is the
-  trained one, `fresh_backbone` one like it before training; `subject.untrained()` is the method as it was built.
+  `show_film`, `show_points`, `show_curves`, `show_matrix`, `show_texts` keep pictures for the report
+  (harness.judging.gallery). `subject.backbone` is the trained one, `fresh_backbone` one like it before training;
+  `subject.untrained()` is the method as it was built.
 - `on_request=True` in the spec leaves it out of the `default` evaluations; `others(config, target)` names datasets that
   it reads beside the target, as `subject.others`.
 

@@ -208,6 +208,17 @@ class Forecasts(Protocol):
         ...
 
 
+class DrawsFutures(Protocol):
+    """Continues a clip in one of several ways."""
+
+    def sample_future(self, past: Tensor, steps: int, generator: Any) -> Tensor:
+        """One of the possible futures of each clip, drawn: (B,P,C,H,W) -> (B,`steps`,C,H,W) in [0,1].
+
+        Draws from the given torch.Generator (on the CPU) alone.
+        """
+        ...
+
+
 class FillsIn(Protocol):
     """Paints the frame in the middle of a gap."""
 
@@ -307,6 +318,7 @@ CAPABILITIES = {
     "reverse_process": "show how samples come about",
     "predict": "predict labels",
     "forecast": "continue a clip",
+    "sample_future": "draw futures of a clip",
     "infill": "paint the frame in the middle of a gap",
     "next_words": "predict the next word",
     "complete": "complete a text",

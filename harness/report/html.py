@@ -19,9 +19,10 @@ from harness.report.content import MONITORED, SMALL_WORDS, Content, provenance_o
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
 from harness.report.palette import looks, on_page
-from harness.report.pictures import Shown, heading_of, shared_caption
+from harness.report.pictures import heading_of, shared_caption
 from harness.report.reading import reading
 from harness.report.series import BASELINE, ELSEWHERE, with_series
+from harness.report.stills import still
 from harness.report.summary import NOWHERE, comparisons
 
 _HERE = Path(__file__).parent
@@ -114,7 +115,8 @@ def _templates() -> Environment:
         "duration": numbers.duration,
         "probability": numbers.probability,
         "drawn": _drawn,
-        "png": _png,
+        "png": lambda shown: _png(shown.content),
+        "still": lambda shown: _png(still(shown.content)),
         "heading": heading_of,
         "shared_caption": shared_caption,
         "legend": lambda shown: [(Markup(mark), name) for mark, name in class_legend(shown.classes)],
@@ -140,5 +142,5 @@ def _drawn(drawing: Drawing) -> Markup:
     return Markup(on_page(drawing.svg))
 
 
-def _png(shown: Shown) -> str:
-    return "data:image/png;base64," + base64.b64encode(shown.content).decode()
+def _png(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -21,9 +21,9 @@ from harness.report import curves
 from harness.report.figures import Drawing, feature_map
 from harness.report.plots import curves_chart, matrix_chart
 from harness.report.series import Series
+from harness.report.stills import SIGNATURE
 from harness.store import verified
 
-PNG = b"\x89PNG\r\n\x1a\n"
 WIDE = 560  # CSS pixels that small pictures are scaled up to, by whole factors
 BESIDE = 116  # of them for the names of rows
 DRAWN: Mapping[str, Callable[..., Drawing]] = {
@@ -52,7 +52,7 @@ class Shown:
     source: str
     picture: Picture
     file: Path
-    content: bytes = b""  # of a PNG; empty where the file is gone
+    content: bytes = b""  # of a PNG, which may be an animated one; empty where the file is gone
     fault: str = ""  # why there is nothing to see, or less
     drawing: Drawing | None = None
     classes: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class Shown:
     @property
     def pixels(self) -> tuple[int, int]:
         """Width and height of a PNG; 0 of what is none."""
-        return struct.unpack(">II", self.content[16:24]) if self.content.startswith(PNG) else (0, 0)
+        return struct.unpack(">II", self.content[16:24]) if self.content.startswith(SIGNATURE) else (0, 0)
 
     @property
     def width(self) -> int:
@@ -215,7 +215,7 @@ def _with_content(shown: Shown, found: Found) -> Shown:
     content = _read(found)
     if isinstance(content, str):
         return replace(shown, fault=content)
-    if shown.picture.kind == "image":
+    if shown.picture.kind in ("image", "film"):
         if not _is_png(content):
             return replace(shown, fault=f"{one_line(shown.picture.file)} is damaged: it is no PNG")
         return replace(shown, content=content)

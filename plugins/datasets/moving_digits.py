@@ -5,7 +5,9 @@ of MNIST's 70,000 where they are (`handwriting=mnist`). A fifth of the handwriti
 thousand of MNIST's test, one clip of each; the clips of one handwriting are never in two splits.
 Known of each clip: the digit, and the direction and the speed in its middle step. `label` says which of them are the
 classes, so that `--targets 'moving-digits,moving-digits[label=direction]'` probes both. Without friction the motion has
-no arrow of time: backwards it is as likely. With `turns` the future is uncertain.
+no arrow of time: backwards it is as likely. With `turns` or `bounces=random` the future is uncertain:
+`bounces=random` is after Stochastic Moving MNIST (Denton and Fergus 2018, arXiv:1802.07687), whose walls throw a digit
+back in any direction, so that all is certain up to the next wall.
 
 N clips, T frames, H=W=size pixels.
 """
@@ -48,6 +50,7 @@ class Config:
     label: Literal["digit", "direction", "speed"] = "digit"  # what the classes are
     friction: float = 0.0  # fraction of its speed that it loses a frame: gives time an arrow
     turns: float = 0.0  # probability of a new direction between two frames: makes the future uncertain
+    bounces: Literal["mirror", "random"] = "mirror"  # where to after a wall; random: makes the future uncertain
     seed: int = 0  # of the motions
 
     def __post_init__(self) -> None:
@@ -57,6 +60,8 @@ class Config:
             raise ValueError(f"frames={self.frames}, clips={self.clips}: expected 2 to 256 frames, at least 100 clips")
         if not 0 <= self.friction < 1 or not 0 <= self.turns <= 1:
             raise ValueError("friction is a fraction in [0,1), turns a probability in [0,1]")
+        if self.turns and self.bounces == "random":
+            raise ValueError("turns and bounces=random are two kinds of an uncertain future: ask for one of them")
 
     @property
     def room(self) -> int:
@@ -160,7 +165,11 @@ def _part(config: Config, part: str, written: Written, chosen: np.ndarray) -> Ra
     pace = (draws[:, 2] * len(SPEEDS)).astype(np.int64)
     low, high = np.array(PACES)[pace].T * (config.room / 12)
     motion = Motion(
-        angles=angles, speeds=low + (high - low) * draws[:, 3], friction=config.friction, turns=config.turns
+        angles=angles,
+        speeds=low + (high - low) * draws[:, 3],
+        friction=config.friction,
+        turns=config.turns,
+        scatter=config.bounces == "random",
     )
     middle = middle_places(motion, config.room, draws[:, 4:])
     places = paths(motion, middle, config.room, config.frames, generator)  # (N,T,2)

@@ -52,7 +52,7 @@ def _films(config: Config) -> tuple[Films, Films | None]:
 
 def describe(config: Config, root: Path) -> DataSpec[VideoField]:
     return DataSpec(
-        inputs=VideoField(frames=config.frames, channels=config.channels, size=config.size),
+        inputs=VideoField(frames=config.frames, channels=config.channels, size=config.size, rate=config.rate),
         classes=_films(config)[0].classes,
     )
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.data.images import to_float
-from harness.judging.told_frames import FARTHEST, Told, checked, frame_scores, judged
+from harness.judging.told_frames import FARTHEST, Moving, Told, checked, frame_scores, judged
 from harness.plugin import EvaluationSpec, NotApplicable, ScoreValue, Subject, hookimpl
 
 
@@ -38,6 +38,7 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
         subject,
         "infilling",
         lambda clips: filled(subject, clips, config.sides, far),
+        lambda clips: each_filled(subject, clips, config.sides),
         "frames in the middle of a gap",
         shown=config.shown,
         place=14,
@@ -46,19 +47,34 @@ def run(subject: Subject, config: Config) -> dict[str, ScoreValue]:
 
 def filled(subject: Subject, clips: Tensor, sides: int, far: int) -> Told:
     """The frames in the middle of gaps of 1, 3 ... 2 * far - 1 frames of uint8 clips (n,T,C,H,W)."""
-    truth, told, copied = [], [], []
-    for distance in range(1, far + 1):
-        begin = (clips.shape[1] - 2 * sides - 2 * distance + 1) // 2  # of the frames before the gap
-        after = begin + sides + 2 * distance - 1
-        seen = torch.cat([clips[:, begin : begin + sides], clips[:, after : after + sides]], 1)
-        truth.append(to_float(clips[:, begin + sides + distance - 1]))
+    begins = {distance: (clips.shape[1] - 2 * sides - 2 * distance + 1) // 2 for distance in range(1, far + 1)}
+    return in_order([gap(subject, clips, sides, begin, distance) for distance, begin in begins.items()])
 
-        def paint(both: Tensor, distance: int = distance) -> Tensor:
-            return subject.method.infill(both[:, :sides], both[:, sides:], distance)
 
-        told.append(checked("infill()", subject.batched(paint, seen), truth[-1]))
-        copied.append(to_float(seen[:, sides - 1]))
-    return Told(torch.stack(truth, 1), torch.stack(told, 1), torch.stack(copied, 1))
+def each_filled(subject: Subject, clips: Tensor, sides: int) -> Moving:
+    """Each frame that has `sides` true ones on both sides, told from them."""
+    last = clips.shape[1] - sides
+    frames = in_order([gap(subject, clips, sides, begin, 1) for begin in range(last - sides)])
+    how = f"each frame from the {sides} before and the {sides} after it"
+    return Moving(to_float(clips[:, :sides]), frames, to_float(clips[:, last:]), how)
+
+
+def gap(subject: Subject, clips: Tensor, sides: int, begin: int, distance: int) -> Told:
+    """The frame in the middle of one gap of 2 * distance - 1 frames, `begin` the first that is seen: (n,1,C,H,W)."""
+    after = begin + sides + 2 * distance - 1
+    seen = torch.cat([clips[:, begin : begin + sides], clips[:, after : after + sides]], 1)
+    truth = to_float(clips[:, begin + sides + distance - 1])
+
+    def paint(both: Tensor) -> Tensor:
+        return subject.method.infill(both[:, :sides], both[:, sides:], distance)
+
+    told = checked("infill()", subject.batched(paint, seen), truth)
+    return Told(*(frame[:, None] for frame in (truth, told, to_float(seen[:, sides - 1]))))
+
+
+def in_order(frames: list[Told]) -> Told:
+    """One after the other."""
+    return Told(*(torch.cat([getattr(one, part) for one in frames], 1) for part in ("truth", "told", "copied")))
 
 
 @hookimpl

@@ -173,6 +173,7 @@ def test_a_sound_generator_passes_everything() -> None:
         "poses_its_pretext_task",
         "predicts_words_from_those_before",
         "completes_texts_from_its_generator_alone",
+        "draws_futures_from_its_generator_alone",
     }
 
 

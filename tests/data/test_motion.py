@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from harness.data.motion import WAYS, Motion, drawn_ways, middle_places, nearest_way, paths
 
@@ -76,6 +79,57 @@ def test_turns_draw_other_directions_and_keep_the_middle_step() -> None:
     assert kept < 0.1  # 1 in 32, and those whose speed is about nothing
     always = Motion(angles=motion.angles, speeds=motion.speeds, turns=1.0)
     assert not np.isclose(np.diff(paths(always, middle, SPAN, 4, generator()), axis=1)[:, 0], steps[:, 5]).all(1).any()
+
+
+@pytest.mark.parametrize(("frames", "friction"), [(12, 0.0), (7, 0.1)])
+def test_scattering_walls_are_met_and_left_at_random(frames: int, friction: float) -> None:
+    motion, middle = motion_of(2000, fastest=2.0, friction=friction)
+    scattered = replace(motion, scatter=True)
+    found = paths(scattered, middle, SPAN, frames, generator())
+    assert found.shape == (2000, frames, 2)
+    assert found.min() >= 0
+    assert found.max() <= SPAN
+    centre = (frames - 2) // 2
+    steps = np.diff(found, axis=1)
+    np.testing.assert_allclose(steps[:, centre], motion.velocities(), atol=1e-9)
+    mirrored = np.diff(paths(motion, middle, SPAN, frames, generator()), axis=1)
+    free = np.isclose(
+        mirrored[:, centre:] / mirrored[:, [centre]], (1 - friction) ** np.arange(frames - 1 - centre)[:, None]
+    )
+    until = free.all(2).cumprod(1).astype(bool)  # up to the first wall both are the same
+    assert 0.1 < until.mean() < 0.95
+    np.testing.assert_allclose(steps[:, centre:][until], mirrored[:, centre:][until], atol=1e-9)
+    lengths = motion.speeds[:, None] * (1 - friction) ** (np.arange(frames - 1) - centre)
+    walked_straight = np.isclose(np.linalg.norm(steps, axis=2), lengths)
+    assert (np.linalg.norm(steps, axis=2) <= lengths + 1e-9).all()  # a bounce within a step bends it
+    assert walked_straight.mean() > 0.5
+
+
+def test_a_scattering_wall_throws_back_into_all_directions_alike() -> None:
+    """Straight onto a wall: uniform over the half circle that leads away from it, in both directions of time."""
+    n = 20_000
+    motion = Motion(angles=np.zeros(n), speeds=np.full(n, 4.0), scatter=True)
+    found = paths(motion, np.full((n, 2), [SPAN - 2.0, SPAN / 2]), SPAN, 4, generator())
+    np.testing.assert_allclose(found[:, 2], [[SPAN, SPAN / 2]] * n)
+    thrown = found[:, 3] - found[:, 2]
+    np.testing.assert_allclose(np.linalg.norm(thrown, axis=1), 4.0)
+    angles = np.arctan2(thrown[:, 1], -thrown[:, 0])
+    assert kstest(angles, "uniform", args=(-np.pi / 2, np.pi)).pvalue > 0.01
+    np.testing.assert_allclose(found[:, 0], [[SPAN - 8, SPAN / 2]] * n)  # before it nothing was met
+    back = paths(
+        replace(motion, angles=np.full(n, np.pi)), np.full((n, 2), [SPAN - 2.0, SPAN / 2]), SPAN, 4, generator()
+    )
+    thrown = back[:, 0] - back[:, 1]
+    np.testing.assert_allclose(np.linalg.norm(thrown, axis=1), 4.0)
+    assert kstest(np.arctan2(thrown[:, 1], -thrown[:, 0]), "uniform", args=(-np.pi / 2, np.pi)).pvalue > 0.01
+
+
+def test_a_corner_lets_go_of_what_it_has_caught() -> None:
+    n = 500
+    motion = Motion(angles=np.full(n, np.pi / 4), speeds=np.full(n, 2**0.5), scatter=True)
+    found = paths(motion, np.full((n, 2), SPAN - 0.5), SPAN, 8, generator())
+    assert np.isfinite(found).all()
+    assert (found[:, 5] < SPAN - 1e-6).all()
 
 
 def test_ways_are_told_from_steps() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from chromium import BROWSER, DRIVER, FLAGS
 from example_run import example_results, write_run
 
 from harness.store import RunFolder
@@ -20,3 +21,18 @@ def example(tmp_path_factory):
 @pytest.fixture(scope="session")
 def results(example):
     return RunFolder(example).load_cells()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()

@@ -3,54 +3,17 @@
 from __future__ import annotations
 
 import base64
-import shutil
 
 import pytest
+from chromium import NEEDED, all_of, of_visible, one_of
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver on the PATH")
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
-    "--disable-background-networking", "--disable-sync", "--window-size=1280,900",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+pytestmark = NEEDED
 
 
 @pytest.fixture
 def page(browser, example):
     browser.get((example / "index.html").as_uri())
     return browser
-
-
-def all_of(page, selector):
-    from selenium.webdriver.common.by import By
-
-    return page.find_elements(By.CSS_SELECTOR, selector)
-
-
-def one_of(page, selector):
-    (element,) = all_of(page, selector)
-    return element
-
-
-def of_visible(page, selector, what):
-    """A JavaScript expression of every element `e` that is on view."""
-    script = "return [...document.querySelectorAll(arguments[0])].filter(e => e.getClientRects().length).map(e => %s)"
-    return page.execute_script(script % what, selector)
 
 
 def texts(page, selector):

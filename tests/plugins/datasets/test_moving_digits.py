@@ -97,6 +97,21 @@ def test_seeds_differ_and_are_reproducible(raw) -> None:
     assert not torch.equal(other.inputs, raw.inputs)
 
 
+def test_random_bounces_change_what_comes_after_a_wall_and_nothing_else(raw) -> None:
+    config = moving_digits.Config(clips=2000, bounces="random")
+    scattered = SPEC.load(config, Path())
+    assert torch.equal(scattered.factors, raw.factors)
+    torch.testing.assert_close(scattered.targets, raw.targets)
+    assert (scattered.inputs[:, 5:7] != raw.inputs[:, 5:7]).float().mean() < 1e-4  # the middle step, but for rounding
+    same = (scattered.inputs == raw.inputs).flatten(2).all(2).float().mean(0)
+    assert (same[:5].diff() >= 0).all()  # the farther from the middle, the more have met a wall
+    assert (same[7:].diff() <= 0).all()
+    assert same[0] < 0.4
+    assert same[11] < 0.4
+    found = SPEC.read_factors(config, scattered.inputs)
+    assert (found == scattered.factors).float().mean(0)[1:].min() > 0.99
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -105,6 +120,8 @@ def test_seeds_differ_and_are_reproducible(raw) -> None:
         ({"frames": 1}, "expected 2 to 256 frames"),
         ({"friction": 1.0}, "friction is a fraction"),
         ({"label": "colour"}, "label"),
+        ({"bounces": "soft"}, "bounces"),
+        ({"turns": 0.1, "bounces": "random"}, "ask for one of them"),
     ],
 )
 def test_odd_parameters_are_errors(params: dict, message: str) -> None:

@@ -332,3 +332,13 @@ def test_odd_parameters_are_errors(tmp_path: Path) -> None:
     for params in ({"size": 2}, {"frames": 1}, {"rate": -1.0}):
         with pytest.raises(RequestError, match=next(iter(params))):
             resolve(video_folder.Config, {"path": str(tmp_path), **params}, "video-folder")
+
+
+def test_the_frame_rate_that_was_asked_for_is_known_to_films_and_to_no_key(tmp_path: Path) -> None:
+    for label in "ab":
+        write_arrays(tmp_path / label / "1.npz", film())
+    timed, all_frames = (
+        SPEC.describe(video_folder.Config(path=tmp_path, rate=rate), Path()).inputs for rate in (5.0, 0.0)
+    )
+    assert (timed.rate, all_frames.rate) == (5.0, 0.0)
+    assert repr(timed) == repr(all_frames)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from example_subject import example_subject
+from PIL import Image
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
@@ -24,11 +25,11 @@ from harness_plugins.references.mean_frame import MeanFrame
 FRAMES, SIZE = 7, 16
 
 
-def clips_dataset(frames: int = FRAMES):
+def clips_dataset(frames: int = FRAMES, rate: float = 0.0):
     """Smooth pictures that roll to the right by one pixel a frame."""
     picture = generated_clips(channels=1, size=SIZE, classes=4, n=40).values[:, 0]
     clips = torch.stack([picture.roll(frame, 3) for frame in range(frames)], 1)
-    spec = DataSpec(inputs=VideoField(frames=frames, channels=1, size=SIZE))
+    spec = DataSpec(inputs=VideoField(frames=frames, channels=1, size=SIZE, rate=rate))
     return split_dataset("rolling", RawData(inputs=clips), spec, 0)
 
 
@@ -72,9 +73,47 @@ def test_who_knows_is_exact_and_who_copies_has_no_skill(module, far: int, tmp_pa
     assert mean["mse"].value > 0
     kinds = [(picture.name, picture.kind) for picture in subject.pictures]
     name = module.__name__.rsplit(".", 1)[1]
-    assert kinds == [(name, "image"), (f"{name}_psnr", "curve"), (f"{name}_ssim", "curve")]
+    assert kinds == [
+        (name, "image"),
+        (f"{name}_film", "film"),
+        (f"{name}_psnr", "curve"),
+        (f"{name}_ssim", "curve"),
+    ]
     assert all(Path(picture.file).is_file() for picture in subject.pictures)
     assert subject.pictures[0].row_names[:3] == ("truth", "told", "copy")
+
+
+@pytest.mark.parametrize(("module", "before", "after"), [(prediction, 4, 0), (infilling, 2, 2)])
+def test_films_have_the_clips_with_what_was_told_of_them(module, before: int, after: int, tmp_path: Path) -> None:
+    """Above the true clips as they are, whole; below them those that were told, and copies, in the same company."""
+    _, subject = judged(Rolls(0.25), tmp_path, module)
+    film = subject.pictures[1]
+    assert (film.columns, film.row_names) == (5, ("truth", "told", "copy"))
+    clips = subject.target.test.values
+    true = clips[torch.linspace(0, len(clips) - 1, 5).round().long()][:, :, 0].numpy()  # (5,T,H,W)
+    with Image.open(film.file) as image:
+        assert image.n_frames == FRAMES + 1  # and the still one
+        for place in range(FRAMES):
+            image.seek(place + 1)
+            sheet = np.asarray(image.convert("L"))
+            told_now = before <= place < FRAMES - after
+            for index, clip in enumerate(true):
+                column = slice(index * (SIZE + 1), index * (SIZE + 1) + SIZE)
+                above, middle, below = (sheet[r * (SIZE + 1) : r * (SIZE + 1) + SIZE, column] for r in range(3))
+                np.testing.assert_array_equal(above, clip[place])
+                wrong = np.minimum(clip[place] + 0.25 * 255, 255) if told_now else clip[place]
+                np.testing.assert_allclose(middle, wrong, atol=1)
+                copied = clip[place - 1 if module is infilling else before - 1] if told_now else clip[place]
+                np.testing.assert_array_equal(below, copied)
+
+
+def test_films_run_as_fast_as_the_data_where_that_is_known(tmp_path: Path) -> None:
+    for rate, milliseconds in ((10.0, 100.0), (0.0, 250.0)):
+        subject = example_subject(Rolls(), clips_dataset(rate=rate), tmp_path / str(rate))
+        prediction.run(subject, prediction.Config())
+        with Image.open(subject.pictures[1].file) as image:
+            image.seek(1)
+            assert image.info["duration"] == milliseconds
 
 
 def test_errors_are_those_of_numpy_and_of_scikit_image(tmp_path: Path) -> None:
