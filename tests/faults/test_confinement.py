@@ -158,7 +158,7 @@ def run(subject, config):
     if config.way == "twice":
         subject.show_images(name, torch.rand(4, 1, 8, 8), 2, "")
     if config.way == "link":
-        (subject._artifacts / "linked").symlink_to("{home}")
+        Path(subject.pictures[0].file).with_name("linked").symlink_to("{home}")
     return {{"one": 1.0}}
 
 @hookimpl
