@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import inf, isfinite, isnan
+from math import inf, isfinite
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,7 @@ from harness.records import judged_by, short_names
 from harness.report.differences import estimate
 from harness.report.examples import Examples
 from harness.report.numbers import ALPHA
+from harness.report.plain_rows import Record, grouped, plain_rows
 from harness.report.verdicts import Verdict, verdict
 
 _LEADS, _TOLD = "leads", "told"  # harness.records.ScoreSpec says what the roles mean
@@ -24,7 +25,6 @@ _KEPT = (
     "series", "target", "evaluation", "score", "seed", "value", "chance", "n", "status", "reason", "note", "beside",
     "word", "run", "examples",
 )  # fmt: skip
-Record = Mapping[str, Any]  # a row of the tidy frame; None for nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +107,10 @@ class Entry:
 
 
 class Rows:
-    """The rows of a frame by what they are about, as plain records: pandas is slow at many small selections."""
+    """The rows of a frame by what they are about."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        kept = frame[list(_KEPT)]
-        self._found: dict[tuple[int, str, str], list[Record]] = {}
-        records: Any = kept.astype(object).where(kept.notna(), None).to_dict("records")
-        for record in records:
-            key = (record["series"], record["target"], record["evaluation"])
-            self._found.setdefault(key, []).append(record)
+        self._found = grouped(plain_rows(frame, _KEPT), ("series", "target", "evaluation"))
         self.series = {series for series, _, _ in self._found}
 
     def of(self, series: int, target: str, evaluation: str) -> list[Record]:
@@ -131,7 +126,7 @@ def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
 
 def _column(evaluation: str, score: str, called: str, group: pd.DataFrame) -> Column:
     first = group.iloc[0]
-    low, high = limits(group)
+    low, high = limits(first)
     return Column(
         evaluation=evaluation,
         score=score,
@@ -148,10 +143,10 @@ def _column(evaluation: str, score: str, called: str, group: pd.DataFrame) -> Co
     )
 
 
-def limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """The smallest and the largest value that a score of these rows can have, -inf and inf where there is no end."""
-    low, high = rows["low"].iloc[0], rows["high"].iloc[0]
-    return (-inf if isnan(low) else float(low), inf if isnan(high) else float(high))
+def limits(row: Any) -> tuple[float, float]:
+    """The smallest and the largest value that the score of a row can have, -inf and inf where there is no end."""
+    low, high = row["low"], row["high"]
+    return (-inf if pd.isna(low) else float(low), inf if pd.isna(high) else float(high))
 
 
 def _place(column: Column) -> tuple[int, bool]:

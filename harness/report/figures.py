@@ -164,26 +164,6 @@ def _sweep_line(axes: Axes, order: int, label: str, points: Sequence[tuple[float
               markersize=5, linewidth=1.2, label=label)  # fmt: skip
 
 
-def curve_panel(
-    curves: Sequence[tuple[int, Sequence[CurvePoint]]], counted: str, look: Look, name: str, **about: Any
-) -> Drawing:
-    """The loss of one series against what was seen ("images"); one line per seed, in its own line style."""
-    with canvas(3.5, 2.2) as (figure, axes):
-        for order, (seed, curve) in enumerate(curves):
-            points = curve[:: -(-len(curve) // CURVE_POINTS)]
-            points = [point for point in points if "loss" in point.scalars]
-            colour = look.colour if look.fill != "none" else INK
-            axes.plot([point.examples for point in points], [point.scalars["loss"] for point in points], color=colour,
-                      linestyle=DASHES[order % len(DASHES)], linewidth=1.2, label=f"seed {seed}")  # fmt: skip
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.set_xlabel(f"{counted} seen")
-        axes.set_ylabel("loss")
-        if len(curves) <= 6:
-            axes.legend(frameon=False, fontsize=7.5, handlelength=2.4)
-        svg = svg_of(figure, name, f"training loss of {about['title']}")
-    return Drawing(name=name, svg=svg, **about)
-
-
 def monitor_chart(
     lines: Sequence[tuple[Series, Sequence[Sequence[CurvePoint]]]],
     counted: str,

@@ -175,12 +175,14 @@ def with_short_paths(label: str, parts: int) -> str:
     return re.sub(r"(?<==)[^,\]'\"=]*/[^,\]'\"]*", shortened, label)
 
 
-def untrained_self(one: Series, everything: Sequence[Series]) -> Series | None:
-    """The same method in the same setting with a budget of nothing, if it is there."""
-    if one.is_untrained:
-        return None
-    alike = [other for other in everything if other.is_untrained and _setting(other) == _setting(one)]
-    return alike[0] if alike else None
+def untrained_selves(everything: Sequence[Series]) -> dict[int, Series]:
+    """By the index of a trained series, the same method in the same setting with a budget of nothing, if it is there."""
+    untrained: dict[tuple[str, ...], Series] = {}
+    for one in everything:
+        if one.is_untrained:
+            untrained.setdefault(_setting(one), one)
+    trained = [(one.index, untrained.get(_setting(one))) for one in everything if not one.is_untrained]
+    return {index: other for index, other in trained if other is not None}
 
 
 def _setting(one: Series) -> tuple[str, ...]:
@@ -189,13 +191,17 @@ def _setting(one: Series) -> tuple[str, ...]:
 
 def worth_a_row(everything: Sequence[Series]) -> list[Series]:
     """All but those untrained ones that only stand behind a trained one, to tell what training gave."""
-    behind = {other.index for one in everything if (other := untrained_self(one, everything))}
+    behind = {other.index for other in untrained_selves(everything).values()}
     return [one for one in everything if one.index not in behind]
 
 
-def baseline_of(one: Series, everything: Sequence[Series]) -> Series | None:
-    """The untrained backbone that a series is measured against: the one of its own setting, if there is just one."""
-    return in_its_setting(one, [other for other in everything if other.is_baseline])
+def baselines_of(everything: Sequence[Series]) -> dict[int, Series]:
+    """By the index of a series, the untrained backbone that it is measured against: the one of its own setting, if
+    there is just one.
+    """
+    baselines = [other for other in everything if other.is_baseline]
+    found = [(one.index, in_its_setting(one, baselines)) for one in everything]
+    return {index: other for index, other in found if other is not None}
 
 
 def in_its_setting(one: Series, others: Sequence[Series]) -> Series | None:

@@ -163,9 +163,9 @@ def _comparison(
     present = [one for one in series if one.index in rows.series]
     by_column = [compared(_entries(rows, target, column, present, examples), column, present) for column in columns]
     by_series = [tuple(entries[i] for entries in by_column) for i in range(len(present))]
-    shown = worth_a_row(present)
+    shown = {one.index for one in worth_a_row(present)}
     pairs = zip(present, by_series, strict=True)
-    finished = tuple(Row(series=one, entries=entries) for one, entries in pairs if one in shown)
+    finished = tuple(Row(series=one, entries=entries) for one, entries in pairs if one.index in shown)
     leading = _leading(columns)
     about: dict[str, Any] = {"source": source, "target": target, "counted": counted(frame), "looks": looks}
     result = Comparison(**about, columns=columns, rows=finished, leading=leading)
