@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from math import floor, isfinite, log10
 from typing import Any
 
@@ -83,10 +84,10 @@ def _panel(lines: Sequence[tuple[str, Points]], colour: str, x_label: str, y_lab
     marks = [f"M{place:.1f} {BOTTOM}v{TICK}" for _, place in x_ticks]
     marks += [f"M{left:.1f} {place:.1f}h-{TICK}" for _, place in y_ticks]
     drawn = [[(x.at(seen), y.at(value)) for seen, value in points] for _, points in lines]
-    middle = (TOP + BOTTOM) / 2
+    axes, middle = f"M{left:.1f} {TOP}V{BOTTOM}H{RIGHT}", (TOP + BOTTOM) / 2
     parts = [
         f'<path d="{"".join(grid)}" fill="none" stroke="{GRID}" stroke-width=".6"/>',
-        f'<path d="M{left:.1f} {TOP}V{BOTTOM}H{RIGHT}{"".join(marks)}" fill="none" stroke="{MUTED}" stroke-width=".7"/>',
+        f'<path d="{axes}{"".join(marks)}" fill="none" stroke="{MUTED}" stroke-width=".7"/>',
         f'<g fill="none" stroke="{colour}" stroke-width="{LINE}" stroke-linejoin="round">',
         *(_line(points, order) for order, points in enumerate(drawn)),
         *(_legend_lines(left, drawn, lines) if len(lines) <= NAMED else ()),
@@ -121,7 +122,7 @@ def _decimals(ticks: Sequence[float]) -> list[str]:
     >>> _decimals([0.0, 0.25, 0.5]), _decimals([-1e9, 0.0]), _decimals([2.0, 4.0])
     (['0.00', '0.25', '0.50'], ['−1e+09', '0'], ['2', '4'])
     """
-    step = min((b - a for a, b in zip(ticks, ticks[1:], strict=False)), default=0.0)
+    step = min((b - a for a, b in pairwise(ticks)), default=0.0)
     largest = max(map(abs, ticks), default=0.0)
     if step <= 0 or not (1e-4 <= largest < 1e5):
         return [f"{tick:g}".replace("-", "−", 1) if tick < 0 else f"{tick:g}" for tick in ticks]

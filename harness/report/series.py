@@ -120,8 +120,10 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
     ]
     numbered = unique.assign(series=range(len(unique)))
     series = _with_short_paths(series)
-    frame = frame.merge(numbered, on=keys, how="left").drop(columns="run_shown")
-    return frame.assign(label=frame["series"].map({one.index: one.label for one in series})), series
+    index = frame[keys].merge(numbered, on=keys, how="left")["series"]
+    labels = index.map({one.index: one.label for one in series})
+    frame = frame.drop(columns="run_shown").reset_index(drop=True)
+    return frame.assign(series=index, label=labels), series
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -176,7 +178,7 @@ def with_short_paths(label: str, parts: int) -> str:
 
 
 def untrained_selves(everything: Sequence[Series]) -> dict[int, Series]:
-    """By the index of a trained series, the same method in the same setting with a budget of nothing, if it is there."""
+    """By the index of a trained series: the same method in the same setting with a budget of nothing, where it is."""
     untrained: dict[tuple[str, ...], Series] = {}
     for one in everything:
         if one.is_untrained:
@@ -221,4 +223,6 @@ def in_its_setting(one: Series, others: Sequence[Series]) -> Series | None:
 def latest(frame: pd.DataFrame) -> pd.DataFrame:
     """At most one value per series, seed and score: where runs repeat a cell, the one that finished last."""
     keys = ["series", "seed", "source", "target", "evaluation", "score"]
-    return frame.sort_values("finished", kind="stable").drop_duplicates(keys, keep="last").sort_index()
+    told = frame[[*keys, "finished"]].reset_index(drop=True)
+    kept = told.sort_values("finished", kind="stable").drop_duplicates(keys, keep="last").index.sort_values()
+    return frame if len(kept) == len(frame) else frame.iloc[kept]

@@ -15,7 +15,7 @@ from harness.looks import Looks, strictest
 from harness.records import CellResult
 from harness.report.entries import Column, Entry, Rows, columns_of, entry_of
 from harness.report.examples import Examples
-from harness.report.frame import TRAINING, counted, tidy_frame
+from harness.report.frame import COLUMNS, TRAINING, counted, tidy_frame
 from harness.report.numbers import number
 from harness.report.ranking import compared, on_equal_terms
 from harness.report.series import Series, latest, with_series, worth_a_row
@@ -148,7 +148,7 @@ def comparisons(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str
     examples, looks = Examples(runs), strictest(RunFolder(folder).looks() for folder in runs.values())
     measured = frame[frame["target"] != ""]
     pairs = measured[["source", "target"]].drop_duplicates().itertuples(index=False, name=None)
-    frame = latest(frame)
+    frame = latest(frame[[column for column in frame.columns if column in COLUMNS or column == "series"]])
     of = {source: frame[frame["source"] == source] for source in frame["source"].unique()}
     return [_comparison(of[source], source, target, series, examples, looks) for source, target in pairs]
 
