@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from harness.errors import HarnessError
@@ -39,6 +40,11 @@ def _check_score(score: Score, name: str) -> None:
         raise Unsound(f"its {name} has n = {score.n:.3g}" if score.n > -MOST_COUNTED else f"its {name} has no n")
 
 
+@cache
+def _fields(record: Any) -> list[str]:
+    return [field.name for field in fields(record) if field.name != "traceback"]  # that may be long
+
+
 def _check_leaves(value: Any) -> None:
     """What a record, a mapping or a list holds, however deep; a large run has millions of numbers."""
     kind = type(value)
@@ -54,8 +60,10 @@ def _check_leaves(value: Any) -> None:
     elif kind in (list, tuple):
         for one in value:
             _check_leaves(one)
-    elif kind is dict or is_dataclass(value):
-        for key, one in (value if kind is dict else vars(value)).items():
+    elif kind is dict:
+        for key, one in value.items():
             _check_leaves(key)
-            if key != "traceback":
-                _check_leaves(one)
+            _check_leaves(one)
+    elif is_dataclass(value):
+        for field in _fields(kind):  # type: ignore[arg-type]
+            _check_leaves(getattr(value, field))

@@ -126,7 +126,7 @@ def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
 
 def _column(evaluation: str, score: str, called: str, group: pd.DataFrame) -> Column:
     first = group.iloc[0]
-    low, high = limits(first)
+    low, high = limits(first["low"], first["high"])
     return Column(
         evaluation=evaluation,
         score=score,
@@ -143,9 +143,8 @@ def _column(evaluation: str, score: str, called: str, group: pd.DataFrame) -> Co
     )
 
 
-def limits(row: Any) -> tuple[float, float]:
-    """The smallest and the largest value that the score of a row can have, -inf and inf where there is no end."""
-    low, high = row["low"], row["high"]
+def limits(low: float | None, high: float | None) -> tuple[float, float]:
+    """The smallest and the largest value that a score can have, -inf and inf where there is no end."""
     return (-inf if pd.isna(low) else float(low), inf if pd.isna(high) else float(high))
 
 
@@ -155,21 +154,21 @@ def _place(column: Column) -> tuple[int, bool]:
 
 def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column, examples: Examples) -> Entry:
     """The entry of one series: `rows` are of the column's evaluation, `training` says why there may be none."""
-    scored = [row for row in rows if row["score"] == column.score and row["value"] is not None]
-    missing = [row for row in rows or training if row["status"] != "ok"]
-    planned = len({row["seed"] for row in (*rows, *training)})
-    reason = "; ".join(_distinct(row["reason"] for row in missing))
-    statuses = {row["status"] for row in missing}
+    scored = [row for row in rows if row.score == column.score and row.value is not None]
+    missing = [row for row in rows or training if row.status != "ok"]
+    planned = len({row.seed for row in (*rows, *training)})
+    reason = "; ".join(_distinct(row.reason for row in missing))
+    statuses = {row.status for row in missing}
     # A seed that failed in training says nothing of what the others skip with a reason.
     status = "skipped" if "skipped" in statuses else "failed" if statuses else ""
     if not scored:
         return Entry(planned=planned, status=status or "not run", reason=reason)
-    chances = [row["chance"] for row in scored if row["chance"] is not None]
-    by_seed = {row["seed"]: row["value"] for row in scored}
+    chances = [row.chance for row in scored if row.chance is not None]
+    by_seed = {row.seed: row.value for row in scored}
     kept = outcomes_of(scored, examples)
     limits: dict[str, Any] = {"proportion": column.proportion, "low": column.low, "high": column.high}
     return Entry(
-        estimate=estimate(by_seed, kept, examples=scored[0]["n"], **limits),
+        estimate=estimate(by_seed, kept, examples=scored[0].n, **limits),
         by_seed=by_seed,
         kept=kept,
         planned=planned,
@@ -177,7 +176,7 @@ def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column,
         beside=_beside(rows, column.score),
         status=status or "ok",
         reason=reason,
-        note="; ".join(_distinct(row["note"] for row in scored)),
+        note="; ".join(_distinct(row.note for row in scored)),
     )
 
 
@@ -187,7 +186,7 @@ def _distinct(texts: Iterable[str]) -> list[str]:
 
 def outcomes_of(rows: Iterable[Record], examples: Examples) -> dict[int, Outcomes]:
     """What the test examples got by the score of these rows, for the seeds that kept it."""
-    found = {row["seed"]: examples.of(row["run"], row["examples"], row["score"]) for row in rows}
+    found = {row.seed: examples.of(row.run, row.examples, row.score) for row in rows}
     return {seed: outcomes for seed, outcomes in found.items() if outcomes is not None}
 
 
@@ -195,6 +194,6 @@ def _beside(rows: Sequence[Record], score: str) -> tuple[tuple[str, float], ...]
     """Scores of the same evaluation that this one is read with, by what they are called: means over seeds."""
     found: dict[str, list[float]] = {}
     for row in rows:
-        if row["beside"] == score and row["value"] is not None:
-            found.setdefault(row["word"], []).append(row["value"])
+        if row.beside == score and row.value is not None:
+            found.setdefault(row.word, []).append(row.value)
     return tuple((word, sum(values) / len(values)) for word, values in found.items())

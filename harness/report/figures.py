@@ -156,9 +156,9 @@ def sweep_chart(sweep: Sweep, column: Column, entries: Mapping[int, Entry], wher
 
 def _sweep_line(axes: Axes, order: int, label: str, points: Sequence[tuple[float, Any]]) -> None:
     colour = COLOURS[order % len(COLOURS)]
-    for x, estimate in points:
-        if estimate.low is not None and estimate.high is not None:
-            axes.plot([x, x], [estimate.low, estimate.high], color=colour, linewidth=1)
+    known = [(x, one.low, one.high) for x, one in points if one.low is not None and one.high is not None]
+    if known:
+        axes.vlines(*zip(*known, strict=True), color=colour, linewidth=1)
     marker, dash = MARKERS[order % len(MARKERS)], DASHES[order // len(COLOURS) % len(DASHES)]
     axes.plot([x for x, _ in points], [estimate.mean for _, estimate in points], marker, linestyle=dash, color=colour,
               markersize=5, linewidth=1.2, label=label)  # fmt: skip

@@ -172,7 +172,9 @@ def sheet_of(frame: pd.DataFrame) -> bytes:
     texts = [column for column in frame.columns if COLUMNS.get(column, str) is str and not numeric(frame[column])]
     sheet = frame.assign(**{column: _in_a_sheet(frame[column]) for column in texts})
     sheet.columns = [in_a_sheet(column) for column in sheet.columns]
-    return sheet.to_csv(index=False).encode("utf-8", "backslashreplace")
+    written = io.BytesIO()
+    sheet.to_csv(written, index=False, encoding="utf-8", errors="backslashreplace")
+    return written.getvalue()
 
 
 def _in_a_sheet(texts: pd.Series) -> Any:

@@ -66,7 +66,8 @@ def _where(source: str, targets: Iterable[str]) -> str:
 def score_rows(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str, Path] = NOWHERE) -> list[ScoreRow]:
     """Every score over seeds, in the order of the frame (from `with_series`). runs: their folders by name."""
     found = Examples(runs)
-    measured = plain_rows(latest(frame[frame["value"].notna()]), [*_SCORE, *_TOLD])
+    columns = [*_SCORE, *_TOLD]
+    measured = plain_rows(latest(frame.loc[frame["value"].notna(), [*columns, "finished"]]), columns)
     return [
         _score_row(dict(zip(_SCORE, key, strict=True)), rows, series, found)
         for key, rows in grouped(measured, _SCORE).items()
@@ -75,25 +76,25 @@ def score_rows(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str,
 
 def _score_row(key: dict[str, Any], rows: Sequence[Record], series: Sequence[Series], found: Examples) -> ScoreRow:
     first = rows[0]
-    low, high = limits(first)
-    chances = [row["chance"] for row in rows if row["chance"] is not None]
-    notes = dict.fromkeys(row["note"] for row in rows if row["note"])
+    low, high = limits(first.low, first.high)
+    chances = [row.chance for row in rows if row.chance is not None]
+    notes = dict.fromkeys(row.note for row in rows if row.note)
     return ScoreRow(
         series=series[key.pop("series")],
         **key,
-        unit=first["unit"],
-        better=first["better"],
+        unit=first.unit,
+        better=first.better,
         estimate=estimate(
-            {row["seed"]: row["value"] for row in rows},
+            {row.seed: row.value for row in rows},
             outcomes_of(rows, found),
             examples=None,
-            proportion=bool(first["proportion"]),
+            proportion=bool(first.proportion),
             low=low,
             high=high,
         ),
         seeds=len(rows),
         chance=float(np.mean(chances)) if chances else None,
-        examples=next((row["n"] for row in rows if row["n"] is not None), None),
+        examples=next((row.n for row in rows if row.n is not None), None),
         note="; ".join(notes),
     )
 
@@ -123,7 +124,7 @@ def _trouble(key: dict[str, Any], rows: Sequence[Record], series: Sequence[Serie
         series=series[key["series"]],
         status=key["status"],
         what=key["evaluation"],
-        where=_where(key["source"], dict.fromkeys(row["target"] for row in rows)),
-        seeds=tuple(sorted({row["seed"] for row in rows})),
+        where=_where(key["source"], dict.fromkeys(row.target for row in rows)),
+        seeds=tuple(sorted({row.seed for row in rows})),
         reason=key["reason"],
     )
