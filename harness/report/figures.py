@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from math import isfinite
 from typing import Any
 
 import matplotlib
@@ -201,19 +202,28 @@ def _mean_points(seeds: Sequence[Sequence[CurvePoint]]) -> Iterator[tuple[float,
 
 
 def feature_map(points: dict[str, Any], name: str, **about: Any) -> Drawing:
-    """A scatter of {"x", "y", "label", "classes"}: one marker and colour per class."""
+    """A scatter of {"x", "y", "label", "classes"}: one marker and colour per class, each an unseen line with markers at
+    its points, since a page may have hundreds of maps.
+    """
     step = -(-len(points["x"]) // MAP_POINTS) or 1
     xs, ys = points["x"][::step], points["y"][::step]
     labels = points["label"][::step] or [0] * len(xs)
     across, down = _scaled(xs), _scaled(ys)
-    uses: dict[int, list[str]] = {}
+    places: dict[int, list[str]] = {}
     for x, y, label in zip(across, down, labels, strict=True):
-        uses.setdefault(int(label), []).append(f'<use href="#{name}-{label}" x="{x:.1f}" y="{300 - y:.1f}"/>')
+        if isfinite(x) and isfinite(y):
+            places.setdefault(int(label), []).append(f"{x:.1f},{300 - y:.1f}")
     shapes, groups = [], []
-    for label in sorted(uses):
+    for label in sorted(places):
         colour, path = class_look(label)
-        shapes.append(f'<path id="{name}-{label}" d="{path}" transform="scale(.62)"/>')
-        groups.append(f'<g fill="{colour}" fill-opacity=".72">{"".join(uses[label])}</g>')
+        mark = f"{name}-{label}"
+        shapes.append(
+            f'<marker id="{mark}" viewBox="-7 -7 14 14" markerWidth="8.68" markerHeight="8.68" '
+            f'markerUnits="userSpaceOnUse"><path d="{path}" fill="{colour}" fill-opacity=".72"/></marker>'
+        )
+        ends = ("start", "mid", "end")[: 1 if len(places[label]) == 1 else 3]  # one place begins and ends a line
+        marks = " ".join(f'marker-{end}="url(#{mark})"' for end in ends)
+        groups.append(f'<polyline fill="none" {marks} points="{" ".join(places[label])}"/>')
     title = escape(f"map of the features of {about['title']}", quote=True)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 -8 316 316" role="img" aria-label="{title}">'
