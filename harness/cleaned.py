@@ -17,7 +17,7 @@ def cleaned(text: str) -> str:
     r"""The text with what must not be obeyed written out, as Python writes it; line feeds and tabs stay.
 
     >>> cleaned("caf\u00e9 \x1b]0;title\x07, \udcff")
-    'caf\u00e9 \\x1b]0;title\\x07, \\xff'
+    'café \\x1b]0;title\\x07, \\xff'
     """
     return text if text.isascii() and text.isprintable() else UNSEEN.sub(_written_out, text)
 

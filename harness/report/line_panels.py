@@ -14,7 +14,6 @@ from math import floor, isfinite, log10
 from typing import Any
 
 from matplotlib.ticker import EngFormatter, MaxNLocator
-from matplotlib.transforms import nonsingular
 
 from harness.records import CurvePoint
 from harness.report.figures import CURVE_POINTS, Drawing
@@ -104,8 +103,10 @@ def _panel(lines: Sequence[tuple[str, Points]], colour: str, x_label: str, y_lab
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    low, high = nonsingular(min(values), max(values), expander=MARGIN)
+    low, high = min(values), max(values)
     margin = MARGIN * (high - low)
+    if margin <= 1e-13 * max(abs(low), abs(high)):  # a level line, or one that only rounding moves
+        margin = MARGIN * abs(low) or MARGIN
     return low - margin, high + margin
 
 
