@@ -1,4 +1,4 @@
-"""Training curves written as SVG: places, ticks and legend are those of the numbers; nothing a curve holds breaks it."""
+"""Training curves written as SVG: places, ticks and legend are those of the numbers; no curve breaks the picture."""
 
 from __future__ import annotations
 
