@@ -19,7 +19,7 @@ def cleaned(text: str) -> str:
     >>> cleaned("caf\u00e9 \x1b]0;title\x07, \udcff")
     'café \\x1b]0;title\\x07, \\xff'
     """
-    return UNSEEN.sub(_written_out, text)
+    return text if text.isascii() and text.isprintable() else UNSEEN.sub(_written_out, text)
 
 
 def _written_out(found: re.Match[str]) -> str:

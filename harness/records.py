@@ -357,7 +357,7 @@ def short_names(evaluations: Iterable[str]) -> dict[str, str]:
     return {full: name if name in alone else full for full, name in short.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CurvePoint:
     """One point of a training curve: means over the steps since the point before."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from harness.errors import HarnessError
@@ -25,7 +26,7 @@ def sound(result: CellResult) -> CellResult:
     for evaluation in result.evaluations:
         for score in evaluation.scores:
             _check_score(score, f"{evaluation.evaluation[:80]} {score.score[:80]}")
-    _check_leaves(asdict(result))
+    _check_leaves(result)
     return result
 
 
@@ -39,18 +40,30 @@ def _check_score(score: Score, name: str) -> None:
         raise Unsound(f"its {name} has n = {score.n:.3g}" if score.n > -MOST_COUNTED else f"its {name} has no n")
 
 
+@cache
+def _fields(record: Any) -> list[str]:
+    return [field.name for field in fields(record) if field.name != "traceback"]  # that may be long
+
+
 def _check_leaves(value: Any) -> None:
-    if isinstance(value, dict):
-        for key, one in value.items():
-            _check_leaves(key)
-            if key != "traceback":
-                _check_leaves(one)
-    elif isinstance(value, list | tuple):
+    """What a record, a mapping or a list holds, however deep; a large run has millions of numbers."""
+    kind = type(value)
+    if kind is float:
+        if not -MOST_VALUE <= value <= MOST_VALUE:
+            raise Unsound("it has a number that is not finite, or beyond 1e300")
+    elif kind is int:
+        if not -MOST_COUNTED <= value <= MOST_COUNTED:
+            raise Unsound("it has a whole number beyond 2^62")
+    elif kind is str:
+        if len(value) > LONGEST:
+            raise Unsound(f"it has a text of {len(value):,} characters")
+    elif kind in (list, tuple):
         for one in value:
             _check_leaves(one)
-    elif isinstance(value, str) and len(value) > LONGEST:
-        raise Unsound(f"it has a text of {len(value):,} characters")
-    elif isinstance(value, int | float) and not abs(value) <= MOST_VALUE:
-        raise Unsound("it has a number that is not finite, or beyond 1e300")
-    elif isinstance(value, int) and abs(value) > MOST_COUNTED:
-        raise Unsound("it has a whole number beyond 2^62")
+    elif kind is dict:
+        for key, one in value.items():
+            _check_leaves(key)
+            _check_leaves(one)
+    elif is_dataclass(value):
+        for field in _fields(kind):  # type: ignore[arg-type]
+            _check_leaves(getattr(value, field))

@@ -33,7 +33,7 @@ from scipy import optimize, special
 from scipy import stats as distributions
 from scipy.interpolate import PchipInterpolator
 
-from harness.metrics.statistics import LEVEL, POWER, Difference, Estimate, seeds_needed
+from harness.metrics.statistics import ALPHA, LEVEL, POWER, Difference, Estimate, seeds_needed
 
 ONE_SEED = "one seed: the interval speaks of new test examples, and not of new seeds"
 _TABLE = Path(__file__).with_name("crossed_critical.json")
@@ -218,8 +218,9 @@ def crossed_difference(
     found = crossed(np.stack([np.subtract(a[s], b[s], dtype=np.float64) for s in common]), proportion=proportion)
     unpaired = len(a.keys() ^ b.keys())
     about: dict[str, Any] = {"effect": found.mean, "n": found.seeds, "examples": found.examples, "unpaired": unpaired}
+    about["alpha"] = ALPHA if level == LEVEL else 1 - level
     if found.error == 0:
-        return Difference(**about, low=None, high=None, p=None, detectable=None, note="all outcomes are alike: no test")
+        return Difference(**about, low=None, high=None, p=None, note="all outcomes are alike: no test")
     half = float(critical(found.share, found.seeds, level)) * found.error
     several = found.seeds > 1
     return Difference(
@@ -227,7 +228,6 @@ def crossed_difference(
         low=found.mean - half,
         high=found.mean + half,
         p=p_value(found.mean / found.error, found.share, found.seeds) if several else None,
-        detectable=detectable(found, level=level) if several else None,
         of_seeds=found.of_seeds,
         of_examples=found.of_examples,
         note="" if several else ONE_SEED,
@@ -243,11 +243,22 @@ def power(difference: float, of_seeds: float, of_examples: float, seeds: int, le
     >>> round(power(1.0, 0.1, 0.0, 10), 2)
     0.8
     """
+    reach, weights = _reach(of_seeds, of_examples, seeds, level)
+    return _found(difference, reach, weights, sqrt(of_seeds + of_examples))
+
+
+def _reach(
+    of_seeds: float, of_examples: float, seeds: int, level: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Half the interval at each estimate of A, and the weights of these estimates."""
     spread, weights = _chi_square(seeds - 1)
     estimated = of_seeds * spread
     total = estimated + of_examples
-    reach = critical(estimated / total, seeds, level) * np.sqrt(total)
-    error = sqrt(of_seeds + of_examples)
+    return critical(estimated / total, seeds, level) * np.sqrt(total), weights
+
+
+def _found(difference: float, reach: NDArray[np.float64], weights: NDArray[np.float64], error: float) -> float:
+    """The chance that it is farther from 0 than the interval reaches; error: standard error of its estimate."""
     found = special.ndtr((difference - reach) / error) + special.ndtr((-difference - reach) / error)
     return float((weights * found).sum())
 
@@ -268,8 +279,10 @@ def detectable(found: Crossed | Difference, *, chance: float = POWER, level: flo
     if seeds < 2 or error == 0:
         raise ValueError("a detectable difference needs 2 seeds and outcomes that vary")
 
+    reach, weights = _reach(found.of_seeds, found.of_examples, seeds, level)
+
     def missing(size: float) -> float:
-        return power(size * error, found.of_seeds, found.of_examples, seeds, level) - chance
+        return _found(size * error, reach, weights, error) - chance
 
     return float(optimize.brentq(missing, 0.0, 1000.0)) * error
 

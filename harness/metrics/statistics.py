@@ -50,12 +50,25 @@ class Difference:
     p: float | None
     n: int  # seeds in common
     unpaired: int  # seeds that only one of the two has, and that are left out
-    detectable: float | None  # the smallest true difference found with 80 % power at 5 %
     examples: int = 0  # test examples that it speaks of too, see harness.metrics.crossed; 0: of seeds alone
     of_seeds: float = 0.0  # the parts of its variance, see harness.metrics.crossed: by seeds, for n of them
     of_examples: float = 0.0  # and by examples
     alpha: float = ALPHA  # the level that it is tested at; where there were several looks, of the last
     note: str = ""
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true difference that is found with 80 % power at its level; None where there is no test.
+
+        It takes milliseconds, and few ask.
+        """
+        if self.p is None:
+            return None
+        if self.examples:
+            from harness.metrics import crossed
+
+            return crossed.detectable(self, level=1 - self.alpha)
+        return detectable_difference(sqrt(self.of_seeds * self.n), self.n, self.alpha)
 
 
 def mean_interval(values: Sequence[float], level: float = LEVEL) -> Estimate:
@@ -120,11 +133,10 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
     deltas = _finite([a[seed] - b[seed] for seed in common])
     over_seeds = mean_interval(deltas.tolist(), level)
     sd = _deviation(deltas) if len(deltas) > 1 else 0.0
-    p, detectable = None, None
+    p = None
     if sd > 0:
         statistic = over_seeds.mean / (sd / sqrt(len(deltas)))
         p = float(2 * distributions.t.sf(abs(statistic), len(deltas) - 1))
-        detectable = detectable_difference(sd, len(deltas), 1 - level)
     return Difference(
         effect=over_seeds.mean,
         low=over_seeds.low,
@@ -132,8 +144,8 @@ def paired_difference(a: Mapping[int, float], b: Mapping[int, float], level: flo
         p=p,
         n=len(common),
         unpaired=len(a.keys() ^ b.keys()),
-        detectable=detectable,
         of_seeds=sd**2 / len(deltas),
+        alpha=ALPHA if level == LEVEL else 1 - level,
         note="all seeds gave the same difference: no test" if over_seeds.note == SAME_NUMBER else over_seeds.note,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from harness.report.across import Across, across_datasets
 from harness.report.cost_charts import compute_chart, cost_chart, worth_drawing
 from harness.report.costs import Costs, training_costs
 from harness.report.entries import Column, Entry
-from harness.report.figures import Drawing, curve_panel, monitor_chart, ranking_chart, sweep_chart
+from harness.report.figures import Drawing, monitor_chart, ranking_chart, sweep_chart
 from harness.report.frame import PROVENANCE, counted, dataset_labels, joined, tidy_frame
+from harness.report.line_panels import curve_panel
 from harness.report.palette import Look, looks
 from harness.report.pictures import Shown, shown_pictures, slug
 from harness.report.reading import answers, reading
@@ -93,7 +95,7 @@ class Content:
         sources = list(dict.fromkeys(comparison.source for comparison in self.comparisons))
         return f"{', '.join(shown) or 'References'} on {', '.join(sources) or 'nothing'}"
 
-    @property
+    @cached_property
     def shown(self) -> list[Series]:
         """Those with a row, a colour and pictures of their own."""
         return worth_a_row(self.series)
@@ -117,7 +119,7 @@ class Content:
                 told.append(f"a name that says no {name} is on {usual_value(values)}")
         return " and ".join(told)
 
-    @property
+    @cached_property
     def entries(self) -> list[tuple[Column, Entry]]:
         """All that the comparisons show, each with its column."""
         rows = [(c.columns, row.entries) for c in self.comparisons for row in c.rows]
@@ -186,12 +188,12 @@ def gather(runs: Sequence[Run]) -> Content:
     frame = joined([tidy_frame(run.results, run.name, labels) for run in runs])
     numbered, series = with_series(frame)
     frame = frame.assign(label=numbered["label"].to_numpy())
-    trained = worth_a_row(series)
-    look = looks([*trained, *(one for one in series if one not in trained)])
+    trained = {one.index: one for one in worth_a_row(series)}
+    look = looks([*trained.values(), *(one for one in series if one.index not in trained)])
     folders = {run.name: run.path for run in runs}
     compared = comparisons(numbered, series, folders)
     cells = tuple(_cells(runs, numbered, series))
-    looked_at = [(run.path, one, result) for run, one, result in cells if one in trained]
+    looked_at = [(run.path, one, result) for run, one, result in cells if one.index in trained]
     pictures = shown_pictures(looked_at, labels)
     rankings = [ranking_chart(c, look, slug(f"ranking-{c.source}-{c.target}")) for c in compared]
     spent = training_costs(numbered, series)

@@ -158,12 +158,11 @@ def _point(axes: Axes, point: Point) -> None:
     if not point.cost:
         axes.axhline(point.mean, color=look.colour, linestyle="--", linewidth=1, gid=point.gid)
         return
-    if estimate.low is not None and estimate.high is not None:
-        ends = [estimate.low, estimate.high]
-        axes.plot([point.cost] * 2, ends, color=look.colour, linewidth=1.2, gid=point.gid)
+    ends = (estimate.low, point.mean, estimate.high)
+    heights = [height for height in ends if height is not None]  # an interval has two ends, or none
     fill = look.colour if look.fill != "none" else PAPER
-    axes.plot([point.cost], [point.mean], look.marker, color=look.colour, markerfacecolor=fill, markeredgewidth=1.4,
-              gid=point.gid)  # fmt: skip
+    axes.plot([point.cost] * len(heights), heights, marker=look.marker, markevery=[len(heights) // 2], linewidth=1.2,
+              color=look.colour, markerfacecolor=fill, markeredgewidth=1.4, gid=point.gid)  # fmt: skip
 
 
 def _edge_labels(axes: Axes, points: Sequence[Point]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import inf, isfinite, isnan
+from math import inf, isfinite
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,7 @@ from harness.records import judged_by, short_names
 from harness.report.differences import estimate
 from harness.report.examples import Examples
 from harness.report.numbers import ALPHA
+from harness.report.plain_rows import Record, grouped, plain_rows
 from harness.report.verdicts import Verdict, verdict
 
 _LEADS, _TOLD = "leads", "told"  # harness.records.ScoreSpec says what the roles mean
@@ -24,7 +25,6 @@ _KEPT = (
     "series", "target", "evaluation", "score", "seed", "value", "chance", "n", "status", "reason", "note", "beside",
     "word", "run", "examples",
 )  # fmt: skip
-Record = Mapping[str, Any]  # a row of the tidy frame; None for nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +107,10 @@ class Entry:
 
 
 class Rows:
-    """The rows of a frame by what they are about, as plain records: pandas is slow at many small selections."""
+    """The rows of a frame by what they are about."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        kept = frame[list(_KEPT)]
-        self._found: dict[tuple[int, str, str], list[Record]] = {}
-        records: Any = kept.astype(object).where(kept.notna(), None).to_dict("records")
-        for record in records:
-            key = (record["series"], record["target"], record["evaluation"])
-            self._found.setdefault(key, []).append(record)
+        self._found = grouped(plain_rows(frame, _KEPT), ("series", "target", "evaluation"))
         self.series = {series for series, _, _ in self._found}
 
     def of(self, series: int, target: str, evaluation: str) -> list[Record]:
@@ -131,7 +126,7 @@ def columns_of(frame: pd.DataFrame) -> tuple[Column, ...]:
 
 def _column(evaluation: str, score: str, called: str, group: pd.DataFrame) -> Column:
     first = group.iloc[0]
-    low, high = limits(group)
+    low, high = limits(first["low"], first["high"])
     return Column(
         evaluation=evaluation,
         score=score,
@@ -148,10 +143,9 @@ def _column(evaluation: str, score: str, called: str, group: pd.DataFrame) -> Co
     )
 
 
-def limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """The smallest and the largest value that a score of these rows can have, -inf and inf where there is no end."""
-    low, high = rows["low"].iloc[0], rows["high"].iloc[0]
-    return (-inf if isnan(low) else float(low), inf if isnan(high) else float(high))
+def limits(low: float | None, high: float | None) -> tuple[float, float]:
+    """The smallest and the largest value that a score can have, -inf and inf where there is no end."""
+    return (-inf if pd.isna(low) else float(low), inf if pd.isna(high) else float(high))
 
 
 def _place(column: Column) -> tuple[int, bool]:
@@ -160,21 +154,21 @@ def _place(column: Column) -> tuple[int, bool]:
 
 def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column, examples: Examples) -> Entry:
     """The entry of one series: `rows` are of the column's evaluation, `training` says why there may be none."""
-    scored = [row for row in rows if row["score"] == column.score and row["value"] is not None]
-    missing = [row for row in rows or training if row["status"] != "ok"]
-    planned = len({row["seed"] for row in (*rows, *training)})
-    reason = "; ".join(_distinct(row["reason"] for row in missing))
-    statuses = {row["status"] for row in missing}
+    scored = [row for row in rows if row.score == column.score and row.value is not None]
+    missing = [row for row in rows or training if row.status != "ok"]
+    planned = len({row.seed for row in (*rows, *training)})
+    reason = "; ".join(_distinct(row.reason for row in missing))
+    statuses = {row.status for row in missing}
     # A seed that failed in training says nothing of what the others skip with a reason.
     status = "skipped" if "skipped" in statuses else "failed" if statuses else ""
     if not scored:
         return Entry(planned=planned, status=status or "not run", reason=reason)
-    chances = [row["chance"] for row in scored if row["chance"] is not None]
-    by_seed = {row["seed"]: row["value"] for row in scored}
+    chances = [row.chance for row in scored if row.chance is not None]
+    by_seed = {row.seed: row.value for row in scored}
     kept = outcomes_of(scored, examples)
     limits: dict[str, Any] = {"proportion": column.proportion, "low": column.low, "high": column.high}
     return Entry(
-        estimate=estimate(by_seed, kept, examples=scored[0]["n"], **limits),
+        estimate=estimate(by_seed, kept, examples=scored[0].n, **limits),
         by_seed=by_seed,
         kept=kept,
         planned=planned,
@@ -182,7 +176,7 @@ def entry_of(rows: Sequence[Record], training: Sequence[Record], column: Column,
         beside=_beside(rows, column.score),
         status=status or "ok",
         reason=reason,
-        note="; ".join(_distinct(row["note"] for row in scored)),
+        note="; ".join(_distinct(row.note for row in scored)),
     )
 
 
@@ -192,7 +186,7 @@ def _distinct(texts: Iterable[str]) -> list[str]:
 
 def outcomes_of(rows: Iterable[Record], examples: Examples) -> dict[int, Outcomes]:
     """What the test examples got by the score of these rows, for the seeds that kept it."""
-    found = {row["seed"]: examples.of(row["run"], row["examples"], row["score"]) for row in rows}
+    found = {row.seed: examples.of(row.run, row.examples, row.score) for row in rows}
     return {seed: outcomes for seed, outcomes in found.items() if outcomes is not None}
 
 
@@ -200,6 +194,6 @@ def _beside(rows: Sequence[Record], score: str) -> tuple[tuple[str, float], ...]
     """Scores of the same evaluation that this one is read with, by what they are called: means over seeds."""
     found: dict[str, list[float]] = {}
     for row in rows:
-        if row["beside"] == score and row["value"] is not None:
-            found.setdefault(row["word"], []).append(row["value"])
+        if row.beside == score and row.value is not None:
+            found.setdefault(row.word, []).append(row.value)
     return tuple((word, sum(values) / len(values)) for word, values in found.items())

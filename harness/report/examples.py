@@ -28,18 +28,18 @@ class Examples:
 
     def __init__(self, runs: Mapping[str, Path]) -> None:
         self.runs = dict(runs)  # folders by the name of their run
-        self._read = lru_cache(_FILES)(_read)
+        self._read = lru_cache(_FILES)(self._placed)
 
     def of(self, run: str, file: str, score: str) -> Outcomes | None:
         """The outcomes of a score; None where none were kept, or where their file is gone."""
-        folder = self.runs.get(run)
-        if not file or folder is None:
-            return None
-        return self._read(placed(folder, file))[0].get(score)
+        return self._read(run, file)[0].get(score) if file and run in self.runs else None
 
     def labels(self, run: str, file: str) -> NDArray[np.int64] | None:
         """The classes of the whole test split, where it has them."""
-        return self._read(placed(self.runs[run], file))[1]
+        return self._read(run, file)[1]
+
+    def _placed(self, run: str, file: str) -> tuple[dict[str, Outcomes], NDArray[np.int64] | None]:
+        return _read(placed(self.runs[run], file))
 
 
 def _read(file: Path) -> tuple[dict[str, Outcomes], NDArray[np.int64] | None]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from math import isfinite
 from typing import Any
 
 import matplotlib
@@ -156,32 +157,12 @@ def sweep_chart(sweep: Sweep, column: Column, entries: Mapping[int, Entry], wher
 
 def _sweep_line(axes: Axes, order: int, label: str, points: Sequence[tuple[float, Any]]) -> None:
     colour = COLOURS[order % len(COLOURS)]
-    for x, estimate in points:
-        if estimate.low is not None and estimate.high is not None:
-            axes.plot([x, x], [estimate.low, estimate.high], color=colour, linewidth=1)
+    known = [(x, one.low, one.high) for x, one in points if one.low is not None and one.high is not None]
+    if known:
+        axes.vlines(*zip(*known, strict=True), color=colour, linewidth=1)
     marker, dash = MARKERS[order % len(MARKERS)], DASHES[order // len(COLOURS) % len(DASHES)]
     axes.plot([x for x, _ in points], [estimate.mean for _, estimate in points], marker, linestyle=dash, color=colour,
               markersize=5, linewidth=1.2, label=label)  # fmt: skip
-
-
-def curve_panel(
-    curves: Sequence[tuple[int, Sequence[CurvePoint]]], counted: str, look: Look, name: str, **about: Any
-) -> Drawing:
-    """The loss of one series against what was seen ("images"); one line per seed, in its own line style."""
-    with canvas(3.5, 2.2) as (figure, axes):
-        for order, (seed, curve) in enumerate(curves):
-            points = curve[:: -(-len(curve) // CURVE_POINTS)]
-            points = [point for point in points if "loss" in point.scalars]
-            colour = look.colour if look.fill != "none" else INK
-            axes.plot([point.examples for point in points], [point.scalars["loss"] for point in points], color=colour,
-                      linestyle=DASHES[order % len(DASHES)], linewidth=1.2, label=f"seed {seed}")  # fmt: skip
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.set_xlabel(f"{counted} seen")
-        axes.set_ylabel("loss")
-        if len(curves) <= 6:
-            axes.legend(frameon=False, fontsize=7.5, handlelength=2.4)
-        svg = svg_of(figure, name, f"training loss of {about['title']}")
-    return Drawing(name=name, svg=svg, **about)
 
 
 def monitor_chart(
@@ -221,19 +202,28 @@ def _mean_points(seeds: Sequence[Sequence[CurvePoint]]) -> Iterator[tuple[float,
 
 
 def feature_map(points: dict[str, Any], name: str, **about: Any) -> Drawing:
-    """A scatter of {"x", "y", "label", "classes"}: one marker and colour per class."""
+    """A scatter of {"x", "y", "label", "classes"}: one marker and colour per class, each an unseen line with markers at
+    its points, since a page may have hundreds of maps.
+    """
     step = -(-len(points["x"]) // MAP_POINTS) or 1
     xs, ys = points["x"][::step], points["y"][::step]
     labels = points["label"][::step] or [0] * len(xs)
     across, down = _scaled(xs), _scaled(ys)
-    uses: dict[int, list[str]] = {}
+    places: dict[int, list[str]] = {}
     for x, y, label in zip(across, down, labels, strict=True):
-        uses.setdefault(int(label), []).append(f'<use href="#{name}-{label}" x="{x:.1f}" y="{300 - y:.1f}"/>')
+        if isfinite(x) and isfinite(y):
+            places.setdefault(int(label), []).append(f"{x:.1f},{300 - y:.1f}")
     shapes, groups = [], []
-    for label in sorted(uses):
+    for label in sorted(places):
         colour, path = class_look(label)
-        shapes.append(f'<path id="{name}-{label}" d="{path}" transform="scale(.62)"/>')
-        groups.append(f'<g fill="{colour}" fill-opacity=".72">{"".join(uses[label])}</g>')
+        mark = f"{name}-{label}"
+        shapes.append(
+            f'<marker id="{mark}" viewBox="-7 -7 14 14" markerWidth="8.68" markerHeight="8.68" '
+            f'markerUnits="userSpaceOnUse"><path d="{path}" fill="{colour}" fill-opacity=".72"/></marker>'
+        )
+        ends = ("start", "mid", "end")[: 1 if len(places[label]) == 1 else 3]  # one place begins and ends a line
+        marks = " ".join(f'marker-{end}="url(#{mark})"' for end in ends)
+        groups.append(f'<polyline fill="none" {marks} points="{" ".join(places[label])}"/>')
     title = escape(f"map of the features of {about['title']}", quote=True)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 -8 316 316" role="img" aria-label="{title}">'

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ COLUMNS: dict[str, Any] = {
     "chance": "float64", "n": "Int64", "status": str, "reason": str, "note": str, "seconds": "float64",
     "examples": str, "finished": str,
 }  # fmt: skip
+_OF_ROWS = (  # columns in which the rows of one cell differ
+    "target", "evaluation", "labels", "score", "value", "unit", "better", "primary", "role", "beside", "word", "asks",
+    "low", "high", "proportion", "chance", "n", "status", "reason", "note", "seconds", "examples",
+)  # fmt: skip
 _KINDS = ("model", "pretext", "pretrained", "reference")
 _LATER = (
     "role",
@@ -92,12 +96,19 @@ def tidy_frame(results: Iterable[CellResult], run: str = "", labels: Mapping[str
     """
     results = sorted(results, key=_order)
     names = labels if labels is not None else dataset_labels(results)
-    rows = [_cleaned(row) for result in results for row in _rows(result, run, names)]
-    return typed(pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(key for row in rows for key in row)]))))
+    cells = [_cleaned(_cell_columns(result, run, names)) for result in results]
+    rows = [list(_rows(result, names)) for result in results]
+    columns = list(dict.fromkeys([*COLUMNS, *(key for cell in cells for key in cell)]))
+    told = _with_types(pd.DataFrame([row for of_cell in rows for row in of_cell], columns=list(_OF_ROWS)))
+    of_cells = _with_types(pd.DataFrame(cells, columns=[column for column in columns if column not in _OF_ROWS]))
+    place = [number for number, of_cell in enumerate(rows) for _ in of_cell]
+    return pd.concat([of_cells.take(place).reset_index(drop=True), told], axis=1)[columns]
 
 
 def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Several tidy frames under each other; a provenance column that one of them lacks is empty there."""
+    if len(frames) == 1:
+        return frames[0]
     return typed(pd.concat(frames, ignore_index=True)) if frames else tidy_frame([])
 
 
@@ -107,7 +118,11 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     What the scores of an older frame do not say of themselves is nothing.
     """
     frame = frame.assign(**{column: _NOTHING[COLUMNS[column]] for column in _LATER if column not in frame.columns})
-    frame = _with_trained(frame)
+    return _with_types(_with_trained(frame))
+
+
+def _with_types(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that there are as `typed` gives them."""
     types: dict[Any, Any] = {column: COLUMNS.get(column, str) for column in frame.columns}
     texts = [column for column, kind in types.items() if kind is str]
     filled = {column: frame[column].astype(object).where(frame[column].notna(), "") for column in texts}
@@ -155,9 +170,17 @@ def sheet_of(frame: pd.DataFrame) -> bytes:
     """The CSV of a frame, in which no text is a formula to a spreadsheet."""
     numeric = pd.api.types.is_numeric_dtype
     texts = [column for column in frame.columns if COLUMNS.get(column, str) is str and not numeric(frame[column])]
-    sheet = frame.assign(**{column: [in_a_sheet(text) for text in frame[column]] for column in texts})
+    sheet = frame.assign(**{column: _in_a_sheet(frame[column]) for column in texts})
     sheet.columns = [in_a_sheet(column) for column in sheet.columns]
-    return sheet.to_csv(index=False).encode("utf-8", "backslashreplace")
+    written = io.BytesIO()
+    sheet.to_csv(written, index=False, encoding="utf-8", errors="backslashreplace")
+    return written.getvalue()
+
+
+def _in_a_sheet(texts: pd.Series) -> Any:
+    """Each text once: most columns repeat few."""
+    changed = {text: safe for text in texts.unique() if (safe := in_a_sheet(text)) != text}
+    return [changed.get(text, text) for text in texts.tolist()] if changed else texts
 
 
 def _write_parquet(frame: pd.DataFrame, content: str, file: io.BytesIO) -> None:
@@ -207,21 +230,20 @@ def _parsed(texts: pd.Series, column: str) -> list[Any]:
 def _order(result: CellResult) -> tuple[Any, ...]:
     cell = result.cell
     where = (str(cell.source), str(cell.backbone or ""), cell.device, cell.precision, budget_text(cell))
-    return (_KINDS.index(cell.kind), str(cell.method), *where, str(asdict(cell.train)), cell.seed, result.key)
+    return (_KINDS.index(cell.kind), str(cell.method), *where, str(vars(cell.train)), cell.seed, result.key)
 
 
-def _rows(result: CellResult, run: str, labels: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    cell_columns = _cell_columns(result, run, labels)
-    for row in _training_rows(result):
-        yield {**cell_columns, **row}
-    for evaluation in result.evaluations:
-        for row in _evaluation_rows(evaluation, labels):
-            yield {**cell_columns, **row}
+def _rows(result: CellResult, labels: Mapping[str, str]) -> Iterator[list[Any]]:
+    """What each row of a cell has of its own: _OF_ROWS."""
+    told = [_evaluation_rows(evaluation, labels) for evaluation in result.evaluations]
+    for row in chain(_training_rows(result), *told):
+        values = map(row.get, _OF_ROWS)
+        yield [cleaned(value) if isinstance(value, str) else value for value in values]
 
 
 def _cell_columns(result: CellResult, run: str, labels: Mapping[str, str]) -> dict[str, Any]:
     cell = result.cell
-    provenance = {"threads": cell.threads, "train": asdict(cell.train), **result.provenance}
+    provenance = {"threads": cell.threads, "train": vars(cell.train), **result.provenance}
     return {
         "run": run,
         "cell": result.key,
@@ -326,7 +348,7 @@ def _evaluation_rows(evaluation: EvaluationResult, labels: Mapping[str, str]) ->
     if evaluation.status != "ok" or not evaluation.scores:
         return [{**common, **_NO_SCORE}]
     return [
-        {**common, **asdict(score), "note": "; ".join(filter(None, (score.note, evaluation.note)))}
+        {**common, **vars(score), "note": "; ".join(filter(None, (score.note, evaluation.note)))}
         for score in evaluation.scores
     ]
 

@@ -25,6 +25,7 @@ from harness.report.series import BASELINE, ELSEWHERE, with_series
 from harness.report.stills import still
 from harness.report.summary import NOWHERE, comparisons
 
+LARGE = 1000  # scores, beyond which a browser lays out what is on view alone
 _HERE = Path(__file__).parent
 _DERIVED = ("parts", "most_seeds")  # of a request: no words of who asked
 
@@ -128,6 +129,7 @@ def _templates() -> Environment:
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,
         "ELSEWHERE": ELSEWHERE,
+        "LARGE": LARGE,
         "MONITORED": MONITORED,
         "SMALL_WORDS": SMALL_WORDS,
         "TRANSFER": transfer.MEANING,

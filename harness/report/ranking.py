@@ -9,7 +9,7 @@ from harness.metrics.statistics import Difference, holm, overlaps
 from harness.report.differences import difference
 from harness.report.entries import Column, Entry
 from harness.report.numbers import ALPHA
-from harness.report.series import Series, baseline_of, untrained_self, worth_a_row
+from harness.report.series import Series, baselines_of, untrained_selves, worth_a_row
 
 
 def compared(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
@@ -23,10 +23,11 @@ def compared(entries: list[Entry], column: Column, series: Sequence[Series]) -> 
 
 def _with_untrained(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
     """What training gave: each method beside itself as it was initialised."""
-    of = dict(zip(series, entries, strict=True))
+    selves = untrained_selves(series)
+    of = {one.index: entry for one, entry in zip(series, entries, strict=True)}
     found = []
-    for one, entry in of.items():
-        before = of.get(untrained_self(one, series))  # type: ignore[arg-type]
+    for index, entry in of.items():
+        before = of[selves[index].index] if index in selves else None
         if before is None or not entry.by_seed or not before.by_seed:
             found.append(entry)
             continue
@@ -45,16 +46,17 @@ def _in_common(before: Mapping[int, float], after: Mapping[int, float]) -> tuple
 
 def _with_gains(entries: list[Entry], column: Column, series: Sequence[Series]) -> list[Entry]:
     """Only models and pretext tasks are tested: all others are shown for scale and cost no power."""
-    of = dict(zip(series, entries, strict=True))
-    gains = []
-    for one, entry in of.items():
-        baseline = baseline_of(one, series)
-        gains.append(improvement(entry, of[baseline], column) if baseline else None)
-    tested = [one for one in worth_a_row(series) if one.competes]
-    ps = holm([gain.p if gain and one in tested else None for one, gain in zip(series, gains, strict=True)])
+    baselines = baselines_of(series)
+    of = {one.index: entry for one, entry in zip(series, entries, strict=True)}
+    gains = [
+        improvement(entry, of[baselines[index].index], column) if index in baselines else None
+        for index, entry in of.items()
+    ]
+    tested = {one.index for one in worth_a_row(series) if one.competes}
+    ps = holm([gain.p if gain and index in tested else None for index, gain in zip(of, gains, strict=True)])
     return [
-        replace(entry, gain=gain, p=p, tested=one in tested)
-        for (one, entry), gain, p in zip(of.items(), gains, ps, strict=True)
+        replace(entry, gain=gain, p=p, tested=index in tested)
+        for (index, entry), gain, p in zip(of.items(), gains, ps, strict=True)
     ]
 
 
@@ -76,9 +78,10 @@ def _with_marks(entries: list[Entry], column: Column, series: Sequence[Series]) 
     By Holm's p over them. What is not told apart is left unmarked, and so is all with one seed: nothing is known of
     other seeds.
     """
-    shown = worth_a_row(series)
-    scored = [one for one, entry in zip(series, entries, strict=True) if entry.estimate and one in shown]
-    running = [series.index(one) for one in on_equal_terms([one for one in scored if not one.is_pretrained])]
+    shown = {one.index for one in worth_a_row(series)}
+    place = {one.index: i for i, one in enumerate(series)}
+    scored = [one for one, entry in zip(series, entries, strict=True) if entry.estimate and one.index in shown]
+    running = [place[one.index] for one in on_equal_terms([one for one in scored if not one.is_pretrained])]
     if len(running) < 2:
         return entries
     sign = 1 if column.better == "higher" else -1

@@ -41,8 +41,11 @@ def _told(comparison: Comparison, index: int) -> str:
     """What each method got of what is not ranked; then what saw labels, for scale."""
     column = comparison.columns[index]
     learned = ordered(comparison, index)
+    known = {row.series.index for row in learned}
     labelled = [
-        row for row in comparison.rows if row.series.uses and row.entries[index].estimate and row not in learned
+        row
+        for row in comparison.rows
+        if row.series.uses and row.entries[index].estimate and row.series.index not in known
     ]
     parts = [listed([_with_value(row, index, column) for row in rows], most=8) for rows in (learned, labelled) if rows]
     return "; with labels, for scale: ".join(parts)
@@ -59,8 +62,8 @@ def ordered(comparison: Comparison, index: int) -> list[Row]:
     """The rows that learned here on equal terms and have a number in this column, best first."""
     sign = 1 if comparison.columns[index].better == "higher" else -1
     scored = [row for row in comparison.rows if row.series.competes and row.entries[index].estimate]
-    alike = on_equal_terms([row.series for row in scored])
-    scored = [row for row in scored if row.series in alike]
+    alike = {one.index for one in on_equal_terms([row.series for row in scored])}
+    scored = [row for row in scored if row.series.index in alike]
     return sorted(scored, key=lambda row: -sign * row.entries[index].estimate.mean)  # type: ignore[union-attr]
 
 
@@ -188,6 +191,7 @@ def _trained(entry: Entry, unit: str) -> Iterator[str]:
 def _for_scale(comparison: Comparison, index: int, ranked: Sequence[Row]) -> list[str]:
     """What labels or captions would give, and what comes from elsewhere."""
     unit = comparison.columns[index].unit
+    known = {row.series.index for row in ranked}
     elsewhere: list[str] = []
     informed: dict[str, list[str]] = {}  # by what they saw
     for row in comparison.rows:
@@ -197,7 +201,7 @@ def _for_scale(comparison: Comparison, index: int, ranked: Sequence[Row]) -> lis
         text = f"{row.series.label} ({number(estimate.mean, unit)})"
         if row.series.is_pretrained:
             elsewhere.append(text)
-        elif row.series.uses and row not in ranked:
+        elif row.series.uses and row.series.index not in known:
             informed.setdefault(row.series.uses, []).append(text)
     texts = [f"with {what}, for scale: {listed(rows)}" for what, rows in informed.items()]
     return [*texts, *([f"trained elsewhere, for scale: {listed(elsewhere)}"] if elsewhere else [])]

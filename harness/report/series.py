@@ -120,8 +120,10 @@ def with_series(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Series]]:
     ]
     numbered = unique.assign(series=range(len(unique)))
     series = _with_short_paths(series)
-    frame = frame.merge(numbered, on=keys, how="left").drop(columns="run_shown")
-    return frame.assign(label=frame["series"].map({one.index: one.label for one in series})), series
+    index = frame[keys].merge(numbered, on=keys, how="left")["series"]
+    labels = index.map({one.index: one.label for one in series})
+    frame = frame.drop(columns="run_shown").reset_index(drop=True)
+    return frame.assign(series=index, label=labels), series
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -175,12 +177,14 @@ def with_short_paths(label: str, parts: int) -> str:
     return re.sub(r"(?<==)[^,\]'\"=]*/[^,\]'\"]*", shortened, label)
 
 
-def untrained_self(one: Series, everything: Sequence[Series]) -> Series | None:
-    """The same method in the same setting with a budget of nothing, if it is there."""
-    if one.is_untrained:
-        return None
-    alike = [other for other in everything if other.is_untrained and _setting(other) == _setting(one)]
-    return alike[0] if alike else None
+def untrained_selves(everything: Sequence[Series]) -> dict[int, Series]:
+    """By the index of a trained series: the same method in the same setting with a budget of nothing, where it is."""
+    untrained: dict[tuple[str, ...], Series] = {}
+    for one in everything:
+        if one.is_untrained:
+            untrained.setdefault(_setting(one), one)
+    trained = [(one.index, untrained.get(_setting(one))) for one in everything if not one.is_untrained]
+    return {index: other for index, other in trained if other is not None}
 
 
 def _setting(one: Series) -> tuple[str, ...]:
@@ -189,13 +193,17 @@ def _setting(one: Series) -> tuple[str, ...]:
 
 def worth_a_row(everything: Sequence[Series]) -> list[Series]:
     """All but those untrained ones that only stand behind a trained one, to tell what training gave."""
-    behind = {other.index for one in everything if (other := untrained_self(one, everything))}
+    behind = {other.index for other in untrained_selves(everything).values()}
     return [one for one in everything if one.index not in behind]
 
 
-def baseline_of(one: Series, everything: Sequence[Series]) -> Series | None:
-    """The untrained backbone that a series is measured against: the one of its own setting, if there is just one."""
-    return in_its_setting(one, [other for other in everything if other.is_baseline])
+def baselines_of(everything: Sequence[Series]) -> dict[int, Series]:
+    """By the index of a series, the untrained backbone that it is measured against: the one of its own setting, if
+    there is just one.
+    """
+    baselines = [other for other in everything if other.is_baseline]
+    found = [(one.index, in_its_setting(one, baselines)) for one in everything]
+    return {index: other for index, other in found if other is not None}
 
 
 def in_its_setting(one: Series, others: Sequence[Series]) -> Series | None:
@@ -215,4 +223,6 @@ def in_its_setting(one: Series, others: Sequence[Series]) -> Series | None:
 def latest(frame: pd.DataFrame) -> pd.DataFrame:
     """At most one value per series, seed and score: where runs repeat a cell, the one that finished last."""
     keys = ["series", "seed", "source", "target", "evaluation", "score"]
-    return frame.sort_values("finished", kind="stable").drop_duplicates(keys, keep="last").sort_index()
+    told = frame[[*keys, "finished"]].reset_index(drop=True)
+    kept = told.sort_values("finished", kind="stable").drop_duplicates(keys, keep="last").index.sort_values()
+    return frame if len(kept) == len(frame) else frame.iloc[kept]

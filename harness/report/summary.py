@@ -15,7 +15,7 @@ from harness.looks import Looks, strictest
 from harness.records import CellResult
 from harness.report.entries import Column, Entry, Rows, columns_of, entry_of
 from harness.report.examples import Examples
-from harness.report.frame import TRAINING, counted, tidy_frame
+from harness.report.frame import COLUMNS, TRAINING, counted, tidy_frame
 from harness.report.numbers import number
 from harness.report.ranking import compared, on_equal_terms
 from harness.report.series import Series, latest, with_series, worth_a_row
@@ -148,7 +148,7 @@ def comparisons(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str
     examples, looks = Examples(runs), strictest(RunFolder(folder).looks() for folder in runs.values())
     measured = frame[frame["target"] != ""]
     pairs = measured[["source", "target"]].drop_duplicates().itertuples(index=False, name=None)
-    frame = latest(frame)
+    frame = latest(frame[[column for column in frame.columns if column in COLUMNS or column == "series"]])
     of = {source: frame[frame["source"] == source] for source in frame["source"].unique()}
     return [_comparison(of[source], source, target, series, examples, looks) for source, target in pairs]
 
@@ -163,9 +163,9 @@ def _comparison(
     present = [one for one in series if one.index in rows.series]
     by_column = [compared(_entries(rows, target, column, present, examples), column, present) for column in columns]
     by_series = [tuple(entries[i] for entries in by_column) for i in range(len(present))]
-    shown = worth_a_row(present)
+    shown = {one.index for one in worth_a_row(present)}
     pairs = zip(present, by_series, strict=True)
-    finished = tuple(Row(series=one, entries=entries) for one, entries in pairs if one in shown)
+    finished = tuple(Row(series=one, entries=entries) for one, entries in pairs if one.index in shown)
     leading = _leading(columns)
     about: dict[str, Any] = {"source": source, "target": target, "counted": counted(frame), "looks": looks}
     result = Comparison(**about, columns=columns, rows=finished, leading=leading)

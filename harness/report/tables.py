@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.metrics.statistics import Estimate
@@ -14,8 +15,12 @@ from harness.report.differences import estimate
 from harness.report.entries import limits, outcomes_of
 from harness.report.examples import Examples
 from harness.report.frame import TRAINING
+from harness.report.plain_rows import Record, grouped, plain_rows
 from harness.report.series import Series, latest
 from harness.report.summary import NOWHERE
+
+_SCORE = ("source", "target", "evaluation", "score", "series")
+_TOLD = ("seed", "value", "chance", "n", "unit", "better", "proportion", "low", "high", "note", "run", "examples")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,40 +66,35 @@ def _where(source: str, targets: Iterable[str]) -> str:
 def score_rows(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str, Path] = NOWHERE) -> list[ScoreRow]:
     """Every score over seeds, in the order of the frame (from `with_series`). runs: their folders by name."""
     found = Examples(runs)
-    measured = latest(frame[frame["value"].notna()])
-    keys = ["source", "target", "evaluation", "score", "series"]
+    columns = [*_SCORE, *_TOLD]
+    measured = plain_rows(latest(frame.loc[frame["value"].notna(), [*columns, "finished"]]), columns)
     return [
-        _score_row(dict(zip(keys, key, strict=True)), group, series, found) for key, group in _groups(measured, keys)
+        _score_row(dict(zip(_SCORE, key, strict=True)), rows, series, found)
+        for key, rows in grouped(measured, _SCORE).items()
     ]
 
 
-def _groups(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Groups in order of appearance."""
-    for key, group in frame.groupby(keys, sort=False):
-        yield tuple(key), group  # type: ignore[arg-type]
-
-
-def _score_row(key: dict[str, Any], group: pd.DataFrame, series: Sequence[Series], found: Examples) -> ScoreRow:
-    chance, examples = group["chance"].dropna(), group["n"].dropna()
-    low, high = limits(group)
-    records: Any = group.to_dict("records")
-    notes = dict.fromkeys(note for note in group["note"] if note)
+def _score_row(key: dict[str, Any], rows: Sequence[Record], series: Sequence[Series], found: Examples) -> ScoreRow:
+    first = rows[0]
+    low, high = limits(first.low, first.high)
+    chances = [row.chance for row in rows if row.chance is not None]
+    notes = dict.fromkeys(row.note for row in rows if row.note)
     return ScoreRow(
         series=series[key.pop("series")],
         **key,
-        unit=group["unit"].iloc[0],
-        better=group["better"].iloc[0],
+        unit=first.unit,
+        better=first.better,
         estimate=estimate(
-            dict(zip(group["seed"], group["value"], strict=True)),
-            outcomes_of(records, found),
+            {row.seed: row.value for row in rows},
+            outcomes_of(rows, found),
             examples=None,
-            proportion=bool(group["proportion"].iloc[0]),
+            proportion=bool(first.proportion),
             low=low,
             high=high,
         ),
-        seeds=len(group),
-        chance=None if chance.empty else float(chance.mean()),
-        examples=None if examples.empty else int(examples.iloc[0]),
+        seeds=len(rows),
+        chance=float(np.mean(chances)) if chances else None,
+        examples=next((row.n for row in rows if row.n is not None), None),
         note="; ".join(notes),
     )
 
@@ -106,7 +106,8 @@ def troubles(frame: pd.DataFrame, series: Sequence[Series]) -> list[Trouble]:
     merged = bad.merge(untrained.assign(untrained=True), on=["run", "cell"], how="left")
     bad = merged[(merged["evaluation"] == TRAINING) | merged["untrained"].isna()]
     keys = ["status", "series", "source", "evaluation", "reason"]
-    found = [_trouble(dict(zip(keys, key, strict=True)), group, series) for key, group in _groups(bad, keys)]
+    groups = grouped(plain_rows(bad, [*keys, "target", "seed"]), keys)
+    found = [_trouble(dict(zip(keys, key, strict=True)), rows, series) for key, rows in groups.items()]
     return sorted(_merged(found), key=lambda trouble: trouble.status != "failed")
 
 
@@ -118,12 +119,12 @@ def _merged(found: Sequence[Trouble]) -> list[Trouble]:
     return [replace(trouble, where="; ".join(where)) for trouble, where in alike.items()]
 
 
-def _trouble(key: dict[str, Any], group: pd.DataFrame, series: Sequence[Series]) -> Trouble:
+def _trouble(key: dict[str, Any], rows: Sequence[Record], series: Sequence[Series]) -> Trouble:
     return Trouble(
         series=series[key["series"]],
         status=key["status"],
         what=key["evaluation"],
-        where=_where(key["source"], dict.fromkeys(group["target"])),
-        seeds=tuple(sorted(set(group["seed"]))),
+        where=_where(key["source"], dict.fromkeys(row.target for row in rows)),
+        seeds=tuple(sorted({row.seed for row in rows})),
         reason=key["reason"],
     )

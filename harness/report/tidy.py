@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.errors import RequestError, did_you_mean
 from harness.report.frame import TRAINING
-from harness.report.series import baseline_of, latest, with_series
+from harness.report.series import baselines_of, latest, with_series
 
 _SCORE = ["target", "evaluation", "score"]
 COLUMNS = (
@@ -48,7 +48,7 @@ def gain(frame: pd.DataFrame, evaluation: str = "", score: str = "") -> pd.DataF
     """
     rows = _asked(frame, evaluation, score)
     series = with_series(frame)[1]
-    baselines = {one.index: base.index for one in series if (base := baseline_of(one, series)) is not None}
+    baselines = {index: base.index for index, base in baselines_of(series).items()}
     rows = rows[rows["better"] != "none"].assign(base=rows["series"].map(baselines))
     bases = rows[["series", "source", *_SCORE, "seed", "value"]].rename(columns={"series": "base", "value": "baseline"})
     found = rows.dropna(subset=["base"]).merge(bases, on=["base", "source", *_SCORE, "seed"])

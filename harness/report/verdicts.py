@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from harness.metrics.crossed import detectable, enough_seeds
@@ -22,6 +23,7 @@ class Verdict:
         return self.why if self.word == "differs" else f"{self.word}: {self.why}"
 
 
+@lru_cache(4096)
 def verdict(found: Difference, p: float | None, unit: str = "") -> Verdict | None:
     """What the test of a difference said, by its corrected p; None for one that was not tested.
 

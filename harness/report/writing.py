@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,20 @@ LONGEST = 180  # characters of a file's name
 EARLIER = re.compile(r"\]\((figures|pictures)/([^)/]+)\)")  # what the Markdown links to of its own files
 
 
+@contextlib.contextmanager
+def lean_frames() -> Iterator[None]:
+    """Columns of text in memory that is given back when they are gone: Arrow's own pool keeps it."""
+    import pyarrow
+
+    usual = pyarrow.default_memory_pool()
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    try:
+        yield
+    finally:
+        pyarrow.set_memory_pool(usual)
+
+
+@lean_frames()
 def write_report(runs: Sequence[Any], out: Path) -> list[Path]:
     """Make the report of these runs in `out`, see harness.report.build; RequestError where there is nothing to tell."""
     content = gather(_named([_loaded(run) for run in runs]))

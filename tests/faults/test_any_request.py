@@ -1,16 +1,14 @@
 """Whatever a suite, a plugin or a setting says: it is understood, or refused in one line. Nothing else is raised.
 
-A few inputs of each kind in the fast suite, 20,000 by `make slow`. The seed is fixed, so a failure comes again.
+See any_input.py for how many inputs there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from any_input import inputs, one_line
 from hypothesis import strategies as st
 
 from harness.errors import HarnessError
@@ -21,37 +19,6 @@ from harness.registry.config import resolve
 from harness.registry.grammar import parse_limit, parse_plugins, parse_seeds, parse_setting
 from harness.run import slug
 from harness.suite import PLUGIN_LISTS, WAYS, apart, make_request, overridden, read_suite
-
-FEW, MANY = 150, 20_000
-SEED = 15
-
-
-def inputs(*strategies: Any, **named: Any) -> Callable[[Any], list[Any]]:
-    """The same property as a fast test and as a slow one."""
-
-    def both(check: Any) -> Any:
-        def tried(count: int) -> Any:
-            checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-            return seed(SEED)(
-                settings(max_examples=count, deadline=None, suppress_health_check=checks)(
-                    given(*strategies, **named)(check)
-                )
-            )
-
-        @pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
-        def test(count: int) -> None:
-            tried(count)()
-
-        test.__doc__ = check.__doc__
-        return test
-
-    return both
-
-
-def one_line(error: HarnessError) -> None:
-    assert "\n" not in str(error)
-    assert 0 < len(str(error)) < 2_000
-
 
 # Text that looks like requests, and text that does not. -------------------------------------------------------------
 
