@@ -205,9 +205,17 @@ def _wilson(found: Crossed, size: float) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+class CrossedDifference(Difference):
+    """One that speaks of test examples too."""
+
+    @property
+    def detectable(self) -> float | None:
+        return None if self.p is None else detectable(self, level=1 - self.alpha)
+
+
 def crossed_difference(
     a: Mapping[int, ArrayLike], b: Mapping[int, ArrayLike], *, proportion: bool = False, level: float = LEVEL
-) -> Difference | None:
+) -> CrossedDifference | None:
     """Compare two methods by their outcomes (N,) on the same examples at each seed that both have; None where none is.
 
     With one seed there is an interval over examples, and no p: nothing is known of other seeds.
@@ -220,10 +228,10 @@ def crossed_difference(
     about: dict[str, Any] = {"effect": found.mean, "n": found.seeds, "examples": found.examples, "unpaired": unpaired}
     about["alpha"] = ALPHA if level == LEVEL else 1 - level
     if found.error == 0:
-        return Difference(**about, low=None, high=None, p=None, note="all outcomes are alike: no test")
+        return CrossedDifference(**about, low=None, high=None, p=None, note="all outcomes are alike: no test")
     half = float(critical(found.share, found.seeds, level)) * found.error
     several = found.seeds > 1
-    return Difference(
+    return CrossedDifference(
         **about,
         low=found.mean - half,
         high=found.mean + half,

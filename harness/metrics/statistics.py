@@ -64,10 +64,6 @@ class Difference:
         """
         if self.p is None:
             return None
-        if self.examples:
-            from harness.metrics import crossed
-
-            return crossed.detectable(self, level=1 - self.alpha)
         return detectable_difference(sqrt(self.of_seeds * self.n), self.n, self.alpha)
 
 
