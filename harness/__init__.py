@@ -38,7 +38,8 @@ def bench(
     """Train, freeze, judge and compare; the Python face of `harness bench`.
 
     `request` takes the words of a suite: tune, tune_by, references, datasets, targets, backbone, devices, precision,
-    seeds, evaluations, labels, budget, set, threads, compile; text as on the command line (`seeds="auto:9"`), or lists.
+    seeds, evaluations, labels, budget, set, threads, compile, and the report's title and question; text as on the
+    command line (`seeds="auto:9"`), or lists.
     `launcher` and `trackers` name plugins, with their parameters: what runs the cells, and what follows the run.
     `timeout` (seconds) and `memory_limit` ("4GB") are what one cell may take.
     `monitor` is the number of moments of each training at which a kNN accuracy on validation is measured, to be looked

@@ -185,6 +185,8 @@ class Request:
     settings: tuple[str, ...] = ()  # `NAME.KEY=VALUE`, as given to --set
     threads: int = 1  # CPU threads of one cell; part of its identity, since it orders floating-point sums
     compile: bool = False  # train.compile for every method
+    title: str = ""  # what the report is called; empty: its methods and datasets
+    question: str = ""  # what it is to answer, in a sentence below the title
     parts: tuple[Request, ...] = ()
 
 

@@ -31,6 +31,7 @@ _EXPECTED = {  # what a word should be, where its value was something else
     "compile": ": true or false",
     "set": ": tables such as [set.train] with learning_rate = 0.001, or a list of 'NAME.KEY=VALUE'",
 }
+SAID = ("title", "question")  # of a whole suite, for its report
 PARTS = "part"  # [[part]]: a request that takes its other words from the top of the suite
 
 
@@ -53,12 +54,15 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
     ('vae,jigsaw[grid=2]',)
     """
     known = {field.name for field in fields(Request)} - {*DERIVED, *WORDS.values()} | set(WORDS)
-    shared = {word: value for word, value in values.items() if word != PARTS}
     if PARTS in values:
+        whole = {word: value for word, value in values.items() if word != PARTS}
+        shared = {word: value for word, value in whole.items() if word not in SAID}
         tables = _tables(values[PARTS], where)
         _all_are_taken(shared, tables, where)
+        for n, word in ((n, word) for n, table in enumerate(tables, 1) for word in SAID if word in table):
+            raise RequestError(f"{where}, part {n}: '{word}' is told of a whole suite: write it above its parts")
         parts = tuple(make_request({**shared, **table}, f"{where}, part {n}") for n, table in enumerate(tables, 1))
-        return replace(make_request(shared, where), parts=parts)
+        return replace(make_request(whole, where), parts=parts)
     arguments: dict[str, Any] = {"plugins": ()} if "tune" in values else {}  # what is tuned needs no other method
     for word, value in values.items():
         if word in WAYS:

@@ -161,12 +161,22 @@ def test_what_is_given_on_the_command_line_wins_in_every_part(tmp_path: Path) ->
     assert {(cell.seed, cell.evaluations) for cell in expand(make_request(words), Registry())} == {(5, ())}
 
 
+def test_a_suite_may_have_a_title_and_a_question() -> None:
+    words = {"title": "Order", "question": "Does it help?", "part": [{"plugins": "vae"}, {"plugins": "jigsaw"}]}
+    request = make_request(words)
+    assert (request.title, request.question) == ("Order", "Does it help?")
+    assert [(part.title, part.question) for part in request.parts] == [("", "")] * 2
+    with pytest.raises(RequestError, match="'title' cannot be 3"):
+        make_request({"title": 3})
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ({"part": {"plugins": "vae"}}, r"write each part as a table, \[\[part\]\]"),
         ({"part": []}, r"write each part as a table, \[\[part\]\]"),
         ({"part": [{"plugin": "vae"}]}, "the request, part 1 has no key 'plugin': did you mean 'plugins'"),
+        ({"part": [{"title": "x"}]}, "part 1: 'title' is told of a whole suite: write it above its parts"),
         ({"part": [{"part": [3]}]}, "the request, part 1: write each part as a table"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.cleaned import one_line
 from harness.records import CellResult, TrainingResult
 from harness.report import tuning
 from harness.report.across import Across, across_datasets
@@ -62,6 +63,12 @@ class Run:
     notices: tuple[str, ...] = ()  # what is damaged of it, or was written by an older version
 
 
+def _said(word: str, runs: Sequence[Run]) -> list[str]:
+    """A word of the suites, once each."""
+    texts = [run.request.get(word) for run in runs]
+    return list(dict.fromkeys(one_line(text) for text in texts if isinstance(text, str) and text.strip()))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Content:
     """The report, before it is written in any format."""
@@ -90,10 +97,19 @@ class Content:
 
     @property
     def title(self) -> str:
+        """What the one suite says, or its methods and datasets."""
+        said = _said("title", self.runs)
+        if len(said) == 1:
+            return said[0]
         learned = list(dict.fromkeys(one.method for one in self.shown if not one.is_reference))
         shown = learned if len(learned) <= 5 else [*learned[:4], f"and {len(learned) - 4} more"]
         sources = list(dict.fromkeys(comparison.source for comparison in self.comparisons))
         return f"{', '.join(shown) or 'References'} on {', '.join(sources) or 'nothing'}"
+
+    @property
+    def questions(self) -> list[str]:
+        """What the runs are to answer, in the words of their suites."""
+        return _said("question", self.runs)
 
     @cached_property
     def shown(self) -> list[Series]:

@@ -33,9 +33,15 @@ class Scale:
     title: str
     cost: Callable[[Cost], float | None]
     written: Callable[[float], str]
+    nice: Sequence[
+        float
+    ] = ()  # what its ticks may be multiples of, or on a logarithmic axis are; none: of powers of ten
 
 
-SECONDS = Scale(title="training time per cell", cost=lambda cost: cost.seconds, written=duration)
+NICE_SECONDS = (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18000, 36000, 86400, 432000)
+TICKS = 6  # at most
+
+SECONDS = Scale(title="training time per cell", cost=lambda cost: cost.seconds, written=duration, nice=NICE_SECONDS)
 FLOPS = Scale(title="FLOPs of training per cell", cost=lambda cost: cost.flops, written=lambda x: number(x, "FLOPs"))
 
 
@@ -132,6 +138,8 @@ def _panel(axes: Axes, scale: Scale, points: Sequence[Point]) -> None:
     else:
         axes.set_xlim(0, high * 1.15)
         axes.locator_params(axis="x", nbins=5)
+    if scale.nice:
+        axes.set_xticks(ticks(scale.nice, *axes.get_xlim(), log=axes.get_xscale() == "log"))
     for line in _budgets(points):
         axes.plot([one.cost for one in line], [one.mean for one in line], color=line[0].look.colour, linewidth=0.8)
     for point in points:
@@ -139,6 +147,21 @@ def _panel(axes: Axes, scale: Scale, points: Sequence[Point]) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: scale.written(value))
     axes.xaxis.set_minor_formatter(lambda value, _: "")
     axes.set_xlabel(scale.title + (" (log scale)" if axes.get_xscale() == "log" else ""))
+
+
+def ticks(nice: Sequence[float], low: float, high: float, *, log: bool) -> list[float]:
+    """At most TICKS places that people would choose: nice ones themselves, or the multiples of one.
+
+    >>> ticks(NICE_SECONDS, 40, 900, log=True)
+    [60, 120, 300, 600]
+    >>> ticks(NICE_SECONDS, 0, 290, log=False)
+    [0, 60, 120, 180, 240]
+    """
+    if log:
+        inside = [value for value in nice if low <= value <= high]
+        return inside[:: -(-len(inside) // TICKS)] if inside else [low, high]
+    step = next((value for value in nice if high / value < TICKS), high)
+    return [n * step for n in range(int(high / step) + 1)]
 
 
 def _budgets(points: Sequence[Point]) -> list[list[Point]]:

@@ -17,11 +17,13 @@ from harness.report.numbers import interval, number, signed
 from harness.report.pictures import heading_of
 from harness.report.series import BASELINE, ELSEWHERE
 from harness.report.summary import Comparison
+from harness.report.tables import lacks
 
 
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
     """The whole report; `links` says where, relative to it, each picture file is."""
-    parts = [f"# {escaped(content.title)}", *(f"> {escaped(line)}." for run in content.runs for line in run.notices)]
+    parts = [f"# {escaped(content.title)}", *(f"*{escaped(question)}*" for question in content.questions)]
+    parts += [f"> {escaped(line)}." for run in content.runs for line in run.notices]
     parts += map(escaped, content.transferred[:1])
     parts += ["\n".join(f"- {escaped(line)}" for line in content.transferred[1:])] if content.transferred else []
     parts += map(escaped, content.readings)
@@ -211,11 +213,19 @@ def _troubles(content: Content) -> Iterator[str]:
     if not content.troubles:
         return
     yield "## What gave no number, and why"
-    rows = [
-        [t.status, *map(escaped, (t.series.label, t.what, t.where, ", ".join(map(str, t.seeds)), t.reason))]
+    failures = [
+        [*map(escaped, (t.series.label, t.what, t.where, ", ".join(map(str, t.seeds)), t.reason))]
         for t in content.troubles
+        if t.status == "failed"
     ]
-    yield table(["status", "method", "what", "where", "seeds", "reason"], rows)
+    yield table(["failed", "what", "where", "seeds", "reason"], failures) if failures else "Nothing failed."
+    skipped = [
+        [*map(escaped, (one.reason, ", ".join(one.whats), ", ".join(s.label for s in one.series), one.where))]
+        for one in lacks(content.troubles)
+    ]
+    if skipped:
+        yield "What does not apply:"
+        yield table(["reason", "what", "methods", "where"], skipped)
 
 
 def _origin(content: Content) -> Iterator[str]:

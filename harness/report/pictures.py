@@ -109,7 +109,7 @@ def heading_of(group: Sequence[Shown]) -> str:
 
 def shared_caption(group: Sequence[Shown]) -> str:
     """The caption that all pictures of a group have, or nothing."""
-    captions = {shown.picture.caption for shown in group}
+    captions = {shown.picture.caption for shown in group if not shown.picture.shared or group[0].picture.shared}
     return captions.pop() if len(captions) == 1 else ""
 
 
@@ -161,7 +161,21 @@ def shown_pictures(
     for same_name in by_name.values():
         same_name.sort(key=lambda one: (one.source, one.target, one.series.index))
     placed = sorted(by_name.items(), key=lambda item: (min(one.picture.place for one in item[1]), item[0]))
-    return {name: _with_panels(group) for name, group in placed}
+    return {name: _with_panels(group) for name, group in _joined(placed)}
+
+
+def _joined(groups: Sequence[tuple[str, list[Shown]]]) -> list[tuple[str, list[Shown]]]:
+    """What all methods share stands beside that with the same heading: the real images beside the samples."""
+    kept: dict[str, list[Shown]] = {}
+    headed: dict[str, list[Shown]] = {}
+    for name, group in groups:
+        beside = headed.get(heading_of(group)) if all(one.picture.shared for one in group) else None
+        if beside and beside[0].picture.kind == group[0].picture.kind:
+            beside.extend(group)
+        else:
+            kept[name] = list(group)
+            headed.setdefault(heading_of(group), kept[name])
+    return list(kept.items())
 
 
 def _same(one: Shown, other: Shown) -> bool:

@@ -57,6 +57,16 @@ class Trouble:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lack:
+    """What does not apply, for one reason: each of these methods lacks each of these evaluations there."""
+
+    series: tuple[Series, ...]
+    whats: tuple[str, ...]
+    where: str
+    reason: str
+
+
 def _where(source: str, targets: Iterable[str]) -> str:
     """`digits`, or `digits → digits, noisy-digits`."""
     there = ", ".join(filter(None, targets))
@@ -109,6 +119,23 @@ def troubles(frame: pd.DataFrame, series: Sequence[Series]) -> list[Trouble]:
     groups = grouped(plain_rows(bad, [*keys, "target", "seed"]), keys)
     found = [_trouble(dict(zip(keys, key, strict=True)), rows, series) for key, rows in groups.items()]
     return sorted(_merged(found), key=lambda trouble: trouble.status != "failed")
+
+
+def lacks(troubles: Iterable[Trouble]) -> list[Lack]:
+    """What was skipped, a line for each reason; seeds are not told, since it is the same for all."""
+    methods: dict[tuple[str, str, str], dict[int, Series]] = {}
+    for one in troubles:
+        if one.status != "failed":
+            methods.setdefault((one.reason, one.where, one.what), {})[one.series.index] = one.series
+    whats: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}
+    shown: dict[int, Series] = {}
+    for (reason, where, what), series in methods.items():
+        shown |= series
+        whats.setdefault((reason, where, tuple(sorted(series))), []).append(what)
+    return [
+        Lack(series=tuple(shown[each] for each in indices), whats=tuple(of_these), where=where, reason=reason)
+        for (reason, where, indices), of_these in whats.items()
+    ]
 
 
 def _merged(found: Sequence[Trouble]) -> list[Trouble]:

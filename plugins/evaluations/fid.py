@@ -96,8 +96,7 @@ def show(subject: Subject, samples: Tensor, real: Tensor) -> None:
     """One grid of samples and one of real images; where the method makes noise and images of it, how it does that."""
     caption = "Samples, as drawn, none picked out"
     subject.show_images("samples", to_float(samples[:SHOWN]), 8, caption, heading="Samples", place=20)
-    heading, caption = "Real images, to compare samples with", "Real test images, for comparison with the samples"
-    subject.show_images("real", to_float(real[:SHOWN]), 8, caption, heading=heading, place=30, shared=True)
+    subject.show_images("real", to_float(real[:SHOWN]), 8, "Test images", heading="Samples", place=30, shared=True)
     if subject.has("forward_process"):
         show_forward_process(subject, real[:PATHS])
     if subject.has("reverse_process"):

@@ -13,7 +13,7 @@ from harness.report.frame import tidy_frame
 from harness.report.reading import answers, reading
 from harness.report.series import with_series
 from harness.report.summary import PANEL, table
-from harness.report.tables import score_rows, troubles
+from harness.report.tables import lacks, score_rows, troubles
 
 
 def column_of(comparison, name):
@@ -340,6 +340,16 @@ def test_a_failed_cell_is_one_line_and_failures_come_first(results):
     assert [(t.status, t.what, t.seeds) for t in found[:2]] == first
     assert all(t.status == "skipped" for t in found[2:])
     assert sum(t.series.method.startswith("jigsaw") and t.status == "failed" for t in found) == 1
+
+
+def test_what_does_not_apply_is_one_line_for_each_reason_and_says_of_whom(results):
+    frame, series = with_series(tidy_frame(results))
+    frame["reason"] = frame["reason"].str.replace(r"^\S+ cannot do what \w+ needs", "it cannot", regex=True)
+    found = troubles(frame, series)
+    told = {(s.index, what, one.where, one.reason) for one in lacks(found) for s in one.series for what in one.whats}
+    assert told == {(t.series.index, t.what, t.where, t.reason) for t in found if t.status == "skipped"}
+    assert sum(len(one.series) * len(one.whats) for one in lacks(found)) == len(told)  # nothing that is not so
+    assert len(lacks(found)) < len(told)
 
 
 def test_wide_comparisons_come_in_panels_that_lose_nothing(digits):

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from harness.cli.report import report
 from harness.errors import RequestError
-from harness.records import CurvePoint, Picture
+from harness.records import CurvePoint, Picture, Request
 from harness.report import build, notebook_html, table, terminal_table
 from harness.report.figures import _mean_points
 from harness.report.frame import read_frame, tidy_frame
@@ -362,6 +362,37 @@ def test_pictures_that_are_the_same_for_all_methods_are_shown_once(tmp_path):
     markdown = (tmp_path / "report" / "report.md").read_text()
     assert markdown.index("## Own") < markdown.index("## Some real")
     assert (markdown.count("![vae on digits"), markdown.count("![pca on digits")) == (2, 1)
+
+
+def test_what_all_share_stands_beside_what_has_its_heading(tmp_path):
+    results = [result for result in example_results(tmp_path) if result.cell.method.name in ("vae", "pca")]
+    real, own = (replace(_picture(tmp_path, results), name=name, heading="Samples") for name in ("real", "own"))
+
+    def judged(result):
+        shown = (replace(real, shared=True, place=2, caption="Test images"), replace(own, place=1, caption="As drawn"))
+        return replace(result, evaluations=(replace(result.evaluations[0], pictures=shown),))
+
+    build([RunFolder(write_run(tmp_path, [judged(result) for result in results]))], tmp_path / "report")
+    page = page_of(tmp_path / "report")
+    section = page.split("<h2>Samples</h2>")[1].split("</section>")[0]
+    figures = section.split("<figure")[1:]
+    assert ["data-series" in figure.split(">")[0] for figure in figures] == [True, True, False]  # it cannot be hidden
+    assert "Test images (digits, seed 0)" in figures[2]
+    assert section.count("As drawn") == 1  # the caption of all the others
+
+
+def test_a_suite_says_what_its_report_is_called_and_asks(tmp_path):
+    results = example_results(tmp_path)
+    run = RunFolder(write_run(tmp_path, results))
+    request = Request(title="Does <b>order</b> help?", question="Jigsaw or nothing\x1b[31m: which transfers?")
+    run.write_request(request, run.environment(), [result.key for result in results])
+    build([run], tmp_path / "report")
+    page, markdown = page_of(tmp_path / "report"), (tmp_path / "report" / "report.md").read_text()
+    assert "<h1>Does &lt;b&gt;order&lt;/b&gt; help?</h1>" in page
+    assert "Jigsaw or nothing" in page.split("</h1>")[1].split("</p>")[0]
+    assert "\x1b" not in page + markdown
+    assert markdown.startswith("# Does ")
+    assert "*Jigsaw or nothing" in markdown
 
 
 def _picture(folder, results):
