@@ -122,11 +122,15 @@ def troubles(frame: pd.DataFrame, series: Sequence[Series]) -> list[Trouble]:
 
 
 def lacks(troubles: Iterable[Trouble]) -> list[Lack]:
-    """What was skipped, a line for each reason; seeds are not told, since it is the same for all."""
+    """What was skipped, a line for each reason (`vae cannot sample` and `pca cannot sample` are one: `cannot sample`).
+
+    Seeds are not told, since it is the same for all.
+    """
     methods: dict[tuple[str, str, str], dict[int, Series]] = {}
     for one in troubles:
         if one.status != "failed":
-            methods.setdefault((one.reason, one.where, one.what), {})[one.series.index] = one.series
+            reason = one.reason.removeprefix(f"{one.series.method.partition('[')[0]} ")
+            methods.setdefault((reason, one.where, one.what), {})[one.series.index] = one.series
     whats: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}
     shown: dict[int, Series] = {}
     for (reason, where, what), series in methods.items():
