@@ -8,7 +8,7 @@ from dataclasses import replace
 from harness.outcomes import unjudged
 from harness.plan import Plan, PlannedCell, combined, skipped_result
 from harness.plugin.launching import Assignment, Launcher
-from harness.records import CellResult, CellTask, Workplace
+from harness.records import PACE, CellResult, CellTask, StatePace, StatePlace, Workplace
 from harness.registry import Registry
 from harness.store import RunFolder, weights_sum
 
@@ -26,6 +26,8 @@ class Execution:
         *,
         fail_fast: bool = False,
         monitor: int = 0,
+        fresh: bool = False,
+        pace: StatePace = PACE,
     ) -> None:
         self.plan = plan
         self.folder = folder
@@ -34,6 +36,8 @@ class Execution:
         self.registry = registry  # whose plugins and listeners are told
         self.fail_fast = fail_fast
         self.monitor = monitor
+        self.pace = pace
+        self.fresh = fresh  # go on with no interrupted training
         self.planned: dict[str, PlannedCell] = {planned.task.key: planned for planned in plan.cells}
         self.parts: dict[str, list[CellResult]] = {}
         self.results: dict[str, CellResult] = {}
@@ -66,6 +70,10 @@ class Execution:
         staging = self.here.staging / f"{task.key}-{phase}"
         files = self.planned[task.key].plugin_files
         here = replace(self.here, staging=staging, plugin_files=files)
+        if task.training is None:
+            if self.fresh:
+                self.folder.forget_state(task.key)
+            here = replace(here, state=StatePlace(file=self.folder.state(task.key).absolute(), pace=self.pace))
         if weights is not None and known is not None:
             here = replace(here, checkpoint=weights.resolve(), checkpoint_sum=weights_sum(known))
         return Assignment(task=replace(task, monitor=self.monitor), here=here)

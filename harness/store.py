@@ -16,6 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from harness import state_file
 from harness.cleaned import one_line
 from harness.confined import Outside, inside, is_file, moved_files, own_folder, own_place, read_inside, removed
 from harness.data.cache import write_atomically
@@ -246,6 +247,8 @@ class RunFolder:
                 removed(staged)
             result = replace(result, files=files)
             write_whole(own_place(self.cells / f"{result.key}.json"), sealed_json(dump_result(result)))
+            if result.training.status != "failed":
+                self.forget_state(result.key)
         return result
 
     def discard(self, key: str) -> None:
@@ -264,6 +267,28 @@ class RunFolder:
     def artifact(self, result: CellResult, name: str) -> bytes:
         """A file that an evaluation of this cell made, verified. Raises Damaged, Outside, or FileNotFoundError."""
         return verified(self.path, result, name)
+
+    def state(self, key: str) -> Path:
+        """Where the state of a training is kept while it is under way."""
+        return self.artifacts / key / state_file.NAME
+
+    def interrupted(self, key: str) -> str:
+        """How far an interrupted training of the cell came, or that its state is damaged, in words; "" for none."""
+        try:
+            file = inside(self.path, f"artifacts/{key}/{state_file.NAME}")
+            if not is_file(file):
+                return ""
+            return f"interrupted, at {int(100 * min(1.0, float(state_file.read_head(file, key)['done'])))} %"
+        except (OSError, HarnessError, KeyError, TypeError, ValueError) as error:
+            return f"interrupted, and its state is damaged ({_why(error)}): it is trained anew"
+
+    def forget_state(self, key: str) -> None:
+        """Let the training of the cell begin anew."""
+        folder = self.artifacts / key
+        if folder.is_dir() and not folder.is_symlink():
+            state_file.discard(folder / state_file.NAME)
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
     def checkpoint(self, key: str) -> Path:
         """Where the weights of a trained cell are kept."""
