@@ -29,7 +29,11 @@ LONGEST_HEAD = 2**30  # bytes
 
 
 def write_state(file: Path, head: Mapping[str, Any], tensors: list[Tensor]) -> None:
-    """Replace the file whole or not at all. What an interrupted writing left is written over. Raises OSError."""
+    """Replace the file whole or not at all. What an interrupted writing left is written over. Raises OSError.
+
+    Nothing waits for the disk: where the power fails, the checksum tells that the file is not whole, and work is lost,
+    as it would be without the file.
+    """
     from harness.refilled import layouts
 
     described = [asdict(each) for each in layouts(tensors)]
@@ -47,8 +51,6 @@ def write_state(file: Path, head: Mapping[str, Any], tensors: list[Tensor]) -> N
         removed(new)
         with new.open("x+b") as opened:
             seal_binary(opened, write)
-            opened.flush()
-            os.fsync(opened.fileno())
         os.replace(new, own_place(file))
     finally:
         removed(new)

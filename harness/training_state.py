@@ -178,9 +178,16 @@ def _words(error: Exception) -> str:
     return str(error) if isinstance(error, Unkept) else reason_of(error)
 
 
+class _Places(dict[Tensor, int]):
+    """Where a method's weights stand among all of them."""
+
+    def __missing__(self, weight: Tensor) -> int:
+        raise Unkept("a weight that was trained is none of the method's any more")
+
+
 def _parts(course: Course, watchers: Mapping[str, Stateful]) -> dict[str, Any]:
     clock, curve, optimisation = course.clock, course.curve, course.optimisation
-    places: dict[Tensor, int] = {weight: place for place, weight in enumerate(course.method.parameters())}
+    places = _Places({weight: place for place, weight in enumerate(course.method.parameters())})
     return {
         "method": course.method,
         "optimisers": {name: _optimiser(each, places) for name, each in optimisation.optimisers.items()},

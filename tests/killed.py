@@ -1,6 +1,6 @@
 """A bench in a process of its own, killed in mid-training; and what a run came to, without what time and chance say.
 
-    python killed.py FOLDER WORDS     bench with the words of a suite as JSON; states are written after every step
+python killed.py FOLDER WORDS     bench with the words of a suite as JSON; states are written after every step
 """
 
 from __future__ import annotations
@@ -90,11 +90,20 @@ def outcome(folder: Path) -> dict[str, Any]:
     for result in RunFolder(folder).load_cells():
         training = result.training
         found[str(result.cell)] = {
-            "status": (training.status, training.reason, training.note, training.steps, training.examples, training.loss),
+            "status": (
+                training.status,
+                training.reason,
+                training.note,
+                training.steps,
+                training.examples,
+                training.loss,
+            ),
             "costs": (training.views, training.passes, training.flops, training.parameters, training.precision),
             "curve": [(point.examples, dict(point.scalars)) for point in training.curve],
             "monitor": [(point.examples, dict(point.scalars)) for point in training.monitor],
-            "scores": [(str(e.target), str(e.evaluation), s.score, s.value, s.n) for e in result.evaluations for s in e.scores],
+            "scores": [
+                (str(e.target), str(e.evaluation), s.score, s.value, s.n) for e in result.evaluations for s in e.scores
+            ],
             "weights": {name: sum_ for name, sum_ in (result.files or {}).items() if name.endswith(".safetensors")},
         }
     return found
