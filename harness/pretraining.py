@@ -75,6 +75,8 @@ def pretrained(
         found, damage = found_state(workplace.state, task.key)
         choice = Choice(**found.told) if found else _precision(task, workplace, method, rows, source.spec, report)
         training = replace(training, precision=choice.precision)
+        if found:
+            report("training", found.done, {})
         trained = partial(_observed_training, task, workplace, source, rows, choice, uses, report)
         try:
             training = trained(method, found)

@@ -65,6 +65,11 @@ class Found:
     tensors: list[Kept]
 
     @property
+    def done(self) -> float:
+        """How far it came, in [0,1]."""
+        return float(self.head["done"])
+
+    @property
     def told(self) -> dict[str, Any]:
         """What `TrainingState` was given to tell the process that goes on."""
         return dict(self.head["told"])
@@ -77,7 +82,8 @@ def found_state(place: StatePlace | None, key: str) -> tuple[Found | None, str]:
     try:
         head, tensors = state_file.read_state(place.file, key)
         found = Found(head, tensors)
-        return (found, "") if found.told and found.head["tree"] else (None, "")
+        print(f"training goes on from {100 * found.done:.0f} %, step {head['steps']}")  # into the cell's log
+        return found, ""
     except (OSError, HarnessError, KeyError, TypeError, ValueError) as error:
         state_file.discard(place.file)
         return None, f"the state of its interrupted training is damaged ({reason_of(error)}): it was trained anew"
