@@ -44,7 +44,6 @@ def write_state(file: Path, head: Mapping[str, Any], tensors: list[Tensor]) -> N
         for tensor in tensors:
             opened.write(bytes_of(tensor))
 
-    file.parent.parent.mkdir(parents=True, exist_ok=True)
     own_folder(file.parent)
     new = _unfinished(file)
     try:

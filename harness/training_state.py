@@ -89,6 +89,36 @@ def found_state(place: StatePlace | None, key: str) -> tuple[Found | None, str]:
         return None, f"the state of its interrupted training is damaged ({reason_of(error)}): it was trained anew"
 
 
+class Keepable:
+    """A method that is about to be trained, as it is now; later, what has become of it."""
+
+    def __init__(self, method: nn.Module) -> None:
+        self.method = method
+        self.cause = ""  # why it cannot be kept
+        try:
+            self.taker = Taker({"method": method})
+            self.elsewhere = elsewhere.fingerprints(method)
+        except Exception as error:  # whatever an object of a plugin does when it is looked at: it costs the state alone
+            self.cause = _words(error)
+
+    def taken(self, parts: Mapping[str, Any]) -> tuple[Any, list[Tensor]]:
+        """A snapshot of the parts, the method among them. Raises Unkept for what a file cannot hold."""
+        if self.cause:
+            raise Unkept(self.cause)
+        changed = elsewhere.changed(self.elsewhere, elsewhere.fingerprints(self.method))
+        if changed:
+            raise Unkept(f"{changed} changed, and is no part of the method")
+        return self.taker.taken(parts)
+
+    def reason_against(self) -> str:
+        """Why it cannot be kept as it is now; "" where it can."""
+        try:
+            self.taken({"method": self.method})
+        except Exception as error:
+            return _words(error)
+        return ""
+
+
 class TrainingState:
     """Writes the state of one training when it is time, and puts a found one back.
 
@@ -114,17 +144,11 @@ class TrainingState:
         self.spent = 0.0  # seconds of all
         self.written = 0  # times
         self._last: tuple[float, int] = (float("-inf"), -1)  # the clock's seconds and steps at the last writing
-        self._taker: Taker | None = None
-        self._cause = ""  # why it cannot be kept
-        self._elsewhere: dict[str, str] = {}
+        self._keepable: Keepable | None = None
 
     def begin(self, course: Course) -> bool:
         """Before the first step. True where the training goes on: then `course` is what it was. Raises Unfit."""
-        try:
-            self._taker = Taker({"method": course.method})
-            self._elsewhere = elsewhere.fingerprints(course.method)
-        except Exception as error:  # whatever an object of a plugin does when it is looked at: it costs the state alone
-            self._cause = _words(error)
+        self._keepable = Keepable(course.method)
         if self.found is None:
             return False
         found, self.found = self.found, None
@@ -159,7 +183,7 @@ class TrainingState:
                 self.note = ""
             except OSError as error:
                 self.note = f"the state of its training could not be written ({error.strerror or error})"
-            except Exception as error:  # as in `begin`
+            except Exception as error:  # as in Keepable
                 self.note = f"the state of its training was not kept under way: {_words(error)}"
                 self._stopped = True
             if self.note:
@@ -169,12 +193,8 @@ class TrainingState:
         self._last = course.clock.seconds, course.clock.steps
 
     def _taken(self, course: Course) -> tuple[dict[str, Any], list[Tensor]]:
-        if self._taker is None:
-            raise Unkept(self._cause)
-        moved = elsewhere.changed(self._elsewhere, elsewhere.fingerprints(course.method))
-        if moved:
-            raise Unkept(f"{moved} changed, and is no part of the method")
-        tree, tensors = self._taker.taken(_parts(course, self.watchers))
+        assert self._keepable is not None
+        tree, tensors = self._keepable.taken(_parts(course, self.watchers))
         clock = course.clock
         about = {"key": self.key, "done": clock.done, "steps": clock.steps, "seconds": clock.seconds}
         return {**about, "told": self.told, "tree": tree}, tensors
