@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 
+from harness.keys import as_text
 from harness.outcomes import unjudged
 from harness.plan import Plan, PlannedCell, combined, skipped_result
 from harness.plugin.launching import Assignment, Launcher
@@ -44,8 +45,11 @@ class Execution:
 
     def run(self) -> list[CellResult]:
         """Everything that is left to do. The results, in the order of the plan; fewer where a failure stopped it."""
+        asked = {as_text(planned.task.identity) for planned in self.plan.cells}
+        self.folder.forget_older_states(asked, self.planned)
         for planned in self.plan.cells:
             if planned.state == "cached" and planned.previous is not None:
+                self.folder.forget_state(planned.task.key)  # the bench ended before it could
                 self.results[planned.task.key] = planned.previous
             elif planned.state == "skipped":
                 self.results[planned.task.key] = self.folder.save(skipped_result(planned), None)

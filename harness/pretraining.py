@@ -6,6 +6,7 @@ better judge judges the weights that are kept.
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
 from collections.abc import Callable
@@ -144,7 +145,8 @@ def _observed_training(
         watchers |= {"monitor": monitor, "moments of monitor": looks[-1][0]}
     state = None
     if workplace.state is not None:
-        state = TrainingState(workplace.state, task.key, asdict(choice), watchers, found)
+        asked = json.dumps(task.identity, sort_keys=True)
+        state = TrainingState(workplace.state, task.key, watchers, found, asked=asked, told=asdict(choice))
     try:
         training = train(
             method,

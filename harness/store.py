@@ -2,15 +2,17 @@
 
     request.toml  environment.json  plan.json  looks.json  tuning.json  cells/<key>.json  artifacts/<key>/
     logs/<key>.log  results.parquet  results.csv  report.md  index.html
-Only the process of `harness bench` writes here. A file appears whole or not at all: it is written under another name,
-flushed to the disk, and renamed.
+Only the process of `harness bench` writes here, and a cell's own process the state of its training while that is under
+way (artifacts/<key>/training.state). A file appears whole or not at all: it is written under another name, flushed to
+the disk, and renamed.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
@@ -275,12 +277,24 @@ class RunFolder:
     def interrupted(self, key: str) -> str:
         """How far an interrupted training of the cell came, or that its state is damaged, in words; "" for none."""
         try:
-            file = inside(self.path, f"artifacts/{key}/{state_file.NAME}")
-            if not is_file(file):
+            if not os.path.lexists(self.state(key)) or not is_file(file := self._own_state(key)):
                 return ""
             return f"interrupted, at {int(100 * min(1.0, float(state_file.read_head(file, key)['done'])))} %"
         except (OSError, HarnessError, KeyError, TypeError, ValueError) as error:
             return f"interrupted, and its state is damaged ({_why(error)}): it is trained anew"
+
+    def _own_state(self, key: str) -> Path:
+        """The state of the cell. Raises Outside where a link leads to it."""
+        return inside(self.path, f"artifacts/{key}/{state_file.NAME}")
+
+    def forget_older_states(self, asked: Container[str], keys: Container[str]) -> None:
+        """Remove what interrupted trainings left that were asked for in the same words, and now have another key."""
+        for file in self.artifacts.glob(f"*/{state_file.NAME}"):
+            key = file.parent.name
+            if key not in keys:
+                with suppress(OSError, HarnessError):  # none of ours, or damaged: it is named where it is asked for
+                    if state_file.read_head(self._own_state(key), key)["asked"] in asked:
+                        self.forget_state(key)
 
     def forget_state(self, key: str) -> None:
         """Let the training of the cell begin anew."""

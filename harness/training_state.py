@@ -122,19 +122,23 @@ class Keepable:
 class TrainingState:
     """Writes the state of one training when it is time, and puts a found one back.
 
-    told: plain values for the process that goes on, which needs them before training.
+    asked: what the cell is, in the words of its identity. told: plain values for the process that goes on, which needs
+    them before training.
     """
 
     def __init__(
         self,
         place: StatePlace,
         key: str,
-        told: Mapping[str, Any],
         watchers: Mapping[str, Stateful],
         found: Found | None = None,
+        *,
+        asked: str = "",
+        told: Mapping[str, Any],
     ) -> None:
         self.place = place
         self.key = key
+        self.asked = asked
         self.told = dict(told)
         self.watchers = watchers
         self.found = found
@@ -196,7 +200,13 @@ class TrainingState:
         assert self._keepable is not None
         tree, tensors = self._keepable.taken(_parts(course, self.watchers))
         clock = course.clock
-        about = {"key": self.key, "done": clock.done, "steps": clock.steps, "seconds": clock.seconds}
+        about = {
+            "key": self.key,
+            "asked": self.asked,
+            "done": clock.done,
+            "steps": clock.steps,
+            "seconds": clock.seconds,
+        }
         return {**about, "told": self.told, "tree": tree}, tensors
 
 

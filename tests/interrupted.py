@@ -99,7 +99,7 @@ def trained(
     method = (build or case.build)()
     where = None if file is None else StatePlace(file=file, pace=pace)
     found, damage = found_state(where, key)
-    state = None if where is None else TrainingState(where, key, {"precision": "fp32", "why": ""}, {}, found)
+    state = None if where is None else TrainingState(where, key, {}, found, told={"precision": "fp32"})
 
     def observe(clock: Any) -> None:
         if stop is not None and clock.steps == stop + 1:

@@ -55,8 +55,9 @@ class Benches:
         return found
 
     def close(self) -> None:
-        assert self.warm.stdin is not None
-        self.warm.stdin.close()
+        for end in (self.warm.stdin, self.warm.stdout):
+            assert end is not None
+            end.close()
         self.warm.wait(timeout=60)
 
 

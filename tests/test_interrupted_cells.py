@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from killed import Benches, is_alive, kill_when, states, wait
 
-from harness import state_file
+from harness import outcomes, state_file
 from harness.cli.bench import _print_plan
+from harness.execution import Execution
 from harness.plan import Plan, make_plan
+from harness.records import TrainingResult
 from harness.registry import Registry
+from harness.run import Options, workplace
 from harness.store import RunFolder
 from harness.suite import make_request
 
@@ -87,6 +92,7 @@ def test_a_damaged_state_is_named_in_the_plan_and_in_the_row(benches: Benches, t
 
 def test_a_state_that_is_a_link_is_none(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run").create()
+    (tmp_path / "elsewhere").mkdir()
     state_file.write_state(tmp_path / "elsewhere/key/training.state", {"key": "key", "done": 0.5}, [])
     (folder.artifacts / "key").mkdir()
     folder.state("key").symlink_to(tmp_path / "elsewhere/key/training.state")
@@ -97,6 +103,48 @@ def test_a_state_that_is_a_link_is_none(tmp_path: Path) -> None:
     (folder.artifacts / "key").symlink_to(tmp_path / "elsewhere/key")
     folder.forget_state("key")
     assert (tmp_path / "elsewhere/key/training.state").exists()
+
+
+class Nothing:
+    """A launcher that runs nothing, and keeps what it was handed."""
+
+    def __init__(self) -> None:
+        self.assignments: list[Any] = []
+
+    def run(self, assignments: Any, *, alone: bool) -> Iterator[Any]:
+        self.assignments += assignments
+        yield from ()
+
+
+def test_states_that_nobody_will_go_on_with_are_removed(tmp_path: Path) -> None:
+    """Of a cell whose plugin changed since, by --fresh, and of a cell that is stored; that of another request stays."""
+    asked, folder, launcher = words("vae,rotation"), RunFolder(tmp_path / "run").create(), Nothing()
+    planned = plan(folder.path, asked)
+    vae, rotation = (each.task for each in planned.cells)
+
+    def left(key: str, identity: Any) -> Path:
+        file = folder.state(key)
+        head = {"key": key, "done": 0.25, "asked": json.dumps(identity, sort_keys=True)}
+        file.parent.mkdir(exist_ok=True)
+        state_file.write_state(file, head, [])
+        return file
+
+    mine, older = left(vae.key, vae.identity), left("older", rotation.identity)
+    other = left("other", {**vae.identity, "seed": 7})
+    assert [each.why for each in plan(folder.path, asked).cells] == ["interrupted, at 25 %", "new"]
+    here = workplace(Options(out=folder.path), folder)
+    assert Execution(planned, folder, here, launcher, Registry()).run() == []
+    assert [file.exists() for file in (mine, older, other)] == [True, False, True]
+    assert [each.here.state.file for each in launcher.assignments] == [mine, folder.state(rotation.key)]
+    Execution(planned, folder, here, launcher, Registry(), fresh=True).run()
+    assert [file.exists() for file in (mine, other)] == [False, True]
+    assert not mine.parent.exists()
+    mine = left(vae.key, vae.identity)
+    failed = outcomes.failed(vae, "timed out after 60 s")
+    folder.save(failed, None)
+    assert mine.exists()
+    folder.save(replace(failed, training=TrainingResult(status="ok")), None)
+    assert not mine.exists()
 
 
 @pytest.mark.slow

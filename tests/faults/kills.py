@@ -61,8 +61,12 @@ def _until_finished(
         wait(bench)
         stored = {file.stem: file.read_bytes() for file in run.glob("cells/*.json")}
         told["lost cells"] += sum(stored.get(key) != content for key, content in finished.items())
-        known = outcome(run)
-        finished = {key: stored[key] for key, cell in known.items() if cell["training"]["status"] == "ok"}
+        finished = {key: stored[key] for key, cell in outcome(run).items() if _is_finished(cell)}
+
+
+def _is_finished(cell: dict[str, Any]) -> bool:
+    """Trained and judged: a cell whose process was killed while it was judged has a failed row, which is made again."""
+    return all(part["status"] == "ok" for part in (cell["training"], *cell["evaluations"]))
 
 
 def _kill_one(benches: Benches, bench: psutil.Process, draw: random.Random, told: Counter[str]) -> None:
@@ -77,6 +81,8 @@ def _kill_one(benches: Benches, bench: psutil.Process, draw: random.Random, told
         kill(bench)
         told["kills"] += 1
         told["of the bench"] += 1
+    if told["kills"] % 10 == 0:
+        print(dict(told), flush=True)
 
 
 if __name__ == "__main__":
