@@ -1,4 +1,4 @@
-"""The training of a cell as its process does it: the precision and the monitor go on too; what does not fit is rebuilt."""
+"""The training of a cell as its process does it: precision and monitor go on too; what does not fit is rebuilt."""
 
 from __future__ import annotations
 
