@@ -46,10 +46,10 @@ class Execution:
     def run(self) -> list[CellResult]:
         """Everything that is left to do. The results, in the order of the plan; fewer where a failure stopped it."""
         asked = {as_text(planned.task.identity) for planned in self.plan.cells}
-        self.folder.forget_older_states(asked, self.planned)
+        self.folder.unfinished.forget_older(asked, self.planned)
         for planned in self.plan.cells:
             if planned.state == "cached" and planned.previous is not None:
-                self.folder.forget_state(planned.task.key)  # the bench ended before it could
+                self.folder.unfinished.forget(planned.task.key)  # the bench ended before it could
                 self.results[planned.task.key] = planned.previous
             elif planned.state == "skipped":
                 self.results[planned.task.key] = self.folder.save(skipped_result(planned), None)
@@ -76,8 +76,10 @@ class Execution:
         here = replace(self.here, staging=staging, plugin_files=files)
         if task.training is None:
             if self.fresh:
-                self.folder.forget_state(task.key)
-            here = replace(here, state=StatePlace(file=self.folder.state(task.key).absolute(), pace=self.pace))
+                self.folder.unfinished.forget(task.key)
+            here = replace(
+                here, state=StatePlace(file=self.folder.unfinished.file(task.key).absolute(), pace=self.pace)
+            )
         if weights is not None and known is not None:
             here = replace(here, checkpoint=weights.resolve(), checkpoint_sum=weights_sum(known))
         return Assignment(task=replace(task, monitor=self.monitor), here=here)

@@ -179,7 +179,7 @@ def _planned(
 
 def _interrupted(planned: PlannedCell, folder: RunFolder) -> PlannedCell:
     """The same, with the words for a training that was interrupted."""
-    how = folder.interrupted(planned.task.key)
+    how = folder.unfinished.words(planned.task.key)
     why = "" if planned.why == "new" else planned.why
     return replace(planned, why="; ".join(filter(None, (why, how)))) if how else planned
 

@@ -9,16 +9,14 @@ the disk, and renamed.
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from harness import state_file
 from harness.cleaned import one_line
 from harness.confined import Outside, inside, is_file, moved_files, own_folder, own_place, read_inside, removed
 from harness.data.cache import write_atomically
@@ -38,6 +36,7 @@ from harness.sealed import (
 )
 from harness.sound import sound
 from harness.tuning import Tuning
+from harness.unfinished import Unfinished
 
 OLDER = b'{\n "key": "'  # how a cell file begins that an older version wrote without a checksum
 WEIGHTS = "method.safetensors"
@@ -54,6 +53,7 @@ class RunFolder:
         self.artifacts = self.path / "artifacts"
         self.logs = self.path / "logs"
         self.staging = self.path / "staging"
+        self.unfinished = Unfinished(self.path)
         self._looks = self.path / "looks.json"
         self._tuning = self.path / "tuning.json"
         self.damage: dict[str, str] = {}  # files that were read and are damaged, and why
@@ -250,7 +250,7 @@ class RunFolder:
             result = replace(result, files=files)
             write_whole(own_place(self.cells / f"{result.key}.json"), sealed_json(dump_result(result)))
             if result.training.status != "failed":
-                self.forget_state(result.key)
+                self.unfinished.forget(result.key)
         return result
 
     def discard(self, key: str) -> None:
@@ -269,40 +269,6 @@ class RunFolder:
     def artifact(self, result: CellResult, name: str) -> bytes:
         """A file that an evaluation of this cell made, verified. Raises Damaged, Outside, or FileNotFoundError."""
         return verified(self.path, result, name)
-
-    def state(self, key: str) -> Path:
-        """Where the state of a training is kept while it is under way."""
-        return self.artifacts / key / state_file.NAME
-
-    def interrupted(self, key: str) -> str:
-        """How far an interrupted training of the cell came, or that its state is damaged, in words; "" for none."""
-        try:
-            if not os.path.lexists(self.state(key)) or not is_file(file := self._own_state(key)):
-                return ""
-            return f"interrupted, at {int(100 * min(1.0, float(state_file.read_head(file, key)['done'])))} %"
-        except (OSError, HarnessError, KeyError, TypeError, ValueError) as error:
-            return f"interrupted, and its state is damaged ({_why(error)}): it is trained anew"
-
-    def _own_state(self, key: str) -> Path:
-        """The state of the cell. Raises Outside where a link leads to it."""
-        return inside(self.path, f"artifacts/{key}/{state_file.NAME}")
-
-    def forget_older_states(self, asked: Container[str], keys: Container[str]) -> None:
-        """Remove what interrupted trainings left that were asked for in the same words, and now have another key."""
-        for file in self.artifacts.glob(f"*/{state_file.NAME}"):
-            key = file.parent.name
-            if key not in keys:
-                with suppress(OSError, HarnessError):  # none of ours, or damaged: it is named where it is asked for
-                    if state_file.read_head(self._own_state(key), key)["asked"] in asked:
-                        self.forget_state(key)
-
-    def forget_state(self, key: str) -> None:
-        """Let the training of the cell begin anew."""
-        folder = self.artifacts / key
-        if folder.is_dir() and not folder.is_symlink():
-            state_file.discard(folder / state_file.NAME)
-            if not any(folder.iterdir()):
-                folder.rmdir()
 
     def checkpoint(self, key: str) -> Path:
         """Where the weights of a trained cell are kept."""

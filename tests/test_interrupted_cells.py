@@ -81,7 +81,7 @@ def test_a_killed_cell_goes_on_the_next_time(benches: Benches, tmp_path: Path) -
 def test_a_damaged_state_is_named_in_the_plan_and_in_the_row(benches: Benches, tmp_path: Path) -> None:
     asked, cut = words("rotation"), tmp_path / "cut"
     (key,) = kill_when(benches.start(cut, asked), cut, 0.1)
-    file = RunFolder(cut).state(key)
+    file = RunFolder(cut).unfinished.file(key)
     file.write_bytes(file.read_bytes()[:-5])
     (planned,) = plan(cut, asked).cells
     assert planned.why == "interrupted, and its state is damaged (it has no checksum): it is trained anew"
@@ -95,13 +95,13 @@ def test_a_state_that_is_a_link_is_none(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     state_file.write_state(tmp_path / "elsewhere/key/training.state", {"key": "key", "done": 0.5}, [])
     (folder.artifacts / "key").mkdir()
-    folder.state("key").symlink_to(tmp_path / "elsewhere/key/training.state")
-    assert "is a link" in folder.interrupted("key")
-    folder.forget_state("key")
-    assert not folder.state("key").is_symlink()
+    folder.unfinished.file("key").symlink_to(tmp_path / "elsewhere/key/training.state")
+    assert "is a link" in folder.unfinished.words("key")
+    folder.unfinished.forget("key")
+    assert not folder.unfinished.file("key").is_symlink()
     assert (tmp_path / "elsewhere/key/training.state").exists()
     (folder.artifacts / "key").symlink_to(tmp_path / "elsewhere/key")
-    folder.forget_state("key")
+    folder.unfinished.forget("key")
     assert (tmp_path / "elsewhere/key/training.state").exists()
 
 
@@ -123,7 +123,7 @@ def test_states_that_nobody_will_go_on_with_are_removed(tmp_path: Path) -> None:
     vae, rotation = (each.task for each in planned.cells)
 
     def left(key: str, identity: Any) -> Path:
-        file = folder.state(key)
+        file = folder.unfinished.file(key)
         head = {"key": key, "done": 0.25, "asked": json.dumps(identity, sort_keys=True)}
         file.parent.mkdir(exist_ok=True)
         state_file.write_state(file, head, [])
@@ -135,7 +135,7 @@ def test_states_that_nobody_will_go_on_with_are_removed(tmp_path: Path) -> None:
     here = workplace(Options(out=folder.path), folder)
     assert Execution(planned, folder, here, launcher, Registry()).run() == []
     assert [file.exists() for file in (mine, older, other)] == [True, False, True]
-    assert [each.here.state.file for each in launcher.assignments] == [mine, folder.state(rotation.key)]
+    assert [each.here.state.file for each in launcher.assignments] == [mine, folder.unfinished.file(rotation.key)]
     Execution(planned, folder, here, launcher, Registry(), fresh=True).run()
     assert [file.exists() for file in (mine, other)] == [False, True]
     assert not mine.parent.exists()

@@ -42,7 +42,7 @@ LAYERS = [
     {"metrics"},
     {"aside"},
     {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels", "bounds"},
-    {"elsewhere"},
+    {"elsewhere", "unfinished"},
     {"state_file"},
     {"refilled"},
     {"snapshot"},

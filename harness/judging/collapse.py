@@ -138,11 +138,12 @@ class CollapseWatch:
                 raise TrainingFailed(f"collapsed after {self._when(clock)}: {reason}; {MEND}")
 
     def state(self) -> dict[str, Any]:
-        """What it has seen."""
+        """What it has seen: what `restore` takes."""
         shapes = {"before": self.before, "last": self.last}
         return {"seen": self.seen, **{name: asdict(each) if each else None for name, each in shapes.items()}}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what another watch of the same training has seen."""
         self.seen = state["seen"]
         self.before, self.last = (Shape(**state[name]) if state[name] else None for name in ("before", "last"))
 

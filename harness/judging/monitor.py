@@ -67,10 +67,11 @@ class Monitor:
         self.news(clock.done, {SCALAR: found})
 
     def state(self) -> dict[str, Any]:
-        """Its points, and why there are no more."""
+        """Its points, and why there are no more: what `restore` takes."""
         return {"points": [asdict(point) for point in self.points], "note": self.note}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on after the points of another monitor of the same training."""
         self.points[:] = [CurvePoint(**point) for point in state["points"]]
         self.note = state["note"]
 

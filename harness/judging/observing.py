@@ -51,6 +51,7 @@ class Moments:
         return True
 
     def state(self) -> list[int]:
+        """How many there are, and how many passed: what `restore` takes."""
         return [self.count, self.passed]
 
     def restore(self, state: list[int]) -> None:
