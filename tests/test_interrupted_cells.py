@@ -155,7 +155,7 @@ def test_states_that_nobody_will_go_on_with_are_removed(tmp_path: Path) -> None:
         ("moco", "digits"),
         ("dino", "digits"),
         ("masked-word", "docstrings"),
-        ("next-frame", "moving-digits"),
+        ("next-frame", "moving-digits[clips=300,frames=6,size=16]"),
         ("vq-vae", "digits"),
     ],
 )
