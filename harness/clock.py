@@ -58,6 +58,11 @@ class Clock:
             self.started += time.perf_counter() - self.stopped
             self.stopped = None
 
+    def go_on(self, *, steps: int, limit: int | None, seconds: float) -> None:
+        """Be where an interrupted training was: after so many steps and seconds."""
+        self.steps, self.steps_limit = steps, limit
+        self.started = time.perf_counter() - seconds
+
     @property
     def done(self) -> float:
         """Fraction of the budget, in [0,1]."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 
+from harness.keys import as_text
 from harness.outcomes import unjudged
 from harness.plan import Plan, PlannedCell, combined, skipped_result
 from harness.plugin.launching import Assignment, Launcher
-from harness.records import CellResult, CellTask, Workplace
+from harness.records import PACE, CellResult, CellTask, StatePace, StatePlace, Workplace
 from harness.registry import Registry
 from harness.store import RunFolder, weights_sum
 
@@ -26,6 +27,8 @@ class Execution:
         *,
         fail_fast: bool = False,
         monitor: int = 0,
+        fresh: bool = False,
+        pace: StatePace = PACE,
     ) -> None:
         self.plan = plan
         self.folder = folder
@@ -34,14 +37,19 @@ class Execution:
         self.registry = registry  # whose plugins and listeners are told
         self.fail_fast = fail_fast
         self.monitor = monitor
+        self.pace = pace
+        self.fresh = fresh  # go on with no interrupted training
         self.planned: dict[str, PlannedCell] = {planned.task.key: planned for planned in plan.cells}
         self.parts: dict[str, list[CellResult]] = {}
         self.results: dict[str, CellResult] = {}
 
     def run(self) -> list[CellResult]:
         """Everything that is left to do. The results, in the order of the plan; fewer where a failure stopped it."""
+        asked = {as_text(planned.task.identity) for planned in self.plan.cells}
+        self.folder.unfinished.forget_older(asked, self.planned)
         for planned in self.plan.cells:
             if planned.state == "cached" and planned.previous is not None:
+                self.folder.unfinished.forget(planned.task.key)  # the bench ended before it could
                 self.results[planned.task.key] = planned.previous
             elif planned.state == "skipped":
                 self.results[planned.task.key] = self.folder.save(skipped_result(planned), None)
@@ -66,6 +74,12 @@ class Execution:
         staging = self.here.staging / f"{task.key}-{phase}"
         files = self.planned[task.key].plugin_files
         here = replace(self.here, staging=staging, plugin_files=files)
+        if task.training is None:
+            if self.fresh:
+                self.folder.unfinished.forget(task.key)
+            here = replace(
+                here, state=StatePlace(file=self.folder.unfinished.file(task.key).absolute(), pace=self.pace)
+            )
         if weights is not None and known is not None:
             here = replace(here, checkpoint=weights.resolve(), checkpoint_sum=weights_sum(known))
         return Assignment(task=replace(task, monitor=self.monitor), here=here)

@@ -12,7 +12,7 @@ from harness.aside import POSSIBLE
 from harness.errors import HarnessError, RequestError
 from harness.listening import hearing_beside
 from harness.plugin.launching import Conditions, Launcher
-from harness.records import PluginRef
+from harness.records import PACE, PluginRef, StatePace
 from harness.registry import Registry
 from harness.registry.grammar import parse_plugins
 from harness.registry.installed import is_own
@@ -34,6 +34,7 @@ class Options:
     fail_fast: bool = False  # stop at the first failed cell
     monitor: int = 0  # moments of each training at which a kNN accuracy on validation is measured
     fresh: bool = False  # take nothing from an earlier run
+    state: StatePace = PACE  # how often the state of a training is kept
     command: str = ""  # what the user typed, for the report
 
     def __post_init__(self) -> None:

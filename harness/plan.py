@@ -101,6 +101,8 @@ def make_plan(
         task, identity = _task(cell, keys, fits, shared)
         previous, other = stored.get(task.key), by_identity.get(identity)
         one = _planned(task, fits.cell(cell), previous, other, folder)
+        if one.state in ("to run", "stale") and one.task.training is None and not fresh:
+            one = _interrupted(one, folder)
         planned.append(replace(one, judged=len(task.todo), plugin_files=keys.plugin_files(cell)))
     judges = {ref.name: ref for cell in cells for ref in cell.evaluations}
     exclusive = frozenset(name for name, ref in judges.items() if keys.evaluation(ref).spec.exclusive)
@@ -173,6 +175,13 @@ def _planned(
     lost = "damaged" if folder.checkpoint(task.key).exists() and previous.files is not None else "not kept"
     why += f"; its weights are {lost}: it is trained and judged again, so that all is said of the same weights"
     return PlannedCell(task=task, state="to run", why=why)
+
+
+def _interrupted(planned: PlannedCell, folder: RunFolder) -> PlannedCell:
+    """The same, with the words for a training that was interrupted."""
+    how = folder.unfinished.words(planned.task.key)
+    why = "" if planned.why == "new" else planned.why
+    return replace(planned, why="; ".join(filter(None, (why, how)))) if how else planned
 
 
 def _asked(evaluation: EvaluationTask | EvaluationResult) -> tuple[str, str, str]:

@@ -6,10 +6,11 @@ better judge judges the weights that are kept.
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,10 @@ from harness.plugin.capabilities import capabilities_of
 from harness.reasons import reason_of
 from harness.records import Cell, CellTask, Information, TrainingResult, Workplace
 from harness.registry import Registry
+from harness.snapshot import Unfit
+from harness.state_file import discard
 from harness.trainer import train
+from harness.training_state import Found, Stateful, TrainingState, found_state
 from harness.trial import Choice, chosen_precision, kept_choice
 from harness.weights import load_weights, save_weights
 
@@ -69,9 +73,19 @@ def pretrained(
             return method, source, task.training
         uses = information(registry, cell)
         rows = source.pretraining(uses, validation=cell.train.validation).to(cell.device)
-        choice = _precision(task, workplace, method, rows, source.spec, report)
+        found, damage = found_state(workplace.state, task.key)
+        choice = Choice(**found.told) if found else _precision(task, workplace, method, rows, source.spec, report)
         training = replace(training, precision=choice.precision)
-        training = _observed_training(task, method, source, rows, choice, uses, report)
+        if found:
+            report("training", found.done, {})
+        trained = partial(_observed_training, task, workplace, source, rows, choice, uses, report)
+        try:
+            training = trained(method, found)
+        except Unfit as error:
+            damage = f"the state of its interrupted training does not fit ({error}): it was trained anew"
+            method = build_method(registry, cell, source.spec).to(cell.device)
+            training = trained(method, None)
+        training = replace(training, note="; ".join(filter(None, (training.note, damage))))
         if method.state_dict():
             save_weights(method, workplace.staging / "method.safetensors")
         check_training(method, source, steps=training.steps, seed=cell.seed, device=cell.device)
@@ -81,6 +95,8 @@ def pretrained(
     except Exception as error:
         traceback.print_exc()  # into the cell's log
         known = replace(training, **getattr(error, "so_far", {}))
+        if workplace.state and getattr(error, "so_far", {}):  # diverged, collapsed: it would again
+            discard(workplace.state.file)
         failed = replace(known, status="failed", reason=reason_of(error), traceback=traceback.format_exc())
         return None, None, failed
 
@@ -100,24 +116,37 @@ def _precision(
 
 def _observed_training(
     task: CellTask,
-    method: nn.Module,
+    workplace: Workplace,
     source: Dataset,
     rows: Rows,
     choice: Choice,
     uses: tuple[Information, ...],
     report: Report,
+    method: nn.Module,
+    found: Found | None,
 ) -> TrainingResult:
-    """Train, and look at the method meanwhile: for a collapse always, and as often as the task asks for its monitor."""
+    """Train, from where an interrupted training was if that is `found`, and look at the method meanwhile.
+
+    For a collapse always, and as often as the task asks for its monitor.
+    """
     cell = task.cell
     encoder = Encoder(method=method, data=source.spec, device=cell.device, precision=choice.precision)
     looks: list[tuple[Moments, Look]] = []
+    watchers: dict[str, Stateful] = {}
     monitor = None
     if "encode" in capabilities_of(method):
-        looks.append((Moments(MOMENTS), CollapseWatch(encoder, source, uses, seed=cell.seed).look))
+        watch = CollapseWatch(encoder, source, uses, seed=cell.seed)
+        looks.append((Moments(MOMENTS), watch.look))
+        watchers |= {"collapse": watch, "moments of collapse": looks[-1][0]}
     if looks and task.monitor:
         news = partial(report, "monitor")
         monitor = Monitor(encoder, source, seed=cell.seed, news=news, learned=cell.train.validation)
         looks.append((Moments(task.monitor), monitor.look))
+        watchers |= {"monitor": monitor, "moments of monitor": looks[-1][0]}
+    state = None
+    if workplace.state is not None:
+        asked = json.dumps(task.identity, sort_keys=True)
+        state = TrainingState(workplace.state, task.key, watchers, found, asked=asked, told=asdict(choice))
     try:
         training = train(
             method,
@@ -129,6 +158,7 @@ def _observed_training(
             precision=choice.precision,
             progress=partial(report, "training"),
             observe=Observer(method, cell.device, looks),
+            state=state,
         )
     except TrainingFailed as error:
         error.so_far = {**error.so_far, "monitor": tuple(monitor.points) if monitor else ()}

@@ -459,6 +459,26 @@ class CellTask:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StatePace:
+    """How often the state of a training is kept while it is under way."""
+
+    first: float = 60.0  # seconds of training until it is written first
+    between: float = 30.0  # seconds of training, at least, until it is written again
+    share: float = 0.02  # of training, at most, that goes into writing: a large state on a slow disk comes less often
+
+
+PACE = StatePace()  # that of every bench; tests take another
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatePlace:
+    """Where that is kept, in a file of this cell alone."""
+
+    file: Path
+    pace: StatePace = PACE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Workplace:
     """Where a task is carried out: folders and files of one machine, as absolute paths.
 
@@ -471,3 +491,4 @@ class Workplace:
     plugin_files: tuple[Path, ...] = ()  # unpackaged plugins that a task may name
     checkpoint: Path | None = None  # the weights that the task's `training` gave, if it has one and the method has any
     checkpoint_sum: str = ""  # its checksum (harness.sealed); empty: not known
+    state: StatePlace | None = None  # None: an interrupted training starts anew

@@ -116,7 +116,15 @@ class _Run:
         self.folder.write_request(reports or plan.request, environment(self.options), [] if reports else keys)
         here, how = workplace(self.options, self.folder), self.options
         execution = Execution(
-            plan, self.folder, here, self.launcher, self.registry, fail_fast=how.fail_fast, monitor=how.monitor
+            plan,
+            self.folder,
+            here,
+            self.launcher,
+            self.registry,
+            fail_fast=how.fail_fast,
+            monitor=how.monitor,
+            fresh=how.fresh,
+            pace=how.state,
         )
         started = "harness_cells_added" if self.ran else "harness_run_started"
         self.registry.tell(started, request=plan.request, cells=plan.cells_left)

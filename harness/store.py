@@ -2,8 +2,9 @@
 
     request.toml  environment.json  plan.json  looks.json  tuning.json  cells/<key>.json  artifacts/<key>/
     logs/<key>.log  results.parquet  results.csv  report.md  index.html
-Only the process of `harness bench` writes here. A file appears whole or not at all: it is written under another name,
-flushed to the disk, and renamed.
+Only the process of `harness bench` writes here, and a cell's own process the state of its training while that is under
+way (artifacts/<key>/training.state). A file appears whole or not at all: it is written under another name, flushed to
+the disk, and renamed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from harness.sealed import (
 )
 from harness.sound import sound
 from harness.tuning import Tuning
+from harness.unfinished import Unfinished
 
 OLDER = b'{\n "key": "'  # how a cell file begins that an older version wrote without a checksum
 WEIGHTS = "method.safetensors"
@@ -51,6 +53,7 @@ class RunFolder:
         self.artifacts = self.path / "artifacts"
         self.logs = self.path / "logs"
         self.staging = self.path / "staging"
+        self.unfinished = Unfinished(self.path)
         self._looks = self.path / "looks.json"
         self._tuning = self.path / "tuning.json"
         self.damage: dict[str, str] = {}  # files that were read and are damaged, and why
@@ -246,6 +249,8 @@ class RunFolder:
                 removed(staged)
             result = replace(result, files=files)
             write_whole(own_place(self.cells / f"{result.key}.json"), sealed_json(dump_result(result)))
+            if result.training.status != "failed":
+                self.unfinished.forget(result.key)
         return result
 
     def discard(self, key: str) -> None:

@@ -26,6 +26,7 @@ from harness.optimisation import Optimisation
 from harness.plugin.capabilities import capabilities_of
 from harness.records import Budget, TrainConfig, TrainingResult
 from harness.seeding import derived_generator, seed_everything
+from harness.training_state import Course, TrainingState
 from harness.unsaved import plain_state, unsaved_note
 
 Observe = Callable[[Clock], None]  # told before the first step, after each and at the end; it may raise TrainingFailed
@@ -42,12 +43,14 @@ def train(
     precision: str,
     progress: Progress,
     observe: Observe = lambda clock: None,
+    state: TrainingState | None = None,
 ) -> TrainingResult:
     """Train `method` on `split` (on the method's device already) until the budget is spent. None: it trains by none.
 
     `observe` sees the method between steps: whoever gives it leaves the method and all generators as they are, and
     pauses the clock; it ends training by raising TrainingFailed. A TrainingFailed that comes from here says in `so_far`
-    what was spent, and the curve up to there.
+    what was spent, and the curve up to there. `state` is written under way; with one that was found, training goes on
+    from there: raises Unfit, with the method half filled in, where that is of another method.
     """
     able, counted = capabilities_of(method), PLURALS[data.kind]
     untrained = TrainingResult(status="ok", counted=counted, precision=precision)
@@ -60,7 +63,16 @@ def train(
         if budget.amount == 0:
             return replace(untrained, parameters=trained_weights(method))
         return _descend(
-            method, split, data, config, budget, seed=seed, precision=precision, progress=progress, observe=observe
+            method,
+            split,
+            data,
+            config,
+            budget,
+            seed=seed,
+            precision=precision,
+            progress=progress,
+            observe=observe,
+            state=state,
         )
     started = time.perf_counter()
     if "fit" in able:
@@ -81,6 +93,7 @@ def _descend(
     precision: str,
     progress: Progress,
     observe: Observe,
+    state: TrainingState | None,
 ) -> TrainingResult:
     batches = Batches(split, data, config.batch_size, derived_generator(seed, "order"))
     optimisation = Optimisation(method, config, precision)
@@ -91,27 +104,39 @@ def _descend(
     curve = Curve(clock, progress)
     compiled = CompiledSteps(method) if config.compile else None
     costs = StepCosts(views=None, passes=None, flops=None)
+    course = Course(
+        method=method, optimisation=optimisation, clock=clock, curve=curve, costs=costs, device=split.inputs.device
+    )
+    begun = state is not None and state.begin(course)
+    batches.taken = clock.steps
     try:
         with closing(iter(batches)) as stream:
-            observe(clock)
+            if not begun:
+                observe(clock)
             while (done := clock.done) < 1:
                 batch = replace(next(stream), progress=done)
                 step = partial(optimisation.step, batch, rate_at(done, config.warmup, config.schedule))
                 if clock.steps:
                     loss = compiled(step) if compiled else step()
                 else:
-                    loss, costs = costs_of(step, method, batches.batch_size)
-                    clock.price(costs.flops)
+                    loss, course.costs = costs_of(step, method, batches.batch_size)
+                    clock.price(course.costs.flops)
                 clock.steps += 1
                 curve.add(loss, batch.scalars)
                 observe(clock)
+                if state is not None:
+                    state.stepped(course)
             observe(clock)  # time may have run out since
+        if state is not None:
+            state.ended(course)
         curve.flush()
     except TrainingFailed as error:
         spent = {"seconds": clock.seconds, "steps": clock.steps, "examples": clock.examples}
         error.so_far = {**spent, "counted": PLURALS[data.kind], "curve": tuple(curve.points)}
         raise
-    notes = (compiled.note if compiled else "", optimisation.note, unsaved_note(before, plain_state(method)))
+    costs = course.costs
+    kept = state.note if state is not None else ""
+    notes = (compiled.note if compiled else "", optimisation.note, kept, unsaved_note(before, plain_state(method)))
     return TrainingResult(
         status="ok",
         seconds=clock.seconds,

@@ -54,7 +54,7 @@ class _Progress:
                 self.monitored[str(cell)] = scalars
                 return
             seen = self.monitored.get(str(cell), {}) if stage == "training" else {}
-            self.time.heard(cell, stage, done)
+            self.time.heard(cell, stage, done, begins=not scalars)
             self.news[str(cell)] = news_of(stage, {**scalars, **seen})
 
     def finished(self, cell: Cell, result: CellResult) -> list[str]:

@@ -28,6 +28,7 @@ class Turn:
     stage: str = ""
     stage_began: float = 0.0
     done: float = 0.0  # of the stage
+    before: float = 0.0  # of the stage, by an earlier bench that was interrupted
 
     @property
     def sort(self) -> Sort:
@@ -65,12 +66,14 @@ class TimeLeft:
         at_once = sum(other.turn == turn for other in self.running.values())
         self.slots[turn] = max(self.slots.get(turn, 1), at_once)
 
-    def heard(self, cell: Cell, stage: str, done: float) -> None:
+    def heard(self, cell: Cell, stage: str, done: float, *, begins: bool = False) -> None:
+        """A cell is so far in a stage. begins: it has done nothing of that since it was started."""
         turn = self.running.get(str(cell))
         if turn is None:
             return
         if stage != turn.stage:
             turn.stage, turn.stage_began = stage, self.clock()
+            turn.before = done if begins else 0.0
         turn.done = done
 
     def ended(self, cell: Cell) -> None:
@@ -89,9 +92,9 @@ class TimeLeft:
         if turn is None:
             return None
         now = self.clock()
-        if turn.stage == TRAINING and turn.done > 0:
+        if turn.stage == TRAINING and turn.done > turn.before:
             spent = now - turn.stage_began
-            return spent * (1 - turn.done) / turn.done + self._judging(turn.sort)
+            return spent * (1 - turn.done) / (turn.done - turn.before) + self._judging(turn.sort)
         whole = self._expected(cell, turn.turn, guess=False)
         return None if whole is None else max(0.0, whole - (now - turn.began))
 

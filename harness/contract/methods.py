@@ -41,6 +41,7 @@ from harness.plugin.specs import BackboneSpec, MethodSpec
 from harness.precision import autocast
 from harness.records import Information, TrainConfig
 from harness.seeding import seed_everything
+from harness.training_state import Keepable
 from harness.unsaved import plain_state, unsaved_note
 from harness.weights import load_weights, save_weights
 
@@ -212,11 +213,13 @@ def trains_all_weights_and_saves_all_state(case: MethodCase) -> str:
     method = case.build()
     if not capabilities_of(method) & {"loss", "turns"}:
         raise Absent("it is not trained by gradients")
-    before, optimisation = plain_state(method), case.optimisation(method)
+    before, keepable, optimisation = plain_state(method), Keepable(method), case.optimisation(method)
     for progress in (0.0, 0.5, 0.99):
         seed_everything(0, "augmentation")
         optimisation.step(replace(case.batch(), progress=progress))
-    notes = [optimisation.note, unsaved_note(before, plain_state(method))]
+    against = keepable.reason_against()
+    unkept = f"a training that is interrupted starts anew, since no file can keep it: {against}" if against else ""
+    notes = [optimisation.note, unsaved_note(before, plain_state(method)), unkept]
     if any(notes):
         raise Told("; ".join(filter(None, notes)))
     return f"{optimisation.stepped} weights"

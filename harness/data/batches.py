@@ -67,6 +67,7 @@ class Batches:
         self.batch_size = min(batch_size, len(split))
         self.generator = generator
         self.workers = workers
+        self.taken = 0  # batches that an interrupted training had before: the stream begins after them
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -82,9 +83,13 @@ class Batches:
 
     def _order(self, device: torch.device) -> Iterator[Tensor]:
         """The rows (B,) of each batch, epoch after epoch, without end."""
+        epochs, first = divmod(self.taken, len(self))
+        for _ in range(epochs):
+            torch.randperm(len(self.split), generator=self.generator)
         while True:
             order = torch.randperm(len(self.split), generator=self.generator).to(device)
-            yield from order.split(self.batch_size)[: len(self)]
+            yield from order.split(self.batch_size)[first : len(self)]
+            first = 0
 
     def _streamed(self, waiting: dict[str, Column]) -> Iterator[Batch]:
         """Batches whose columns that are not in memory come from worker processes, all others from memory."""

@@ -9,7 +9,8 @@ N examples, D features.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -135,6 +136,16 @@ class CollapseWatch:
             self.seen = self.seen + 1 if reason else 0
             if self.seen >= IN_A_ROW or (reason and clock.done >= 1):
                 raise TrainingFailed(f"collapsed after {self._when(clock)}: {reason}; {MEND}")
+
+    def state(self) -> dict[str, Any]:
+        """What it has seen: what `restore` takes."""
+        shapes = {"before": self.before, "last": self.last}
+        return {"seen": self.seen, **{name: asdict(each) if each else None for name, each in shapes.items()}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what another watch of the same training has seen."""
+        self.seen = state["seen"]
+        self.before, self.last = (Shape(**state[name]) if state[name] else None for name in ("before", "last"))
 
     def _shape(self) -> Shape | None:
         """None where `encode` fails: whoever judges by it says so, and other judgements go on."""

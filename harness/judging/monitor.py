@@ -10,6 +10,8 @@ N examples in the bank, Q validation examples, D features, k neighbours, K class
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 from torch import Tensor
 
@@ -63,6 +65,15 @@ class Monitor:
             return
         self.points.append(CurvePoint(examples=clock.examples, seconds=clock.seconds, scalars={SCALAR: found}))
         self.news(clock.done, {SCALAR: found})
+
+    def state(self) -> dict[str, Any]:
+        """Its points, and why there are no more: what `restore` takes."""
+        return {"points": [asdict(point) for point in self.points], "note": self.note}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on after the points of another monitor of the same training."""
+        self.points[:] = [CurvePoint(**point) for point in state["points"]]
+        self.note = state["note"]
 
     def accuracy(self) -> float:
         """The fraction of the validation examples whose class wins the vote."""

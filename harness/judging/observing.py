@@ -50,6 +50,15 @@ class Moments:
         self.passed = reached
         return True
 
+    def state(self) -> list[int]:
+        """How many there are, and how many passed: what `restore` takes."""
+        return [self.count, self.passed]
+
+    def restore(self, state: list[int]) -> None:
+        """Go on where such moments were; where there are more or fewer of them now, the next one comes at once."""
+        count, passed = state
+        self.passed = passed if count == self.count else -1
+
 
 class Observer:
     """At the moments of each look, the method is looked at, outside the time of training."""

@@ -32,7 +32,8 @@ class Assignment:
 
     Where a cell runs here, that is its workplace. Where it runs elsewhere, the launcher sends the plugin files with the
     modules beside them that they import (`harness.registry.sources.neighbours`) and the checkpoint, makes a workplace
-    of its own there, and writes what comes back, `{relative name: bytes}`, to `here.staging`.
+    of its own there, and writes what comes back, `{relative name: bytes}`, to `here.staging`. That workplace has no
+    `state`, which is a file of this machine: a training that is interrupted elsewhere starts anew.
     """
 
     task: CellTask

@@ -55,6 +55,15 @@ def test_a_training_that_runs_says_what_the_next_one_takes(cells) -> None:
     assert left.of_run() == 92 + 102 + 2 * 2
 
 
+def test_a_training_that_was_interrupted_is_timed_from_where_it_goes_on(cells) -> None:
+    left, clock = after_references(cells)
+    left.heard(cells["vae", 0], "training", 0.6, begins=True)
+    assert left.of_cell(cells["vae", 0]) is None
+    clock.now += 10
+    left.heard(cells["vae", 0], "training", 0.8)
+    assert left.of_cell(cells["vae", 0]) == pytest.approx(10 + 2)
+
+
 def test_what_ended_says_what_another_seed_takes(cells) -> None:
     left, clock = after_references(cells)
     clock.now += 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +14,9 @@ import torch.nn.functional as F
 from findings import checked, plugin
 from torch import Tensor, nn
 
-from harness.contract.kit import check_plugin, one_thread, run_check, small_datasets
-from harness.contract.methods import CHECKS, method_checks
+from harness.contract.kit import backbone_for, check_plugin, one_thread, run_check, small_datasets
+from harness.contract.methods import CHECKS, MethodCase, method_checks, trains_all_weights_and_saves_all_state
+from harness.contract.requirements import Told
 from harness.data.batches import Batch
 from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
@@ -68,6 +70,23 @@ class Sound(nn.Module):
 
 def method(build: Any, **options: Any) -> MethodSpec:
     return MethodSpec(**{"name": "sound", "kind": "model", "build": build, "source": "own work", **options})
+
+
+class Streaming(Sound):
+    """Keeps an iterator, which no file can hold."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.stream = itertools.cycle([0.1, 0.2])
+
+    def loss(self, batch: Batch) -> Tensor:
+        return super().loss(batch) * next(self.stream)
+
+
+def test_what_cannot_go_on_where_it_is_interrupted_is_noted() -> None:
+    case = MethodCase(method(Streaming), NoConfig(), small_datasets()[0], backbone_for("image", Registry()))
+    with pytest.raises(Told, match=r"starts anew, since no file can keep it: method\.stream is a cycle$"):
+        trains_all_weights_and_saves_all_state(case)
 
 
 def test_a_sound_method_passes_everything(tmp_path: Path) -> None:

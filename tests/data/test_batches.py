@@ -96,3 +96,17 @@ def test_batches_from_files_are_those_from_memory(streamed: str, workers: int) -
             assert one.inputs.stride() == two.inputs.stride()
             for name in ("inputs", "labels", "captions", "paired"):
                 assert torch.equal(getattr(one, name), getattr(two, name))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("streamed", ["", "inputs"])
+@pytest.mark.parametrize("taken", [0, 1, 5, 6, 7, 20])
+def test_a_stream_begins_after_the_batches_that_were_taken(streamed: str, workers: int, taken: int) -> None:
+    """50 rows are six batches of eight: in the midst of an epoch, and between two."""
+    whole = Batches(everything(""), SPEC, 8, derived_generator(0, "order"))
+    rest = Batches(everything(streamed), SPEC, 8, derived_generator(0, "order"), workers)
+    rest.taken = taken
+    with closing(iter(rest)) as stream:
+        for expected, found in zip(islice(whole, taken, taken + 8), stream, strict=False):
+            assert torch.equal(expected.labels, found.labels)
+            assert torch.equal(expected.inputs, found.inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -227,3 +228,24 @@ def test_what_is_no_vector_is_left_to_who_judges_it(data: Dataset, monkeypatch: 
 
     for way in ("autoencoder", "constant"):
         assert watched(Wrong(way), data, "4 steps").status == "ok"
+
+
+def test_a_watch_goes_on_with_what_it_has_seen() -> None:
+    """Through JSON, as in the state of a training; before the first look nothing is known."""
+    for before, last in (
+        (None, None),
+        (Shape(features=8, variation=0.3, dimension=2.5), Shape(features=8, finite=False)),
+    ):
+        watch, other = object.__new__(CollapseWatch), object.__new__(CollapseWatch)
+        watch.before, watch.last, watch.seen = before, last, 1
+        other.restore(json.loads(json.dumps(watch.state())))
+        assert (other.before, other.last, other.seen) == (before, last, 1)
+
+
+def test_moments_go_on_where_they_were() -> None:
+    moments, others, more = Moments(4), Moments(4), Moments(5)
+    assert moments.due(0.5)
+    others.restore(moments.state())
+    more.restore(moments.state())
+    assert [others.due(done) for done in (0.5, 0.74, 0.75)] == [False, False, True]
+    assert more.due(0.5), "other moments: they begin now"
