@@ -29,6 +29,7 @@ from harness.data.images import to_uint8
 from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging import compared, drawn
+from harness.judging.handed import Handed
 from harness.judging.readouts import Readout, choose_readout
 from harness.labels import Labels
 from harness.nn.backbone import Backbone
@@ -83,6 +84,7 @@ class Subject:
         self.target_fingerprint = fingerprint
         self.new_backbone = new_backbone  # purpose -> the backbone of the cell, as it is before training
         self.pictures: list[Picture] = []
+        self.handed = Handed()  # what is shared between evaluations, which none may write into
         self._artifacts = artifacts
         self._read = read  # a dataset as the source's inputs are
         self._untrained = untrained  # the method as it was built
@@ -205,6 +207,7 @@ class Subject:
         self._check_company(split)
         features = self.batched(self.encode, self.inputs(split))
         _check_features(features, len(self.inputs(split)), self.spec.kind)
+        self.handed.add("features", features)
         return features
 
     def _check_company(self, split: SplitName) -> None:
@@ -387,6 +390,12 @@ class Subject:
         self, name: str, points: Tensor, labels: Tensor | None, caption: str, *, heading: str = "", place: int = LAST
     ) -> None:
         """Keep points (N,2) with their labels (N,) as a scatter plot, for the report; see `show_images`."""
+        if points.shape[1:] != (2,) or not bool(torch.isfinite(points).all()):
+            raise TrainingFailed(f"points of '{one_line(name)[:80]}' are {tuple(points.shape)}, expected finite (N,2)")
+        if labels is not None and labels.shape != points.shape[:1]:
+            raise TrainingFailed(
+                f"labels of '{one_line(name)[:80]}' are {tuple(labels.shape)} for {len(points)} points"
+            )
         content: dict[str, Any] = {
             "x": [round(value, 3) for value in points[:, 0].tolist()],
             "y": [round(value, 3) for value in points[:, 1].tolist()],
@@ -475,7 +484,7 @@ class Subject:
 
     def _keep_json(self, content: dict[str, Any], picture: Picture) -> None:
         file = self._new_file(f"{picture.name}.json")
-        file.write_text(json.dumps(content))
+        file.write_text(json.dumps(content), encoding="utf-8")
         self.pictures.append(replace(picture, file=str(file)))
 
     def _new_file(self, name: str) -> Path:
