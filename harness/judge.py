@@ -106,9 +106,10 @@ class Judging:
         self.watch.begin(subject, strange=bool(todo.strangers))
         row = evaluate(subject, self.registry, todo, self.workplace.staging)
         left = self.watch.found(subject)
-        if left and row.status != "failed":
-            return replace(row, status="failed", reason=f"it {left}", scores=(), pictures=(), examples="")
-        return row
+        if not left:
+            return row
+        reason = f"it {left}; {row.reason}" if row.reason else f"it {left}"
+        return replace(row, status="failed", reason=reason, scores=(), pictures=(), examples="")
 
     def _shared(self, subject: Subject | NotApplicable | str) -> Subject | NotApplicable | str:
         if isinstance(subject, Subject):

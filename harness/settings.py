@@ -87,9 +87,7 @@ def _settings() -> dict[str, Setting]:
             lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
             lambda value: torch.set_anomaly_enabled(*value),
         ),
-        "the precision of float32 products": Setting(
-            torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
-        ),
+        "the precision of float32 products": Setting(_precisions, _set_precisions),
         "oneDNN": _attribute(backends.mkldnn, "enabled"),
         "the fast path of attention": Setting(
             backends.mha.get_fastpath_enabled, backends.mha.set_fastpath_enabled
@@ -102,9 +100,8 @@ def _settings() -> dict[str, Setting]:
         "numpy's generator": _numpys_generator(),
         "numpy's handling of errors": Setting(np.geterr, lambda value: np.seterr(**value)),
     }  # fmt: skip
-    for name in ("enabled", "benchmark", "deterministic", "allow_tf32"):
+    for name in ("enabled", "benchmark", "deterministic"):
         found[f"cuDNN's '{name}'"] = _attribute(backends.cudnn, name)
-    found["TF32 of products on GPUs"] = _attribute(backends.cuda.matmul, "allow_tf32")
     return found
 
 
@@ -147,6 +144,34 @@ def _set_determinism(value: tuple[bool, bool]) -> None:
 
 def _denormals() -> str:
     return "kept" if float(torch.full((), 1e-40, dtype=torch.float32, device="cpu").mul(0.5)) else "flushed"
+
+
+def _precisions() -> tuple[Any, ...]:
+    """In torch's older words, which cannot be read where a plugin has used newer ones; and by backend and operation."""
+    older: list[Any] = [None, None, None]
+    with suppress(RuntimeError):
+        older[0] = torch.get_float32_matmul_precision()
+    with suppress(RuntimeError):
+        older[1] = torch.backends.cuda.matmul.allow_tf32
+    with suppress(RuntimeError):
+        older[2] = torch.backends.cudnn.allow_tf32
+    return (*older, *(owner.fp32_precision for owner in _of_precision()))
+
+
+def _set_precisions(value: tuple[Any, ...]) -> None:
+    """The older words first: they write the newer ones, too."""
+    torch.set_float32_matmul_precision(value[0] or "highest")
+    torch.backends.cuda.matmul.allow_tf32 = bool(value[1])
+    torch.backends.cudnn.allow_tf32 = value[2] is not False
+    for owner, precision in zip(_of_precision(), value[3:], strict=True):
+        owner.fp32_precision = precision
+
+
+def _of_precision() -> tuple[Any, ...]:
+    backends: Any = torch.backends
+    cudnn, onednn = backends.cudnn, backends.mkldnn
+    parts = (backends.cuda.matmul, cudnn.conv, cudnn.rnn, onednn.matmul, onednn.conv, onednn.rnn)
+    return (backends, cudnn, onednn, *parts)
 
 
 def _attention() -> tuple[bool, ...]:

@@ -58,7 +58,7 @@ def undone(title: str) -> Iterator[None]:
         restore(before)
         ADDED.update(folder for folder in sys.path if folder not in path)
         sys.path[:] = [*(folder for folder in sys.path if folder not in path), *path]
-        told = [*(f"replaced {name}" for name in names()), *settings()]
+        told = [*settings(), *(f"replaced {name}" for name in names())]
         if told:
             logger.warning("%s %s: undone", title, " and ".join(told))
 

@@ -128,6 +128,5 @@ def _checksum(tensor: Tensor) -> int:
     if values.layout != torch.strided or values.is_meta:
         return 0
     flat = values.as_strided((values.untyped_storage().nbytes() // values.element_size(),), (1,), 0)
-    return zlib.crc32(
-        memoryview(flat.view(torch.uint8).numpy()), zlib.crc32(repr((values.shape, values.stride())).encode())
-    )
+    laid_out = zlib.crc32(repr((values.shape, values.stride())).encode())
+    return zlib.crc32(flat.view(torch.uint8).numpy(), laid_out)  # type: ignore[arg-type]
