@@ -124,9 +124,9 @@ def _version(tensor: Tensor) -> int:
 
 def _checksum(tensor: Tensor) -> int:
     """CRC-32 of its shape and its bytes, as they lie in memory."""
-    values = tensor.detach().cpu()
-    if values.layout != torch.strided or values.is_meta:
+    if tensor.layout != torch.strided or tensor.is_meta:
         return 0
+    values = tensor.detach().cpu()
     flat = values.as_strided((values.untyped_storage().nbytes() // values.element_size(),), (1,), 0)
     laid_out = zlib.crc32(repr((values.shape, values.stride())).encode())
     return zlib.crc32(flat.view(torch.uint8).numpy(), laid_out)  # type: ignore[arg-type]

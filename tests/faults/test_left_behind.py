@@ -10,6 +10,7 @@ import harness
 from harness.records import EvaluationResult
 
 LEAVING = Path(__file__).with_name("leaving_judges.py")
+ELSEWHERE = Path(__file__).parents[1] / "launchers" / "elsewhere.py"  # one that takes whole cells alone
 GOOD = [f"{LEAVING}[way=none]", "knn", "linear-probe", "representation"]
 WORDS = {"plugins": "rotation", "references": "none", "seeds": 1, "budget": "2 steps", "progress": False}
 FAULTS = {
@@ -43,10 +44,10 @@ FAULTS = {
 HARMLESS = ("environment", "seeds", "thread")  # no number depends on it, or what follows has a process of its own
 
 
-def judged(ways: list[str], out: Path) -> dict[str, EvaluationResult]:
+def judged(ways: list[str], out: Path, **more: str) -> dict[str, EvaluationResult]:
     """The rows of a run in which each of these ways comes before the good ones; all in one file of plugins."""
     bad = [f"{LEAVING}[way={way}]" for way in ways]
-    results = harness.bench(**WORDS, evaluations=[*bad, *GOOD], out=out)
+    results = harness.bench(**WORDS, evaluations=[*bad, *GOOD], out=out, **more)
     (cell,) = results.cells
     assert cell.training.status == "ok"
     assert len(cell.evaluations) == len(bad) + len(GOOD)
@@ -96,4 +97,14 @@ def test_what_changes_no_number_is_no_fault(rows: dict[str, EvaluationResult], w
 def test_one_alone(tmp_path: Path, alone: dict[tuple[str, str], float], way: str) -> None:
     rows = judged([way], tmp_path / "run")
     assert rows[f"leaving[way={way}]"].reason.startswith(FAULTS[way])
+    assert numbers(rows) == alone
+
+
+def test_a_launcher_that_takes_whole_cells_alone_gets_the_same_numbers(
+    tmp_path: Path, alone: dict[tuple[str, str], float]
+) -> None:
+    """What was changed is loaded again, in the same process."""
+    ways = ["write_images", "zero_weights", "hook", "threads", "patch_harness", "train_mode"]
+    rows = judged(ways, tmp_path / "run", launcher=f"{ELSEWHERE}[folder={tmp_path / 'there'}]")
+    assert [rows[f"leaving[way={way}]"].reason.startswith(FAULTS[way]) for way in ways] == [True] * len(ways)
     assert numbers(rows) == alone
