@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import sys
@@ -79,7 +80,7 @@ def replace_method(subject):
 
 
 def replace_target(subject):
-    subject.target = subject.source
+    subject.target = dataclasses.replace(subject.target)
 
 
 def threads(subject):

@@ -19,7 +19,7 @@ from harness.surroundings import path_of_cells
 ROOT = Path(__file__).parents[2]
 BAD = Path(__file__).with_name("bad_methods.py")
 WORDS = ["--references", "none", "--seeds", "1", "--budget", "2 steps", "--evaluations", "knn", "--out", "run"]
-SHADOWS = ("queue", "torch", "numpy", "json", "typing", "harness_plugins", "sklearn", "site", "runpy")
+SHADOWS = ("queue", "torch", "numpy", "json", "typing", "sklearn")
 
 
 def bench(plugins: str, folder: bytes | Path, **surroundings: str) -> subprocess.CompletedProcess[str]:
