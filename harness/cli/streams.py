@@ -45,7 +45,7 @@ def guard() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
             setattr(sys, name, os.fdopen(descriptor, mode, closefd=False, encoding="utf-8"))
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
