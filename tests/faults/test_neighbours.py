@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import harness
+from harness.data.columns import InMemory
 from harness.registry import Registry
 
 NEIGHBOUR = '''"""A {kind} that changes the process when it is imported."""
@@ -139,7 +140,7 @@ def test_the_process_that_plans_is_as_it_was_and_the_culprit_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str, told: str
 ) -> None:
     before = (dict(os.environ), os.getcwd(), list(warnings.filters), torch.get_default_dtype())
-    functions = (torch.nn.functional.normalize, harness.data.columns.InMemory.take)  # type: ignore[attr-defined]
+    functions = (torch.nn.functional.normalize, InMemory.take)
     path = list(sys.path)
     file = neighbour(tmp_path, "method", change)
     with caplog.at_level(logging.WARNING, logger="harness"):
