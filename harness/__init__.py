@@ -8,6 +8,12 @@ Importing this package is cheap: torch and pandas are loaded when a bench begins
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"] and "harness" in sys.orig_argv[1:4] and not sys.flags.safe_path:
+    # `python -m harness`: Python looks in the current folder first, where a `queue.py` is no module of Python's
+    sys.path.append(sys.path.pop(0))
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from harness import settings
 from harness.bounds import LONGEST_REASON, bounded_row, bounded_training, cut
-from harness.judge import judge
+from harness.judge import Judging
 from harness.last_words import LOGGED
 from harness.outcomes import unjudged
+from harness.plugin.launching import WEIGHTS
 from harness.pretraining import Report, prepare_process, pretrained
 from harness.records import CellResult, CellTask, EvaluationResult, TrainingResult, Workplace
 from harness.registry import Registry
@@ -24,32 +26,46 @@ def run_cell(
     report: Report,
     trained: Callable[[TrainingResult], None],
     judged: Callable[[EvaluationResult], None] = lambda row: None,
+    *,
+    hand_over: bool = False,
 ) -> CellResult:
     """Carry out a task. What fails inside becomes a `failed` row with its reason; only a crash gets past this.
 
     Weights and pictures lie in `workplace.staging`, and the pictures of the result are named as seen from there.
     `trained` is told when training is done and its weights are written, so that a crash in judging does not lose it;
-    `judged` is told each row when it is known.
+    `judged` is told each row when it is known. With `hand_over`, the last evaluations of the task may be missing: what
+    was judged before them leaves a process that they should not be judged in.
     """
     prepare_process(task.cell)
-    registry = Registry()
-    for file in workplace.plugin_files:
-        registry.load_file(file)
+    ours = settings.kept()
+    registry = Registry(undoing=settings.undone)
     report("loading", 0.0, {})
     method, source, training = pretrained(task, workplace, registry, report)
     training = bounded_training(training)
     rows: list[EvaluationResult] = []
-    if training.status == "ok" and method is not None and source is not None:
-        trained(training)
-        for row in judge(replace(task, training=training), workplace, registry, method, source, report):
+    if training.status != "ok" or method is None or source is None:
+        return _result(task, training, unjudged(task, training))
+    trained(training)
+    loaded = workplace if task.training else replace(workplace, checkpoint=workplace.staging / WEIGHTS)
+    settings.changed(ours)  # what the method set while it trained: a method that is loaded sets nothing
+    while True:
+        left = replace(task, training=training, todo=task.todo[len(rows) :])
+        judging = Judging(left, workplace, registry, method, source, report, ours)
+        for row in judging.rows():
             rows.append(_storable(bounded_row(row, workplace.staging)))
             judged(rows[-1])
-            if row.status == "failed":
-                print(
-                    f"{LOGGED}{row.title} on {row.target} failed", file=sys.stderr
-                )  # its words are not those of the next
-    else:
-        rows += unjudged(task, training)
+            if row.status == "failed":  # its words are not those of the next
+                print(f"{LOGGED}{row.title} on {row.target} failed", file=sys.stderr)
+        if len(rows) == len(task.todo) or hand_over:
+            return _result(task, training, rows)
+        judging.undo()
+        method, source, again = pretrained(left, loaded, registry, report)
+        if method is None or source is None:
+            rest = replace(task, todo=task.todo[len(rows) :])
+            return _result(task, training, [*rows, *unjudged(rest, again)])
+
+
+def _result(task: CellTask, training: TrainingResult, rows: Iterable[EvaluationResult]) -> CellResult:
     return CellResult(
         key=task.key,
         cell=task.cell,

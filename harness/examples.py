@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arrays import read_arrays, write_arrays
+from harness.cleaned import one_line
 from harness.errors import TrainingFailed
 from harness.records import ScoreValue
 
@@ -47,9 +48,12 @@ def checked(name: str, measured: ScoreValue, examples: int) -> Outcomes | None:
     """
     if measured.outcomes is None:
         return None
-    values = np.asarray(measured.outcomes, dtype=np.float64)
-    rows = None if measured.rows is None else np.asarray(measured.rows, dtype=np.int64)
-    expected = examples if rows is None else len(rows)
+    values = _array(f"outcomes of {name}", measured.outcomes, "biuf", "numbers").astype(np.float64)
+    rows = None if measured.rows is None else _array(f"rows of {name}", measured.rows, "iu", "whole numbers")
+    rows = None if rows is None else rows.astype(np.int64)
+    expected = examples if rows is None else rows.size
+    if rows is not None and (rows.ndim != 1 or not rows.size):
+        raise TrainingFailed(f"rows of {name} have the shape {rows.shape}, expected (N,) with N of 1 or more")
     if values.shape != (expected,):
         raise TrainingFailed(f"outcomes of {name} have the shape {values.shape}, expected ({expected},)")
     if rows is not None and (len(np.unique(rows)) != len(rows) or rows.min() < 0 or rows.max() >= examples):
@@ -64,6 +68,17 @@ def checked(name: str, measured: ScoreValue, examples: int) -> Outcomes | None:
         order = np.argsort(rows)
         values, rows = values[order], rows[order]
     return Outcomes(values, rows)
+
+
+def _array(what: str, value: Any, kinds: str, expected: str) -> NDArray[Any]:
+    """As an array of one of these kinds of dtypes. Text, complex numbers and objects are not converted."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged, or a tensor that numpy cannot hold
+        raise TrainingFailed(f"{what} are no array: {one_line(str(error))}") from None
+    if array.dtype.kind not in kinds:
+        raise TrainingFailed(f"{what} have the dtype {array.dtype}, expected {expected}")
+    return array
 
 
 def write_examples(folder: Path, outcomes: Mapping[str, Outcomes], labels: Any | None) -> Path:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,16 @@ from torch import nn
 
 from harness.building import build_backbone, build_method, information, load_dataset
 from harness.data.rows import Dataset, read_as
-from harness.errors import NotApplicable, TrainingFailed
+from harness.errors import HarnessError, NotApplicable, TrainingFailed
 from harness.examples import checked, write_examples
 from harness.judging.subject import Subject
+from harness.judging.watch import Watch
 from harness.labels import Labels
+from harness.measured import check_picture, measured, scores_of
 from harness.outcomes import outcome
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import EvaluationSpec
-from harness.pretraining import Report
+from harness.pretraining import Report, load_strangers
 from harness.reasons import reason_of
 from harness.records import (
     CellTask,
@@ -31,7 +32,6 @@ from harness.records import (
     EvaluationTask,
     Picture,
     PluginRef,
-    Score,
     ScoreValue,
     Workplace,
     as_trained,
@@ -41,28 +41,80 @@ from harness.registry import Registry
 from harness.seeding import seed_everything
 
 
-def judge(
-    task: CellTask, workplace: Workplace, registry: Registry, method: nn.Module, source: Dataset, report: Report
-) -> Iterable[EvaluationResult]:
-    subjects: dict[str, Subject | NotApplicable | str] = {}
-    fitted: dict[tuple[str, str], Subject | NotApplicable | str] = {}  # with the part of the labels that is fitted to
-    for index, todo in enumerate(task.todo):
-        if todo.unfit:
-            yield outcome(todo, "skipped", todo.unfit)
-            continue
-        report(str(todo.evaluation.name), index / len(task.todo), {})
+class Judging:
+    """The evaluations of a task, in their order, for as long as they may share a process.
+
+    ours: the settings that each of them starts with (`harness.settings`).
+    """
+
+    def __init__(
+        self,
+        task: CellTask,
+        workplace: Workplace,
+        registry: Registry,
+        method: nn.Module,
+        source: Dataset,
+        report: Report,
+        ours: Mapping[str, Any],
+    ) -> None:
+        self.task = task
+        self.workplace = workplace
+        self.registry = registry
+        self.method = method
+        self.source = source
+        self.report = report
+        self.watch = Watch(ours)
+        self.subjects: dict[str, Subject | NotApplicable | str] = {}
+        self.fitted: dict[tuple[str, str], Subject | NotApplicable | str] = {}  # with the part of the labels
+        self.strangers: set[str] = set()  # whose code was loaded here since training
+
+    def rows(self) -> Iterable[EvaluationResult]:
+        """One row for each; fewer where those that are left want a process, or a method and data, that nothing of
+        what was judged has been near: code of others that they do not need, or what an evaluation left behind.
+        """
+        for index, todo in enumerate(self.task.todo):
+            if todo.unfit:
+                yield outcome(todo, "skipped", todo.unfit)
+                continue
+            if self.watch.unsettled or not self.strangers <= set(todo.strangers):
+                return
+            self.report(str(todo.evaluation.name), index / len(self.task.todo), {})
+            self.strangers |= set(todo.strangers)
+            yield self._row(todo)
+
+    def undo(self) -> None:
+        """What can be undone of what was left behind, for a process that goes on."""
+        self.watch.undo()
+
+    def _row(self, todo: EvaluationTask) -> EvaluationResult:
+        try:
+            load_strangers(todo.strangers, self.workplace, self.registry)
+        except HarnessError as error:
+            return outcome(todo, "failed", reason_of(error))
         label = str(todo.target)
-        if label not in subjects:
-            subjects[label] = _subject(task, workplace, registry, todo.target, method, source)
-        if (label, todo.labels) not in fitted:
-            fitted[label, todo.labels] = _with_labels(subjects[label], todo.labels)
-        subject = fitted[label, todo.labels]
+        if label not in self.subjects:
+            self.subjects[label] = self._shared(
+                _subject(self.task, self.workplace, self.registry, todo.target, self.method, self.source)
+            )
+        if (label, todo.labels) not in self.fitted:
+            self.fitted[label, todo.labels] = self._shared(_with_labels(self.subjects[label], todo.labels))
+        subject = self.fitted[label, todo.labels]
         if isinstance(subject, NotApplicable):
-            yield outcome(todo, "skipped", str(subject))
-        elif isinstance(subject, str):
-            yield outcome(todo, "failed", subject)
-        else:
-            yield evaluate(subject, registry, todo, workplace.staging)
+            return outcome(todo, "skipped", str(subject))
+        if isinstance(subject, str):
+            return outcome(todo, "failed", subject)
+        self.watch.begin(subject, strange=bool(todo.strangers))
+        row = evaluate(subject, self.registry, todo, self.workplace.staging)
+        left = self.watch.found(subject)
+        if not left:
+            return row
+        reason = f"it {left}; {row.reason}" if row.reason else f"it {left}"
+        return replace(row, status="failed", reason=reason, scores=(), pictures=(), examples="")
+
+    def _shared(self, subject: Subject | NotApplicable | str) -> Subject | NotApplicable | str:
+        if isinstance(subject, Subject):
+            self.watch.share(subject)
+        return subject
 
 
 def _subject(
@@ -77,6 +129,7 @@ def _subject(
                 return source
             return read_as(load_dataset(registry, ref, workplace.data_root, task.cell.seed), source.spec)
 
+        seed_everything(task.cell.seed, "loading", target.name)  # whatever was judged before
         data = read(target)
         stage = "method not frozen"
         uses = information(registry, task.cell)
@@ -122,8 +175,8 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
         if lacking:
             return outcome(todo, "skipped", lacking, note=subject.note)
         seed_everything(subject.cell.seed, "evaluation", spec.name, subject.target.name)
-        values = _measured(spec, spec.run(subject, chosen.config))
-        scores = _scores(spec, values, len(subject.target.test))
+        values = measured(spec, spec.run(subject, chosen.config))
+        scores = scores_of(spec, values, len(subject.target.test))
         examples = _examples(subject, values, staging / _folder_name(todo), staging)
         pictures = tuple(_seen_from(staging, picture, todo.labels) for picture in subject.pictures)
     except NotApplicable as reason:
@@ -143,7 +196,7 @@ def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging
 def _examples(subject: Subject, values: dict[str, ScoreValue], folder: Path, staging: Path) -> str:
     """Keep what each test example got, where scores say it; the file as it is seen from the staging folder, or ""."""
     test = subject.target.test
-    outcomes = {name: checked(name, measured, len(test)) for name, measured in values.items()}
+    outcomes = {name: checked(name, value, len(test)) for name, value in values.items()}
     known = {name: found for name, found in outcomes.items() if found is not None}
     return write_examples(folder, known, test.labels).relative_to(staging).as_posix() if known else ""
 
@@ -152,6 +205,7 @@ def _seen_from(staging: Path, picture: Picture, labels: str) -> Picture:
     """A picture whose file is named so that it is found wherever the staging folder goes, and that says its labels."""
     if not Path(picture.file).is_relative_to(staging):
         raise TrainingFailed(f"picture '{picture.name}' is not in the folder of its cell: use the subject's show_...()")
+    check_picture(picture)
     caption = judged_by(picture.caption, labels)
     return replace(picture, caption=caption, file=Path(picture.file).relative_to(staging).as_posix())
 
@@ -168,47 +222,6 @@ def missing_need(spec: EvaluationSpec, subject: Subject) -> str:
         elif need not in able:
             return f"{subject.cell.method.name} cannot {CAPABILITIES.get(need, need)}"
     return ""
-
-
-def _measured(spec: EvaluationSpec, values: Any) -> dict[str, ScoreValue]:
-    """What an evaluation returned. Anything unpromised, and what is no number, is an error."""
-    promised = {score.name for score in spec.scores}
-    measured = {}
-    for name, value in values.items():
-        if name not in promised:
-            raise TrainingFailed(f"evaluation '{spec.name}' returned a score '{name}' that it does not declare")
-        measured[name] = value if isinstance(value, ScoreValue) else ScoreValue(value=float(value))
-        if not isfinite(measured[name].value):
-            raise TrainingFailed(f"{name} is not a finite number")
-    return measured
-
-
-def _scores(spec: EvaluationSpec, values: dict[str, ScoreValue], n: int) -> tuple[Score, ...]:
-    """The values of an evaluation, with the specification of each."""
-    known = {score.name: score for score in spec.scores}
-    scores = []
-    for name, measured in values.items():
-        score = known[name]
-        scores.append(
-            Score(
-                score=name,
-                value=float(measured.value),
-                unit=score.unit,
-                better=score.better,
-                primary=score.primary,
-                chance=measured.chance,
-                n=n if measured.n is None else measured.n,
-                note=measured.note,
-                role=score.role,
-                beside=score.beside,
-                word=score.word,
-                asks=score.asks,
-                low=score.low,
-                high=score.high,
-                proportion=score.proportion,
-            )
-        )
-    return tuple(scores)
 
 
 def _folder_name(todo: EvaluationTask) -> str:

@@ -22,6 +22,7 @@ from harness.machine import device_class, machine, torch_version
 from harness.records import ALL_LABELS, Cell, PluginRef, TrainConfig, budget_text
 from harness.registry import FILE, METHOD_KINDS, Chosen, Registry
 from harness.registry.fingerprint import digest_of_modules, judging_modules, library_versions, training_modules
+from harness.registry.installed import is_own
 from harness.registry.sources import find_source
 
 
@@ -50,6 +51,7 @@ class Keys:
         self._shared: dict[tuple[str, ...], dict[str, Any]] = {}
         self._judged: dict[tuple[str, str], str] = {}
         self._others: dict[tuple[str, str], tuple[PluginRef, ...]] = {}
+        self._strangers: dict[tuple[str, str], tuple[str, ...]] = {}
         self._train = cache(asdict)
 
     def method(self, cell: Cell) -> Chosen:
@@ -73,6 +75,19 @@ class Keys:
             self.dataset(o) for target in cell.targets for ref in cell.evaluations for o in self.others(target, ref)
         ]
         return tuple(dict.fromkeys(chosen.loaded.file for chosen in used if chosen.info.distribution == FILE))
+
+    def strangers(self, cell: Cell) -> tuple[str, ...]:
+        """Whose code of others a cell trains with: distributions, and names of unpackaged files."""
+        backbone = self.backbone(cell)
+        return _owners([self.method(cell), self.dataset(cell.source), *([backbone] if backbone else [])])
+
+    def judging_strangers(self, target: PluginRef, ref: PluginRef) -> tuple[str, ...]:
+        """Whose code of others an evaluation of a target is judged with."""
+        pair = (str(target), str(ref))
+        if pair not in self._strangers:
+            used = [self.evaluation(ref), self.dataset(target), *map(self.dataset, self.others(target, ref))]
+            self._strangers[pair] = _owners(used)
+        return self._strangers[pair]
 
     def others(self, target: PluginRef, ref: PluginRef) -> tuple[PluginRef, ...]:
         """The datasets that an evaluation reads beside a target."""
@@ -220,3 +235,8 @@ def as_text(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     return {key: _plain(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
+
+
+def _owners(plugins: Iterable[Chosen]) -> tuple[str, ...]:
+    infos = [(chosen.info, chosen.loaded.file) for chosen in plugins if not is_own(chosen.info)]
+    return tuple(sorted({file.name if info.distribution == FILE else info.distribution for info, file in infos}))

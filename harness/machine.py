@@ -41,7 +41,11 @@ def cpu_name() -> str:
     """The processor's model, as its maker writes it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        models = [
+            line.partition(":")[2].strip()
+            for line in info.read_text(encoding="utf-8", errors="replace").splitlines()
+            if "model name" in line
+        ]
         if models:
             return models[0]
     return platform.processor() or platform.machine()

@@ -88,6 +88,20 @@ def make_plan(
     """Resolve a request against what the folder holds already. `fresh` takes from it only the cells (by key) that
     `ran` by now; `tuning` leaves out the settings that it did not choose.
     """
+    with registry.apart("planning"):
+        return _plan(request, registry, folder, data_dir=data_dir, fresh=fresh, ran=ran, tuning=tuning)
+
+
+def _plan(
+    request: Request,
+    registry: Registry,
+    folder: RunFolder,
+    *,
+    data_dir: str | Path | None,
+    fresh: bool,
+    ran: Container[str],
+    tuning: Tuning | None,
+) -> Plan:
     cells = [cell for cell in expand(request, registry) if tuning is None or tuning.keeps(cell)]
     keys = Keys(registry, loading.data_root(data_dir))
     for ref in {str(ref): ref for cell in cells for ref in (cell.source, *cell.targets)}.values():
@@ -198,7 +212,8 @@ def _task(cell: Cell, keys: Keys, fits: _Fits, shared: CellTask) -> tuple[CellTa
     identity, provenance = keys.identity(cell), keys.provenance(cell)
     text = as_text(identity)
     key = hashed(f"{text} {as_text(provenance['keyed'])}")
-    todo = tuple(
+    strangers = keys.strangers(cell)
+    todo = [
         EvaluationTask(
             target=target,
             evaluation=ref,
@@ -206,12 +221,15 @@ def _task(cell: Cell, keys: Keys, fits: _Fits, shared: CellTask) -> tuple[CellTa
             unfit=fits.judgement(cell.source, target, ref),
             labels=labels,
             others=keys.others(target, ref),
+            strangers=tuple(name for name in keys.judging_strangers(target, ref) if name not in strangers),
         )
         for target in cell.targets
         for ref in cell.evaluations
         for labels in (cell.labels if keys.evaluation(ref).spec.fits_labels else ("",))
-    )
-    return replace(shared, key=key, cell=cell, identity=identity, provenance=provenance, todo=todo), text
+    ]
+    todo.sort(key=lambda one: one.strangers)  # what needs none comes first, before any code of theirs is loaded
+    task = replace(shared, key=key, cell=cell, identity=identity, provenance=provenance, todo=tuple(todo))
+    return replace(task, strangers=strangers), text
 
 
 def skipped_result(planned: PlannedCell) -> CellResult:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -59,11 +59,20 @@ def prepare_process(cell: Cell) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
+def load_strangers(names: Iterable[str], workplace: Workplace, registry: Registry) -> None:
+    """Load the unpackaged plugins among these, by the names of their files. Raises BrokenPlugin."""
+    for file in workplace.plugin_files:
+        if file.name in names:
+            registry.load_file(file)
+
+
 def pretrained(
     task: CellTask, workplace: Workplace, registry: Registry, report: Report
 ) -> tuple[nn.Module | None, Dataset | None, TrainingResult]:
+    """The method of a task, trained or loaded, and its source; None where there is none, as the result says."""
     cell, training = task.cell, TrainingResult(status="failed")
     try:
+        load_strangers(task.strangers, workplace, registry)
         source = load_dataset(registry, cell.source, workplace.data_root, cell.seed)
         source = read_as(source, source.spec)
         method = build_method(registry, cell, source.spec).to(cell.device)

@@ -439,6 +439,7 @@ class EvaluationTask:
     unfit: str = ""  # why the plan knows that it makes no sense: its row is skipped with that; empty: it is run
     labels: str = ""  # the part of the labels that it fits to, "1%"; empty: it fits to none
     others: tuple[PluginRef, ...] = ()  # datasets that it reads beside the target, see harness.plugin.specs
+    strangers: tuple[str, ...] = ()  # whose code it is judged with that training has none of; as those of the task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -456,6 +457,7 @@ class CellTask:
     training: TrainingResult | None = None  # of an earlier run, whose weights are the workplace's checkpoint
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # of the source and the targets, by label
     monitor: int = 0  # moments of training at which the representation is looked at; it changes no number
+    strangers: tuple[str, ...] = ()  # whose code it trains with: distributions, and names of unpackaged files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -488,7 +490,7 @@ class Workplace:
     data_root: Path
     cache: Path  # what may be kept between runs
     staging: Path  # a folder of this task's own for weights and pictures; it may not exist yet
-    plugin_files: tuple[Path, ...] = ()  # unpackaged plugins that a task may name
+    plugin_files: tuple[Path, ...] = ()  # unpackaged plugins that a task may name; each is loaded when it is needed
     checkpoint: Path | None = None  # the weights that the task's `training` gave, if it has one and the method has any
     checkpoint_sum: str = ""  # its checksum (harness.sealed); empty: not known
     state: StatePlace | None = None  # None: an interrupted training starts anew

@@ -23,6 +23,7 @@ from harness.registry import Registry
 from harness.rehearsal import rehearse_request
 from harness.results import Results, Several, load_results
 from harness.store import RunFolder
+from harness.surroundings import current_folder
 from harness.trials import fixed_settings, reported, trials_of
 from harness.tuning import Tuning, chosen
 
@@ -34,6 +35,7 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
 
     `progress` is one more listener to the run's events, beside its trackers.
     """
+    current_folder()
     rehearse_request(request, options, registry)
     make_launcher, make_trackers = launcher_of(options, registry), trackers_of(options, registry)
     folder = folder_of(request, options)

@@ -30,11 +30,18 @@ def sound(result: CellResult) -> CellResult:
     return result
 
 
+def is_outside(value: float, low: float | None, high: float | None) -> bool:
+    """Is a score outside of its range by more than a mean in float32 is rounded?
+
+    >>> is_outside(1.7, 0.0, 1.0), is_outside(1.0 + 1e-7, 0.0, 1.0), is_outside(1.7, 0.0, None)
+    (True, False, False)
+    """
+    room = ROUNDING * abs(high - low) if low is not None and high is not None else ROUNDING
+    return (low is not None and value < low - room) or (high is not None and value > high + room)
+
+
 def _check_score(score: Score, name: str) -> None:
-    room = ROUNDING * ((score.high or 0) - (score.low or 0)) if None not in (score.low, score.high) else ROUNDING
-    below = score.low is not None and score.value < score.low - abs(room)
-    above = score.high is not None and score.value > score.high + abs(room)
-    if below or above:
+    if is_outside(score.value, score.low, score.high):
         raise Unsound(f"its {name} is {score.value:g}, outside of {score.low} to {score.high}")
     if score.n < 0:
         raise Unsound(f"its {name} has n = {score.n:.3g}" if score.n > -MOST_COUNTED else f"its {name} has no n")

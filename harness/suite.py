@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from harness.cleaned import cleaned
 from harness.errors import RequestError, UnknownName, did_you_mean
 from harness.looks import limited
 from harness.records import Request, written
@@ -70,6 +71,7 @@ def make_request(values: Mapping[str, Any], where: str = "the request") -> Reque
         if word not in known:
             raise UnknownName(f"{where} has no key '{word}': {did_you_mean(word, known)}")
         _not_empty(word, value, where)
+        _is_text(word, value, where)
         try:
             limit = parse_limit(value) if word == "seeds" and isinstance(value, str) else 0
             arguments |= limited(limit) if limit else {WORDS.get(word, word): _converted(word, value)}
@@ -82,6 +84,13 @@ def shown(value: Any) -> str:
     """A value as a message has it, in one line and cut where it is long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _is_text(word: str, value: Any, where: str) -> None:
+    """Raise RequestError for a name of bytes that are no UTF-8, as a path may have: no file of a run could hold it."""
+    for text in [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []:
+        if isinstance(text, str) and not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise RequestError(f"{where}: '{word}' has a name that is no UTF-8, {cleaned(text)}: rename what it names")
 
 
 def _not_empty(word: str, value: Any, where: str) -> None:

@@ -79,7 +79,10 @@ def train(
         method.fit(split.values if split.inputs.in_memory else split.inputs)
         seconds = time.perf_counter() - started
         return replace(untrained, seconds=seconds, examples=len(split))
-    return replace(untrained, note=getattr(method, "note", ""))
+    note = getattr(method, "note", "")
+    if not isinstance(note, str):
+        raise TrainingFailed(f"its note is a {type(note).__name__}, expected text")
+    return replace(untrained, note=note)
 
 
 def _descend(

@@ -319,3 +319,10 @@ def test_full_precision_holds_inside_a_loss_under_autocast() -> None:
         method = Similar()
         Optimisation(method, TrainConfig(), precision).step(Batch(inputs=torch.rand(4, 1, 4, 4)))
         assert method.dtypes == expected
+
+
+def test_a_note_that_is_no_text_fails_the_training() -> None:
+    method = nn.Flatten()
+    method.note = 5  # type: ignore[assignment]
+    with pytest.raises(TrainingFailed, match="its note is a int, expected text"):
+        run(method, "1 steps")

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from harness.cli import bench, compare, datasets, doctor, export, gate, history, plugins, report
+from harness.surroundings import current_folder
 
 # Typer converts the value of every flag that nobody set with pydantic, whose import takes 0.1 s; a default here spares
 # `--help` and `plugins` that.
@@ -50,6 +51,7 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 
         print(f"harness {__version__}")
         raise typer.Exit
+    current_folder()  # before torch, whose libraries end the process where it is gone
 
 
 def _interrupted(end: SystemExit) -> bool:

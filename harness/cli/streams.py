@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import Any, TextIO
@@ -36,7 +37,16 @@ class Guarded:
 
 
 def guard() -> None:
-    """Guard the standard streams. A character that the terminal's encoding lacks is written as `\\u2192`, no error."""
+    """Guard the standard streams. A character that the terminal's encoding lacks is written as `\\u2192`, no error.
+
+    One that is closed leads nowhere: else the next file that is opened would take its place.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False, encoding="utf-8"))
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, Guarded):

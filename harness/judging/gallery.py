@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from harness.cleaned import one_line
@@ -119,6 +120,12 @@ class Gallery:
         self, name: str, points: Tensor, labels: Tensor | None, caption: str, *, heading: str = "", place: int = LAST
     ) -> None:
         """Keep points (N,2) with their labels (N,) as a scatter plot, for the report; see `show_images`."""
+        if points.shape[1:] != (2,) or not bool(torch.isfinite(points).all()):
+            raise TrainingFailed(f"points of '{one_line(name)[:80]}' are {tuple(points.shape)}, expected finite (N,2)")
+        if labels is not None and labels.shape != points.shape[:1]:
+            raise TrainingFailed(
+                f"labels of '{one_line(name)[:80]}' are {tuple(labels.shape)} for {len(points)} points"
+            )
         content: dict[str, Any] = {
             "x": [round(value, 3) for value in points[:, 0].tolist()],
             "y": [round(value, 3) for value in points[:, 1].tolist()],
@@ -207,7 +214,7 @@ class Gallery:
 
     def _keep_json(self, content: dict[str, Any], picture: Picture) -> None:
         file = self._new_file(f"{picture.name}.json")
-        file.write_text(json.dumps(content))
+        file.write_text(json.dumps(content), encoding="utf-8")
         self.pictures.append(replace(picture, file=str(file)))
 
     def _new_file(self, name: str) -> Path:

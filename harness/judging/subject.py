@@ -25,6 +25,7 @@ from harness.data.images import to_uint8
 from harness.data.rows import Dataset, Rows, condition_of, joined
 from harness.errors import NotApplicable, TrainingFailed
 from harness.judging.gallery import Gallery
+from harness.judging.handed import Handed
 from harness.judging.readouts import Readout, choose_readout
 from harness.labels import Labels
 from harness.nn.backbone import Backbone
@@ -82,6 +83,7 @@ class Subject:
         self.show_points, self.show_curves = self.gallery.show_points, self.gallery.show_curves
         self.show_matrix, self.show_texts = self.gallery.show_matrix, self.gallery.show_texts
         self.keep_features = self.gallery.keep_features
+        self.handed = Handed()  # what is shared between evaluations, which none may write into
         self._read = read  # a dataset as the source's inputs are
         self._untrained = untrained  # the method as it was built
         self._others: tuple[PluginRef, ...] = ()
@@ -207,6 +209,7 @@ class Subject:
         self._check_company(split)
         features = self.batched(self.encode, self.inputs(split))
         _check_features(features, len(self.inputs(split)), self.spec.kind)
+        self.handed.add("features", features)
         return features
 
     def _check_company(self, split: SplitName) -> None:

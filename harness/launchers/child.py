@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PROGRESS, TRAINED, JUDGED, RESULT = b"P", b"T", b"E", b"R"  # the first byte of a message
 SECONDS_BETWEEN_NEWS = 0.2
+SAFE_PATH, OURS = "PYTHONSAFEPATH", "harness"  # set so while a cell is started: Python leaves out the current folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ def run_child(task: bytes, workplace: Workplace, ends: Ends) -> None:
     """Run one task. Whatever a plugin prints goes to the cell's log, and so does the traceback of a crash in C."""
     for end in (ends.messages, ends.lifeline, ends.verdict):
         os.set_inheritable(end.fileno(), False)  # what came from the forkserver is inherited by every program it starts
+    if os.environ.get(SAFE_PATH) == OURS:
+        del os.environ[SAFE_PATH]
     if sys.platform == "linux":
         from harness.launchers.keeper import keep
 
@@ -54,6 +57,7 @@ def run_child(task: bytes, workplace: Workplace, ends: Ends) -> None:
         _Reporter(ends.messages),
         lambda training: send(TRAINED, training),
         lambda row: send(JUDGED, row),
+        hand_over=True,
     )
     send(RESULT, result)
     ends.messages.close()
@@ -74,8 +78,9 @@ def _speak() -> None:
     """Python's own output to where the process's goes, and the stacks of a crash in C too."""
     import faulthandler
 
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):  # a log is UTF-8 in every locale
+        stream = os.fdopen(descriptor, "w", buffering=1, closefd=False, encoding="utf-8", errors="backslashreplace")
+        setattr(sys, name, stream)
     faulthandler.enable(sys.stderr)
 
 

@@ -21,11 +21,12 @@ from typing import Any
 from harness.descendants import kill_below
 from harness.last_words import last_words
 from harness.launchers.bounded_log import room_for_more
-from harness.launchers.child import JUDGED, PROGRESS, TRAINED, Ends, run_child
+from harness.launchers.child import JUDGED, OURS, PROGRESS, SAFE_PATH, TRAINED, Ends, run_child
 from harness.outcomes import failed, outcome
 from harness.plugin.launching import Assignment
 from harness.records import CellResult, EvaluationResult, EvaluationTask, TrainingResult
 from harness.store import dump_task, load_evaluation, load_result, load_training
+from harness.surroundings import path_of_cells
 
 GRACE = 5.0  # seconds between asking a process to end and ending it
 News = Callable[[str, float, dict[str, float]], None]  # (stage, fraction of it done, latest scalars)
@@ -55,7 +56,7 @@ class CellProcess:
         ends = Ends(messages=messages, lifeline=lifeline, verdict=verdict, log=log, memory=memory)
         arguments = (dump_task(self.task), assignment.here, ends)
         self._process = context.Process(target=run_child, args=arguments, daemon=False)
-        with _no_main_module():
+        with _of_its_own():
             self._process.start()
         for end in (messages, lifeline, verdict):
             end.close()
@@ -106,6 +107,7 @@ class CellProcess:
             self._process.join(GRACE)
         verdict = self._stop()
         if self.result is not None:
+            self.left = self.task.todo[len(self.result.evaluations) :]  # what it hands over to a fresh process
             return self.result
         reason = f"timed out after {self.timeout:g} s" if late else self._death(verdict)
         if self.task.training is None and self.training is None:
@@ -179,13 +181,22 @@ def _context() -> Any:
 
 
 @contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
+def _of_its_own() -> Iterator[None]:
     """Start a child without the parent's `__main__`: a cell is its task alone, and a user's script that calls
-    harness.bench() at its top level must not be run again in every cell.
+    harness.bench() at its top level must not be run again in every cell. Nor has it what plugins added to the import
+    path here, and Python does not look for modules where the user happens to stand.
     """
-    main = sys.modules["__main__"]
+    main, path = sys.modules["__main__"], list(sys.path)
+    safe = os.environ.get(SAFE_PATH)
     sys.modules["__main__"] = ModuleType("__main__")
+    sys.path[:] = path_of_cells()
+    os.environ[SAFE_PATH] = safe or OURS
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+        sys.path[:] = path
+        if safe is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = safe

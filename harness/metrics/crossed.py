@@ -109,7 +109,7 @@ def _variance(values: NDArray[np.float64], scale: float) -> float:
 @cache
 def _tabled() -> tuple[NDArray[np.float64], NDArray[np.float64], dict[int, NDArray[np.float64]]]:
     """The levels (P,), the shares (R,), and for each number of degrees of freedom the log of critical values (P,R)."""
-    content = json.loads(_TABLE.read_text())
+    content = json.loads(_TABLE.read_text(encoding="utf-8"))
     rising = 1e-6 * np.arange(len(content["levels"]))[:, None]  # a higher level never reaches less far
     tables = {
         int(freedom): np.maximum.accumulate(np.log(np.array(values)), axis=0) + rising

@@ -117,6 +117,10 @@ class EvaluationSpec:
     and its row is skipped with that reason. An exclusive evaluation measures time: nothing else runs beside it. One
     that is on request is run where it is named, and is not among the `default` ones.
 
+    What it is handed is shared: it writes into no features, labels, inputs or weights (`subject.trainable_copy()` may
+    be changed), and leaves modes, hooks and the settings of torch and numpy as they are. One that does otherwise fails,
+    and those after it are judged in a fresh process. A value outside of `low` to `high` of its score fails it, too.
+
     files(config)           as in MethodSpec: for the weights of a judging network, say.
     others(config, target)  datasets that it reads beside the target, as a request writes them, such as
                             "shapes[size=16]"; `target` is what the request calls the target. `subject.others` has them

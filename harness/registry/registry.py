@@ -10,10 +10,12 @@ import hashlib
 import importlib
 import importlib.util
 import logging
+import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, is_dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint
@@ -39,6 +41,7 @@ from harness.registry.installed import (
     normalised_distribution,
     plugin_infos,
 )
+from harness.surroundings import undone
 
 if TYPE_CHECKING:
     from harness.registry.hearers import Hearer
@@ -67,10 +70,16 @@ logger = logging.getLogger(__name__)
 class Registry:
     """All installed plugins, and the files that were loaded beside them.
 
-    Without `entry_points`, those of every installed distribution are used.
+    Without `entry_points`, those of every installed distribution are used. Code of others is imported in the context
+    that `undoing` gives for its title: as a rule it leaves the process as it was.
     """
 
-    def __init__(self, entry_points: Iterable[EntryPoint] | None = None) -> None:
+    def __init__(
+        self,
+        entry_points: Iterable[EntryPoint] | None = None,
+        undoing: Callable[[str], AbstractContextManager[None]] = undone,
+    ) -> None:
+        self._undoing = undoing
         self._infos = plugin_infos(entry_points)
         self._loaded: dict[PluginInfo, LoadedPlugin] = {}
         self._chosen: dict[tuple[str, str, tuple[str, ...]], Chosen] = {}
@@ -128,10 +137,16 @@ class Registry:
         From then on they are found by name too. A name that an installed plugin has already is an error.
         """
         file = Path(path).expanduser().resolve()
-        module = _import_file(file, str(path))
-        known = [loaded for loaded in self._loaded.values() if loaded.module is module]
+        known = [
+            loaded for loaded in self._loaded.values() if loaded.module is sys.modules.get(_module_name(file, path))
+        ]
         if known:
             return known
+        with self._undoing(f"plugin file {path}"):
+            return self._load_file(file, path)
+
+    def _load_file(self, file: Path, path: str | Path) -> list[LoadedPlugin]:
+        module = _import_file(file, str(path))
         hooks = _offers(module, f"plugin file {path}")
         if not hooks:
             raise BrokenPlugin(f"plugin file {path} offers nothing: give it a hook of {', '.join(SPEC_OF_HOOK)}")
@@ -145,6 +160,11 @@ class Registry:
             self._loaded[plugin.info] = plugin
         self._infos = sorted({*self._infos, *(plugin.info for plugin in plugins)}, key=listing_order)
         return plugins
+
+    def apart(self, what: str) -> AbstractContextManager[None]:
+        """Where code of others is loaded, what is done in this context leaves the process as it was, too."""
+        strangers = list(dict.fromkeys(info.name for info in self._loaded if not is_own(info)))
+        return self._undoing(f"{what} with {' or '.join(strangers)}") if strangers else nullcontext()
 
     def tell(self, hook_name: str, **news: Any) -> None:
         """Call an event hook of all plugins and listeners. One that raises or exits is reported once, no more."""
@@ -210,6 +230,10 @@ class Registry:
 
     def _load(self, info: PluginInfo) -> LoadedPlugin:
         title = f"plugin '{info.name}' of {info.origin}"
+        with nullcontext() if is_own(info) else self._undoing(title):
+            return self._load_module(info, title)
+
+    def _load_module(self, info: PluginInfo, title: str) -> LoadedPlugin:
         try:
             module = importlib.import_module(info.module)
         except (Exception, SystemExit) as error:
@@ -333,12 +357,17 @@ def _check_identity(spec: Any, info: PluginInfo, title: str) -> None:
         raise BrokenPlugin(f"{title} is listed as a {info.kind}, but its spec has kind '{spec.kind}': {advice}")
 
 
-def _import_file(file: Path, path: str) -> ModuleType:
-    """Run a .py file as a module whose name is unique to its path and content, so that an edited file is run anew."""
+def _module_name(file: Path, path: str | Path) -> str:
+    """What the module of a .py file is called: unique to its path and content, so that an edited file is run anew."""
     if not file.is_file():
         raise RequestError(f"there is no plugin file {path}: give the path of a .py file")
-    digest = hashlib.blake2b(str(file).encode() + b"\0" + file.read_bytes(), digest_size=6).hexdigest()
-    name = f"harness_file_{re.sub(r'[^0-9A-Za-z_]', '_', file.stem)}_{digest}"
+    digest = hashlib.blake2b(os.fsencode(file) + b"\0" + file.read_bytes(), digest_size=6).hexdigest()
+    return f"harness_file_{re.sub(r'[^0-9A-Za-z_]', '_', file.stem)}_{digest}"
+
+
+def _import_file(file: Path, path: str) -> ModuleType:
+    """Run a .py file as a module."""
+    name = _module_name(file, path)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)

@@ -34,7 +34,7 @@ _DERIVED = ("parts", "most_seeds")  # of a request: no words of who asked
 def page(content: Content) -> str:
     """The whole report as HTML."""
     shared, own = provenance_of(content)
-    script = (_HERE / "script.js").read_text()
+    script = (_HERE / "script.js").read_text(encoding="utf-8")
     return (
         _templates()
         .get_template("template.html.j2")
@@ -45,7 +45,7 @@ def page(content: Content) -> str:
             environments=[(r, dict(flattened(r.environment)), dict(request_lines(r.request))) for r in content.runs],
             called=short_names(row.evaluation for row in content.scores),
             targets=list(dict.fromkeys(row.target for row in content.scores if row.target)),
-            style=Markup((_HERE / "style.css").read_text()),
+            style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
             script=Markup(script),
             policy=policy(script),
         )

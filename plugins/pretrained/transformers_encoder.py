@@ -120,7 +120,7 @@ def processing(folder: Path) -> dict[str, Any]:
     file = folder / "preprocessor_config.json"
     if not file.is_file():
         return {}
-    says = json.loads(file.read_text())
+    says = json.loads(file.read_text(encoding="utf-8"))
     size = says.get("crop_size") if says.get("do_center_crop") else says.get("size")
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")

@@ -65,7 +65,7 @@ def test_what_was_judged_before_and_after_is_as_without_the_crashes(
         ("crash", "the process died, SIGSEGV: Segmentation fault in string_at"),
         ("hang", "timed out after 20 s"),
         ("raise", "ValueError: xxx"),
-        ("count", "it gave what cannot be stored: "),
+        ("count", "n of mean is a str, expected a whole number of examples"),
     ],
 )
 def test_each_end_is_the_reason_of_its_row_alone(results: harness.Results, way: str, reason: str) -> None:

@@ -1,0 +1,114 @@
+"""What a process stands in: environment, current folder, import path, warnings, language; and what it computes with.
+
+Code of others is imported where a whole bench is planned. What it changes there is undone, so that it reaches no other
+plugin, no report and no cell: cells get their surroundings from this process.
+"""
+
+from __future__ import annotations
+
+import locale
+import logging
+import os
+import signal
+import sys
+import sysconfig
+import warnings
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from harness.errors import RequestError
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGALRM", "SIGCHLD", "SIGHUP")
+ADDED: set[str] = set()  # by plugins, to the import path: each cell has what its own plugins add
+
+logger = logging.getLogger(__name__)
+
+
+def current_folder() -> str:
+    """Where the user stands. Raises RequestError where that is gone."""
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise RequestError(f"the current folder is gone ({error.strerror}): cd to one that is there") from None
+
+
+def path_of_cells() -> list[str]:
+    """The import path as it was without plugins, Python's own modules first: a `queue.py` that lies around is not one
+    of these.
+    """
+    own = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    own |= {os.path.join(folder, "lib-dynload") for folder in own} | {f for f in sys.path if f.endswith(".zip")}
+    path = [folder for folder in sys.path if folder not in ADDED]
+    return [*(folder for folder in path if folder in own), *(folder for folder in path if folder not in own)]
+
+
+@contextmanager
+def undone(title: str) -> Iterator[None]:
+    """What is imported here leaves the process as it was, but for what it adds to the import path.
+
+    What others would have computed with is told: "plugin file mine.py set the default dtype to float64: undone".
+    """
+    before = kept()
+    path = list(sys.path)
+    names, settings = _computed_with()
+    try:
+        yield
+    finally:
+        restore(before)
+        ADDED.update(folder for folder in sys.path if folder not in path)
+        sys.path[:] = [*(folder for folder in sys.path if folder not in path), *path]
+        told = [*settings(), *(f"replaced {name}" for name in names())]
+        if told:
+            logger.warning("%s %s: undone", title, " and ".join(told))
+
+
+def _computed_with() -> tuple[Callable[[], list[str]], Callable[[], list[str]]]:
+    """What tells, and undoes, what will have changed of what is computed with; of torch, if it is there already."""
+    from harness.patches import Names
+
+    names = Names.now()
+    if "torch" not in sys.modules:
+        return names.changed, list
+    from harness import settings
+
+    before = settings.kept()
+    return names.changed, lambda: settings.changed(before)
+
+
+def kept() -> dict[str, Any]:
+    """What `restore` makes so again."""
+    folder = None
+    with suppress(OSError):
+        folder = os.getcwd()
+    return {
+        "environment": dict(os.environ),
+        "folder": folder,
+        "filters": list(warnings.filters),
+        "language": locale.setlocale(locale.LC_ALL),
+        "streams": (sys.stdout, sys.stderr),
+        "limit": sys.getrecursionlimit(),
+        "signals": {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS if hasattr(signal, name)},
+    }
+
+
+def restore(before: dict[str, Any]) -> None:
+    if before != (now := kept()):
+        _restore_environment(os.environ, before["environment"])
+        if before["folder"] not in (None, now["folder"]):
+            os.chdir(before["folder"])
+        warnings.filters[:] = before["filters"]  # type: ignore[index]
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+        locale.setlocale(locale.LC_ALL, before["language"])
+        sys.stdout, sys.stderr = before["streams"]
+        sys.setrecursionlimit(before["limit"])
+        for name, handler in before["signals"].items():
+            if handler is not None and handler != now["signals"][name]:
+                with suppress(ValueError):  # of another thread than the main one
+                    signal.signal(getattr(signal, name), handler)
+
+
+def _restore_environment(environment: MutableMapping[str, str], before: dict[str, str]) -> None:
+    for name in set(environment) - set(before):
+        del environment[name]
+    environment.update(before)
