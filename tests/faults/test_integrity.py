@@ -24,7 +24,6 @@ from harness.sound import Unsound, sound
 from harness.store import RunFolder, dump_result, load_result
 from harness.suite import make_request
 
-
 TUNED: dict[str, object] = dict.fromkeys(
     ("method", "backbone", "source", "budget", "train", "score", "unit", "chosen"), "vae"
 )
