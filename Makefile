@@ -4,7 +4,8 @@
 # make check   lint, and the fast tests until one fails
 # make wheel   build a wheel, install it alone into a new environment, and run a bench from there
 # make gate    is this working folder as good and as fast as its base (BASE=..., by default where it left main)?
-# make faults  misbehaving plugins, damaged files, hostile runs and folders: the tests of tests/faults, slow ones too (HARNESS_KILLS=200)
+# make faults  misbehaving plugins, damaged files, hostile runs and folders: the tests of tests/faults, slow ones too
+#              (HARNESS_INPUTS=20000 inputs of each kind, HARNESS_KILLS=200 kills)
 # make slow    the checks that take minutes
 # make speed   measurements, side by side with other libraries
 PYTHON ?= python3

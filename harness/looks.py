@@ -24,6 +24,12 @@ class Look:
     alpha: float  # the level at which each was tested
     open: tuple[str, ...] = ()  # what was not decided: "vae against random-init"
 
+    def __post_init__(self) -> None:
+        if self.seeds < 1 or not 1e-15 < self.alpha < 1:
+            raise ValueError(
+                f"a look is at one seed or more and at a level in (0,1), not {self.seeds} and {self.alpha}"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Looks:

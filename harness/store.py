@@ -111,7 +111,14 @@ class RunFolder:
         """What was asked; nothing where it is not known or damaged, which `damage` then says."""
         import tomllib
 
-        return self._read("request.toml", lambda content: tomllib.loads(unsealed_toml(content, b"plugins = "))) or {}
+        def asked(content: bytes) -> dict[str, Any]:
+            found = tomllib.loads(unsealed_toml(content, b"plugins = "))
+            parts = found.get("parts", [])
+            if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+                raise Damaged("its parts are no tables")
+            return found
+
+        return self._read("request.toml", asked) or {}
 
     def environment(self) -> dict[str, Any]:
         """The machine; nothing where it is not known or damaged."""
@@ -132,7 +139,14 @@ class RunFolder:
 
     def tuning(self) -> Tuning | None:
         """What `write_tuning` kept; None for a folder that has none, or where it is damaged."""
-        return self._read("tuning.json", lambda content: _adapter(Tuning).validate_json(unsealed_json(content, b"{\n")))
+
+        def tried(content: bytes) -> Tuning:
+            found: Tuning = _adapter(Tuning).validate_json(unsealed_json(content, b"{\n"))
+            if not found.tuned:
+                raise Damaged("it names nothing that was tuned")
+            return found
+
+        return self._read("tuning.json", tried)
 
     def _write_record(self, file: Path, record: Looks | Tuning | None) -> None:
         if record is None:

@@ -26,6 +26,10 @@ class Trial:
     reason: str = ""  # why there is no value
     seconds: float = 0.0  # of training
 
+    def __post_init__(self) -> None:
+        if self.value is not None and not abs(self.value) < 1e300:
+            raise ValueError(f"a trial has a finite value or none, not {self.value}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
@@ -41,6 +45,10 @@ class Tuned:
     better: str  # "higher" or "lower"
     trials: tuple[Trial, ...]
     chosen: str  # a setting; the first one where all trials failed
+
+    def __post_init__(self) -> None:
+        if not self.trials:
+            raise ValueError("a method is tuned by one trial or more")
 
     @property
     def values(self) -> list[float]:

@@ -252,11 +252,16 @@ def resized_long(file: Path, size: int) -> int:
 
 
 def centre_cut(image: Image, size: int) -> Image:
-    """The short side resized to `size` pixels with antialiasing, and the centre cut out."""
+    """The short side resized to `size` pixels with antialiasing, and the centre cut out.
+
+    Raises ValueError for an image so long that, resized, it would have more than MOST_PIXELS.
+    """
     from PIL import Image as pillow
 
     short = min(image.size)
     width, height = (int(size * side / short) for side in image.size)
+    if width * height > MOST_PIXELS:
+        raise ValueError(f"it is {image.width:,} x {image.height:,} pixels: too long to be resized to {size} a side")
     resized = image.resize((width, height), pillow.Resampling.BILINEAR)
     left, top = round((width - size) / 2), round((height - size) / 2)
     return resized.crop((left, top, left + size, top + size))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from any_input import counts, one_line, tried
 from finished_run import WORDS
 from hypothesis import strategies as st
@@ -87,6 +88,14 @@ def written(tree: Any) -> bytes:
     return sealed_json(content) if content.startswith(b"{") else content
 
 
+def as_toml(tree: Any) -> str:
+    """What of the tree TOML can say."""
+    try:
+        return tomli_w.dumps(tree)
+    except (TypeError, ValueError, AttributeError):
+        return tomli_w.dumps({"parts": str(tree)})
+
+
 def reported(run: Path, out: Path) -> None:
     """The report is made, or one line says why not; what it says beside is in lines too."""
     said = io.StringIO()
@@ -146,6 +155,7 @@ def test_any_file_beside_the_cells(run: Path, tmp_path: Path, count: int) -> Non
         "tuning.json": asdict(Tuning(seed=0, tuned=(TUNED,), fixed=(("vae", "convnet"),))),
     }
     kept = {name: (run / name).read_bytes() for name in FILES if (run / name).is_file()}
+    request = {"plugins": ["vae"], "seeds": [0, 1], "most_seeds": 0, "budget": "2 steps", "parts": [{"seeds": [0]}]}
 
     @tried(count, st.sampled_from(FILES), CHANGES, st.one_of(BYTES, st.none()))
     def _(name: str, changes: Any, content: bytes | None) -> None:
@@ -154,7 +164,7 @@ def test_any_file_beside_the_cells(run: Path, tmp_path: Path, count: int) -> Non
         elif name in originals:
             (run / name).write_bytes(written(changed(originals[name], changes)))
         elif name == "request.toml":
-            (run / name).write_bytes(sealed_toml(f"plugins = {json.dumps([str(change) for change in changes])}"))
+            (run / name).write_bytes(sealed_toml(as_toml(changed(request, changes))))
         try:
             reported(run, tmp_path / "out")
         finally:

@@ -130,6 +130,16 @@ def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(tmp_path: P
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
 
 
+@pytest.mark.parametrize("sides", [(1, 4_000_000), (4_000_000, 1)])
+def test_a_thread_of_pixels_is_refused_before_it_is_resized(tmp_path: Path, sides: tuple[int, int]) -> None:
+    """Four megapixels, a file of kilobytes; with 8 pixels on its short side it would have 256 million."""
+    Image.new("L", sides).save(tmp_path / "thread.png")
+    with pytest.raises(ValueError, match="too long to be resized to 8 a side"):
+        decode_image(tmp_path / "thread.png", 8, 3)
+    Image.new("L", (1, 4_000)).save(tmp_path / "thread.png")
+    assert decode_image(tmp_path / "thread.png", 8, 3).shape == (3, 8, 8)
+
+
 @pytest.mark.parametrize("name", ["../secret.png", "a/../../secret.png", "{home}/secret.png", "a\0.png"])
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_captions_are_of_images_beside_them(tmp_path: Path, name: str, kind: str) -> None:

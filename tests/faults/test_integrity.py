@@ -19,10 +19,15 @@ from harness.errors import RequestError
 from harness.plan import make_plan
 from harness.registry import Registry
 from harness.report import build
-from harness.sealed import Damaged, sealed_json, unsealed_json
+from harness.sealed import Damaged, sealed_json, sealed_toml, unsealed_json
 from harness.sound import Unsound, sound
 from harness.store import RunFolder, dump_result, load_result
 from harness.suite import make_request
+
+TUNED: dict[str, object] = dict.fromkeys(
+    ("method", "backbone", "source", "budget", "train", "score", "unit", "chosen"), "vae"
+)
+TUNED |= {"better": "higher", "trials": [{"setting": "vae", "value": 0.5}, {"setting": "vae[beta=2]", "value": 0.4}]}
 
 
 def frame_of(folder: Path):
@@ -148,6 +153,28 @@ def test_a_damaged_file_of_the_run_costs_itself(
     assert f"damaged and left out: {name} (" in said
     assert said.count("\n") == 1
     assert f"{name} (" in (run / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("looks.json", {"limit": 5, "taken": [{"seeds": 3, "alpha": 0.0}]}),
+        ("looks.json", {"limit": 5, "taken": [{"seeds": 3, "alpha": float("nan")}]}),
+        ("looks.json", {"limit": 5, "taken": [{"seeds": -1, "alpha": 0.01}]}),
+        ("tuning.json", {"seed": 0, "tuned": []}),
+        ("tuning.json", {"seed": 0, "tuned": [{**TUNED, "trials": []}]}),
+        ("tuning.json", {"seed": 0, "tuned": [{**TUNED, "trials": [{"setting": "vae", "value": float("inf")}]}]}),
+        ("request.toml", "parts = 5"),
+        ("request.toml", "parts = [1, 2]"),
+    ],
+)
+def test_words_of_a_run_that_mean_nothing_are_named(run: Path, name: str, content: object) -> None:
+    """Their checksums fit: a stranger wrote them so."""
+    whole = sealed_toml(content) if isinstance(content, str) else sealed_json(json.dumps(content).encode())
+    (run / name).write_bytes(whole)
+    folder = RunFolder(run)
+    assert not (folder.request() if name == "request.toml" else getattr(folder, name.removesuffix(".json"))())
+    assert f"damaged and left out: {name} (" in "".join(folder.notices)
 
 
 @pytest.mark.parametrize("pattern", ["*/*.png", "*/map.json", "*/layers.json", "*/*.npz", "*/examples.npz"])
