@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -187,3 +188,10 @@ def test_the_face_of_authors_names_everything_once() -> None:
     assert face.__all__ == list(face._HOMES) == sorted(face._HOMES)
     for name in face.__all__:
         assert getattr(face, name) is not None
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """Two of one name in two folders cannot be collected in one run."""
+    names = Counter(file.name for file in (ROOT / "tests").rglob("*.py") if file.name != "conftest.py")
+    packaged = {file.name for file in (ROOT / "tests" / "third_party").rglob("*.py")}  # is installed, not imported here
+    assert not {name for name, count in names.items() if count > 1} - packaged

@@ -67,6 +67,7 @@ class Frozen:
 
     @classmethod
     def of(cls, method: nn.Module) -> Frozen:
+        """A method as it is now."""
         return cls(method, _parameters(method), _ways(method))
 
     def changed(self) -> list[str]:

@@ -6,7 +6,8 @@ A GPU works behind the caller's back: every time here ends with a synchronisatio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -188,13 +189,24 @@ def gemm_peak(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.2)
 @lru_cache
 def _gemm_peak(device: torch.device, dtype: torch.dtype, threads: int, seconds: float) -> float:
     sizes = (512, 1024) if device.type == "cpu" else (2048, 4096, 8192)
-    precision = torch.get_float32_matmul_precision()
-    if device.type == "cuda" and dtype == torch.float32 and torch.backends.cudnn.allow_tf32:
-        torch.set_float32_matmul_precision("high")
-    try:
+    tf32 = device.type == "cuda" and dtype == torch.float32 and torch.backends.cudnn.allow_tf32
+    with tf32_products() if tf32 else nullcontext():
         return max(_gemm_rate(size, device, dtype, seconds / len(sizes)) for size in sizes)
+
+
+@contextmanager
+def tf32_products() -> Iterator[None]:
+    """Float32 products of a GPU may use TF32 here; after that, all that torch says of precision is as before."""
+    backends: Any = torch.backends
+    owners = (backends.cuda.matmul, backends.mkldnn.matmul)
+    older, newer = torch.get_float32_matmul_precision(), [owner.fp32_precision for owner in owners]
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
     finally:
-        torch.set_float32_matmul_precision(precision)
+        torch.set_float32_matmul_precision(older)
+        for owner, precision in zip(owners, newer, strict=True):
+            owner.fp32_precision = precision
 
 
 def _gemm_rate(size: int, device: torch.device, dtype: torch.dtype, seconds: float) -> float:

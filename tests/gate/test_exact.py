@@ -290,7 +290,7 @@ def test_two_fresh_processes_agree_and_a_trainer_of_another_version_is_seen(tmp_
     shutil.copytree(Path(harness.__file__).parent, tmp_path / "version" / "harness")
     trainer = tmp_path / "version" / "harness" / "trainer.py"
     planted = trainer.read_text().replace(
-        "observe(clock)\n            observe", "loss.clone(); observe(clock)\n            observe"
+        "curve.add(loss, batch.scalars)\n", "curve.add(loss.clone(), batch.scalars)\n"
     )
     assert planted != trainer.read_text()
     trainer.write_text(planted)

@@ -72,6 +72,7 @@ def test_what_did_not_change_is_not_benched_and_a_collapse_of_the_candidate_is_a
     assert "broken on purpose" in found.gated("regression")[0].why
 
 
+@pytest.mark.slow
 def test_what_the_base_does_not_know_appears_and_the_rest_is_judged(repository):
     (repository / "new.py").write_text((repository / "mine.py").read_text().replace('"mine"', '"new"'))
     _change(repository, "code = self.code(batch.inputs)", "code = self.code(batch.inputs.clone())")

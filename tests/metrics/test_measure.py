@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from harness.metrics import measure
+from harness.settings import kept
 
 CPU = torch.device("cpu")
 
@@ -89,11 +90,19 @@ def test_flops_of_a_penalty_on_gradients() -> None:
 
 def test_gemm_peak_is_at_least_what_a_product_reaches() -> None:
     peak = measure.gemm_peak(CPU, torch.float32, seconds=0.05)
-    one = torch.randn(64, 64)
-    small = 2 * 64**3 / measure.throughput(lambda: one @ one, CPU, seconds=0.02).median
-    assert peak > small
+    one = torch.randn(8, 8)
+    small = 2 * 8**3 / measure.throughput(lambda: one @ one, CPU, seconds=0.02).median
+    assert peak > small  # by so much that a busy machine does not turn it round
     assert peak > 1e8
     assert measure.gemm_peak(CPU, torch.float32, seconds=0.05) == peak  # measured once
+
+
+def test_the_peak_leaves_the_precision_of_products_as_it_was() -> None:
+    before = kept()
+    measure._gemm_peak.__wrapped__(CPU, torch.float32, 1, 0.01)
+    with measure.tf32_products():
+        assert torch.get_float32_matmul_precision() == "high"
+    assert kept() == before
 
 
 @pytest.mark.skipif(not measure.CLEAR_REFS.exists(), reason="this system cannot reset the peak of a process")
