@@ -156,7 +156,7 @@ def shown_pictures(
             file=folder / picture.file,
         )  # fmt: skip
         shown = _with_curves(shown, group) if picture.kind == "curve" else _with_content(shown, group[0])
-        if not (picture.shared and any(_same(shown, other) for other in by_name.get(name, []))):
+        if not any(_same(shown, other) for other in by_name.get(name, [])):
             by_name.setdefault(name, []).append(shown)
     for same_name in by_name.values():
         same_name.sort(key=lambda one: (one.source, one.target, one.series.index))
@@ -179,7 +179,11 @@ def _joined(groups: Sequence[tuple[str, list[Shown]]]) -> list[tuple[str, list[S
 
 
 def _same(one: Shown, other: Shown) -> bool:
-    return (one.target, one.content) == (other.target, other.content)
+    """Is it the same picture: of all methods, or of one on targets whose parameters it does not show?"""
+    if not one.content or one.content != other.content:
+        return False
+    alike = one.target.partition("[")[0] == other.target.partition("[")[0]
+    return alike and (one.picture.shared or one.series.index == other.series.index)
 
 
 def _read(found: Found) -> bytes | str:

@@ -395,6 +395,20 @@ def test_a_suite_says_what_its_report_is_called_and_asks(tmp_path):
     assert "*Jigsaw or nothing" in markdown
 
 
+def test_a_picture_that_other_labels_do_not_change_is_shown_once(tmp_path):
+    results = [result for result in example_results(tmp_path) if result.cell.method.name == "vae"]
+    own = replace(_picture(tmp_path, results), name="own", heading="Own")
+
+    def judged(result):
+        first = replace(result.evaluations[0], pictures=(own,))
+        targets = ("digits", "digits[label=parity]", "noisy-digits")
+        return replace(result, evaluations=tuple(replace(first, target=target) for target in targets))
+
+    build([RunFolder(write_run(tmp_path, [judged(result) for result in results]))], tmp_path / "report")
+    section = page_of(tmp_path / "report").split("<h2>Own</h2>")[1].split("</section>")[0]
+    assert section.count("<figure") == 2
+
+
 def _picture(folder, results):
     pictures = [picture for result in results for one in result.evaluations for picture in one.pictures]
     return next(picture for picture in pictures if picture.kind == "image")
