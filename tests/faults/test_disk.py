@@ -19,7 +19,7 @@ COMMAND = (sys.executable, "-m", "harness", "bench", "--plugins", "rotation", "-
 COMMAND += ("--references", "pixels", "--seeds", "1", "--evaluations", "knn", "--out", "run")
 
 
-@pytest.mark.parametrize("limit", [2_000, 100_000])
+@pytest.mark.parametrize("limit", [pytest.param(2_000, marks=pytest.mark.slow), 100_000])
 def test_files_of_limited_size_are_one_line_or_failed_rows(tmp_path: Path, limit: int) -> None:
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
