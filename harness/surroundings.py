@@ -6,12 +6,14 @@ plugin, no report and no cell: cells get their surroundings from this process.
 
 from __future__ import annotations
 
+import builtins
 import locale
 import logging
 import os
 import signal
 import sys
 import sysconfig
+import threading
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
@@ -55,10 +57,11 @@ def undone(title: str) -> Iterator[None]:
     try:
         yield
     finally:
+        modules = replaced_modules(before)
         restore(before)
         ADDED.update(folder for folder in sys.path if folder not in path)
         sys.path[:] = [*(folder for folder in sys.path if folder not in path), *path]
-        told = [*settings(), *(f"replaced {name}" for name in names())]
+        told = [*settings(), *(f"replaced {name}" for name in (*names(), *(f"module {name}" for name in modules)))]
         if told:
             logger.warning("%s %s: undone", title, " and ".join(told))
 
@@ -87,6 +90,10 @@ def kept() -> dict[str, Any]:
         "filters": list(warnings.filters),
         "language": locale.setlocale(locale.LC_ALL),
         "streams": (sys.stdout, sys.stderr),
+        "hooks": (sys.excepthook, sys.displayhook, threading.excepthook, sys.unraisablehook),
+        "modules": dict(sys.modules),
+        "built-ins": dict(vars(builtins)),
+        "finders": (list(sys.meta_path), list(sys.path_hooks)),
         "limit": sys.getrecursionlimit(),
         "signals": {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS if hasattr(signal, name)},
     }
@@ -101,11 +108,27 @@ def restore(before: dict[str, Any]) -> None:
         warnings._filters_mutated()  # type: ignore[attr-defined]
         locale.setlocale(locale.LC_ALL, before["language"])
         sys.stdout, sys.stderr = before["streams"]
+        sys.excepthook, sys.displayhook, threading.excepthook, sys.unraisablehook = before["hooks"]
+        sys.modules.update({name: before["modules"][name] for name in replaced_modules(before)})
+        vars(builtins).update(before["built-ins"])
+        finders, hooks = before["finders"]
+        sys.meta_path[:] = _first(finders, sys.meta_path)
+        sys.path_hooks[:] = _first(hooks, sys.path_hooks)
         sys.setrecursionlimit(before["limit"])
         for name, handler in before["signals"].items():
             if handler is not None and handler != now["signals"][name]:
                 with suppress(ValueError):  # of another thread than the main one
                     signal.signal(getattr(signal, name), handler)
+
+
+def _first(earlier: list[Any], now: list[Any]) -> list[Any]:
+    """Those that were there, and after them what libraries have added."""
+    return [*earlier, *(one for one in now if one not in earlier)]
+
+
+def replaced_modules(before: dict[str, Any]) -> list[str]:
+    """Modules that are gone, or are others."""
+    return [name for name, module in before["modules"].items() if sys.modules.get(name) is not module]
 
 
 def _restore_environment(environment: MutableMapping[str, str], before: dict[str, str]) -> None:

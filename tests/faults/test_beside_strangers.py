@@ -57,6 +57,10 @@ CHANGES = {
     "hooks": "torch.nn.modules.module.register_module_forward_hook(lambda m, i, o: o * 2)",
     "an error in a cell": "if 'harness.run' not in sys.modules: raise ValueError('here')",
 }  # fmt: skip
+FATAL = {  # to itself, too
+    "modules": "import builtins; sys.modules['json'] = None; builtins.len = lambda x: 1\n"
+    "sys.excepthook = lambda *a: os._exit(0); sys.meta_path.clear()",
+}
 WORDS = {"plugins": "rotation", "references": "none", "seeds": 1, "budget": "2 steps", "progress": False}
 GOOD = ["knn", "linear-probe", "representation"]
 
@@ -66,7 +70,7 @@ def neighbour(folder: Path, kind: str, change: str) -> Path:
     name = f"mine-{change.replace(' ', '-')}"
     file = folder / f"{name}.py"
     spec = SPECS[kind].format(name=name)
-    file.write_text(NEIGHBOUR.format(kind=kind, hook=kind, spec=spec, at_import=CHANGES[change]))
+    file.write_text(NEIGHBOUR.format(kind=kind, hook=kind, spec=spec, at_import={**CHANGES, **FATAL}[change]))
     return file
 
 
@@ -134,6 +138,7 @@ def test_one_neighbour_alone(tmp_path: Path, alone: harness.Results) -> None:
         ("a function of torch", "replaced torch.nn.functional.normalize: undone"),
         ("Harness", "replaced harness.data.columns.InMemory.take: undone"),
         ("surroundings", ""),
+        ("modules", "replaced module json: undone"),
     ],
 )
 def test_the_process_that_plans_is_as_it_was_and_the_culprit_is_named(
@@ -141,12 +146,14 @@ def test_the_process_that_plans_is_as_it_was_and_the_culprit_is_named(
 ) -> None:
     before = (dict(os.environ), os.getcwd(), list(warnings.filters), torch.get_default_dtype())
     functions = (torch.nn.functional.normalize, InMemory.take)
+    python = (sys.modules["json"], len, sys.excepthook, list(sys.meta_path))
     path = list(sys.path)
     file = neighbour(tmp_path, "method", change)
     with caplog.at_level(logging.WARNING, logger="harness"):
         Registry().load_file(file)
     assert (dict(os.environ), os.getcwd(), list(warnings.filters), torch.get_default_dtype()) == before
     assert (torch.nn.functional.normalize, harness.data.columns.InMemory.take) == functions  # type: ignore[attr-defined]
+    assert (sys.modules["json"], len, sys.excepthook, list(sys.meta_path)) == python
     assert [record.getMessage() for record in caplog.records] == ([f"plugin file {file} {told}"] if told else [])
     sys.path[:] = path
 
