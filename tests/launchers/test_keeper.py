@@ -92,7 +92,7 @@ def leaves_children(folder: Path) -> None:
 def leaves_and_stays(folder: Path) -> None:
     leaves_children(folder)
     note(folder)
-    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     time.sleep(LONG)
 
 
