@@ -27,7 +27,7 @@ from harness.report.series import Series, differing_provenance, usual_value, wit
 from harness.report.similarity import similarity_charts
 from harness.report.summary import Comparison, comparisons
 from harness.report.sweeps import sweeps
-from harness.report.tables import ScoreRow, Trouble, score_rows, troubles
+from harness.report.tables import Lack, ScoreRow, Trouble, lacks, score_rows, troubles
 from harness.report.transfer import Transfer, transfers
 from harness.report.transfer_answers import transfer_answers
 from harness.tuning import Tuning
@@ -105,6 +105,16 @@ class Content:
         shown = learned if len(learned) <= 5 else [*learned[:4], f"and {len(learned) - 4} more"]
         sources = list(dict.fromkeys(comparison.source for comparison in self.comparisons))
         return f"{', '.join(shown) or 'References'} on {', '.join(sources) or 'nothing'}"
+
+    @property
+    def failures(self) -> list[Trouble]:
+        """What should have given a number."""
+        return [trouble for trouble in self.troubles if trouble.status == "failed"]
+
+    @property
+    def lacking(self) -> list[Lack]:
+        """What does not apply, by its reason."""
+        return lacks(self.troubles)
 
     @property
     def questions(self) -> list[str]:

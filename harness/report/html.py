@@ -24,7 +24,6 @@ from harness.report.reading import reading
 from harness.report.series import BASELINE, ELSEWHERE, with_series
 from harness.report.stills import still
 from harness.report.summary import NOWHERE, comparisons
-from harness.report.tables import lacks
 
 LARGE = 1000  # scores, beyond which a browser lays out what is on view alone
 _HERE = Path(__file__).parent
@@ -120,7 +119,6 @@ def _templates() -> Environment:
         "png": lambda shown: _png(shown.content),
         "still": lambda shown: _png(still(shown.content)),
         "heading": heading_of,
-        "lacks": lacks,
         "shared_caption": shared_caption,
         "legend": lambda shown: [(Markup(mark), name) for mark, name in class_legend(shown.classes)],
         "key": lambda look: Markup(on_page(look.key)),

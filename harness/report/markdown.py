@@ -17,7 +17,6 @@ from harness.report.numbers import interval, number, signed
 from harness.report.pictures import heading_of
 from harness.report.series import BASELINE, ELSEWHERE
 from harness.report.summary import Comparison
-from harness.report.tables import lacks
 
 
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
@@ -215,13 +214,12 @@ def _troubles(content: Content) -> Iterator[str]:
     yield "## What gave no number, and why"
     failures = [
         [*map(escaped, (t.series.label, t.what, t.where, ", ".join(map(str, t.seeds)), t.reason))]
-        for t in content.troubles
-        if t.status == "failed"
+        for t in content.failures
     ]
     yield table(["failed", "what", "where", "seeds", "reason"], failures) if failures else "Nothing failed."
     skipped = [
         [*map(escaped, (one.reason, ", ".join(one.whats), ", ".join(s.label for s in one.series), one.where))]
-        for one in lacks(content.troubles)
+        for one in content.lacking
     ]
     if skipped:
         yield "What does not apply:"
