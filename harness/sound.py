@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.records import CellResult, Score
+from harness.records import CellResult, CurvePoint, EvaluationResult, Score, TrainingResult
 
 MOST_COUNTED = 2**62  # seeds, examples, steps
 MOST_VALUE = 1e300  # beyond it, squares and sums are not finite
 LONGEST = 200_000  # characters of one text
+TABLES = {"identity": "train", "provenance": "keyed"}  # in a mapping of free form, what is read by its own keys
 ROUNDING = 1e-6  # of a score's range: what a mean in float32 may be beyond it
+COUNTED: dict[type, tuple[str, ...]] = {  # what is never negative
+    TrainingResult: ("seconds", "steps", "examples", "parameters", "views", "passes", "flops"),
+    EvaluationResult: ("seconds",),
+    CurvePoint: ("examples", "seconds"),
+}
 
 
 class Unsound(HarnessError):
@@ -23,6 +30,9 @@ def sound(result: CellResult) -> CellResult:
     """The same cell. Raises Unsound for the first value that cannot be one of a cell."""
     if not 0 <= result.cell.seed < MOST_COUNTED:
         raise Unsound(f"its seed is {result.cell.seed:.3g}" if abs(result.cell.seed) < 1e300 else "its seed is no seed")
+    for mapping, key in TABLES.items():
+        if not isinstance(getattr(result, mapping).get(key, {}), Mapping):
+            raise Unsound(f"the {key} of its {mapping} is no table")
     for evaluation in result.evaluations:
         for score in evaluation.scores:
             _check_score(score, f"{evaluation.evaluation[:80]} {score.score[:80]}")
@@ -72,5 +82,8 @@ def _check_leaves(value: Any) -> None:
             _check_leaves(key)
             _check_leaves(one)
     elif is_dataclass(value):
+        for name in COUNTED.get(kind, ()):
+            if (getattr(value, name) or 0) < 0:
+                raise Unsound(f"it has fewer than 0 {name}")
         for field in _fields(kind):  # type: ignore[arg-type]
             _check_leaves(getattr(value, field))

@@ -274,14 +274,19 @@ def has_learned(result: CellResult) -> bool:
 def parameters(result: CellResult) -> dict[str, str]:
     """`params.latent_dim` -> "8" for each parameter of the method, `params.backbone.width` of its backbone."""
     found: dict[str, str] = {}
-    for prefix, text in (("", result.identity.get("method")), ("backbone.", result.identity.get("backbone"))):
-        try:
-            refs = parse_plugins(str(text)) if text else ()
-        except RequestError:  # of an older run: how parameters were written then
-            refs = ()
-        for ref in refs[:1]:
+    for prefix, role in (("", "method"), ("backbone.", "backbone")):
+        for ref in asked(result, role)[:1]:
             found |= {f"{PARAMS}{prefix}{key}": _as_text(value) for key, value in ref.params.items()}
     return found
+
+
+def asked(result: CellResult, role: str) -> tuple[PluginRef, ...]:
+    """The plugin with every parameter that was asked for as this part of a cell; none where it cannot be read."""
+    text = result.identity.get(role)
+    try:
+        return parse_plugins(str(text)) if text else ()
+    except RequestError:  # of an older run: how parameters were written then
+        return ()
 
 
 def _as_text(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.records import CellResult
-from harness.registry.grammar import parse_plugins
+from harness.report.frame import asked
 from harness.report.series import Series
 
 LEAST = 3  # points that make a line
@@ -42,8 +42,7 @@ def _settings_of(result: CellResult) -> dict[str, str]:
     """Everything that the training of a cell depends on but the seed: its identity has the defaults too."""
     found: dict[str, str] = {}
     for role in ("method", "backbone"):
-        text = result.identity.get(role)
-        for ref in parse_plugins(str(text)) if text else ():
+        for ref in asked(result, role):
             found |= {role: ref.name, **{f"{role}.{key}": str(value) for key, value in ref.params.items()}}
     found |= {f"train.{key}": str(value) for key, value in result.identity.get("train", {}).items()}
     found |= {key: str(result.identity.get(key, "")) for key in ("device", "precision", "threads")}

@@ -44,6 +44,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 GONE = object()
+ONE_OF_EACH = (None, True, -1, 1.7, "", "x", [], ["x"], {}, {"x": 1}, GONE)
 CHANGES = st.lists(st.tuples(st.integers(0, 2**20), st.one_of(JSON, st.just(GONE))), min_size=1, max_size=3)
 BYTES = st.one_of(st.binary(max_size=60), st.text(alphabet='{}[]",:0 a\\', max_size=40).map(str.encode))
 FILES = ("plan.json", "environment.json", "request.toml", "looks.json", "tuning.json", "report.md")
@@ -125,6 +126,22 @@ def test_any_cell(run: Path, tmp_path: Path, count: int) -> None:
     def _(changes: Any) -> None:
         file.write_bytes(changes if isinstance(changes, bytes) else written(changed(whole, changes)))
         reported(run, tmp_path / "out")
+
+
+@pytest.mark.parametrize("stride", [701, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("undrawn")
+def test_every_place_of_a_cell(run: Path, tmp_path: Path, stride: int) -> None:
+    """One thing of each kind at every place, in turn."""
+    (file,) = (run / "cells").iterdir()
+    whole = json.loads(unsealed_json(file.read_bytes()))
+    cases = [(place, value) for place in range(len(list(places(whole)))) for value in ONE_OF_EACH]
+    for case in cases[::stride]:
+        file.write_bytes(written(changed(whole, [case])))
+        try:
+            reported(run, tmp_path / "out")
+        except Exception as error:
+            error.add_note(f"with {case[1]!r} at {list(places(whole))[case[0]]}")
+            raise
 
 
 @counts(12)

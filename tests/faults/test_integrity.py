@@ -287,3 +287,8 @@ def test_what_a_cell_can_have_is_sound(run: Path) -> None:
     assert sound(result) is result
     with pytest.raises(Unsound, match="not finite, or beyond"):
         sound(replace(result, training=replace(result.training, seconds=1e301)))
+    for odd in ({"identity": {"train": None}}, {"provenance": {"keyed": "abc"}}):
+        with pytest.raises(Unsound, match="is no table"):
+            sound(replace(result, **odd))
+    with pytest.raises(Unsound, match="fewer than 0 seconds"):
+        sound(replace(result, training=replace(result.training, seconds=-1.0)))
