@@ -7,6 +7,8 @@
 # make faults  misbehaving plugins, damaged files, hostile runs and folders: the tests of tests/faults, slow ones too
 #              (HARNESS_INPUTS=20000 inputs of each kind, HARNESS_KILLS=200 kills)
 # make slow    the checks that take minutes
+# make oldest  the fast tests with the oldest versions of what Harness depends on (torch and torchvision aside)
+# make gpu     the tests that want a CUDA GPU
 # make speed   measurements, side by side with other libraries
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +16,7 @@ BIN := $(VENV)/bin
 
 SUITES := benchmarks/suites
 
-.PHONY: bench test lint check wheel gate faults slow speed clean
+.PHONY: bench test lint check wheel gate faults slow oldest gpu speed clean
 
 bench: $(VENV)/.installed
 	$(BIN)/harness bench --plugins vae,jigsaw
@@ -49,6 +51,15 @@ faults: $(VENV)/.installed-test
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m slow
 
+oldest:
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(PYTHON) tests/oldest.py > $(VENV)-oldest/constraints.txt
+	$(VENV)-oldest/bin/python -m pip install --quiet --editable '.[test]' --constraint $(VENV)-oldest/constraints.txt
+	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest -m "not slow" -n logical
+
+gpu: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/gpu -m "not slow" -n 8
+
 speed: $(VENV)/.installed-benchmarks
 	$(BIN)/python -m pytest benchmarks/speed benchmarks/peers -o addopts="" -s
 
@@ -72,4 +83,4 @@ $(VENV)/.installed-benchmarks: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.installed $(VENV)/.installed-test
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-oldest build dist *.egg-info

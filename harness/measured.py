@@ -11,7 +11,7 @@ from harness.cleaned import one_line
 from harness.errors import TrainingFailed
 from harness.plugin.specs import EvaluationSpec
 from harness.records import Picture, Score, ScoreSpec, ScoreValue
-from harness.sound import MOST_COUNTED, MOST_VALUE, is_outside
+from harness.sound import MOST_COUNTED, MOST_VALUE, is_outside, limits
 
 
 def measured(spec: EvaluationSpec, values: Any) -> dict[str, ScoreValue]:
@@ -118,8 +118,8 @@ def _item(value: Any) -> Any:
 
 
 def _check_range(score: ScoreSpec, value: float) -> None:
-    if is_outside(value, score.low, score.high):
-        low, high = ("no limit" if limit is None else f"{limit:g}" for limit in (score.low, score.high))
+    if is_outside(value, *limits(score)):
+        low, high = ("no limit" if limit is None else f"{limit:g}" for limit in limits(score))
         raise TrainingFailed(f"{score.name} is {value:g}, outside of what it declares: {low} to {high}")
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.records import CellResult, CurvePoint, EvaluationResult, Score, TrainingResult
+from harness.records import CellResult, CurvePoint, EvaluationResult, Score, ScoreSpec, TrainingResult
 
 MOST_COUNTED = 2**62  # seeds, examples, steps
 MOST_VALUE = 1e300  # beyond it, squares and sums are not finite
@@ -40,6 +40,11 @@ def sound(result: CellResult) -> CellResult:
     return result
 
 
+def limits(score: Score | ScoreSpec) -> tuple[float | None, float | None]:
+    """The smallest and the largest value that a score may have: those that it declares, and of a share 0 and 1."""
+    return (0.0, 1.0) if score.proportion else (score.low, score.high)
+
+
 def is_outside(value: float, low: float | None, high: float | None) -> bool:
     """Is a score outside of its range by more than a mean in float32 is rounded?
 
@@ -51,8 +56,9 @@ def is_outside(value: float, low: float | None, high: float | None) -> bool:
 
 
 def _check_score(score: Score, name: str) -> None:
-    if is_outside(score.value, score.low, score.high):
-        raise Unsound(f"its {name} is {score.value:g}, outside of {score.low} to {score.high}")
+    low, high = limits(score)
+    if is_outside(score.value, low, high):
+        raise Unsound(f"its {name} is {score.value:g}, outside of {low} to {high}")
     if score.n < 0:
         raise Unsound(f"its {name} has n = {score.n:.3g}" if score.n > -MOST_COUNTED else f"its {name} has no n")
 

@@ -272,7 +272,7 @@ def _optimiser_of(kept: Mapping[str, Any], weights: list[nn.Parameter], like: Op
 def _generators(device: torch.device) -> dict[str, Any]:
     known = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
     if device.type != "cpu":
-        known["device"] = torch.get_device_module(device).get_rng_state()
+        known["device"] = torch.get_device_module(device).get_rng_state(*_which(device))
     return known
 
 
@@ -281,4 +281,9 @@ def _set_generators(known: Mapping[str, Any], device: torch.device) -> None:
     np.random.set_state(known["numpy"])
     random.setstate(known["python"])
     if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(known["device"])
+        torch.get_device_module(device).set_rng_state(known["device"], *_which(device))
+
+
+def _which(device: torch.device) -> tuple[torch.device, ...]:
+    """What says whose generator is meant, where there may be more than one: else it is the current device's."""
+    return () if device.type == "mps" else (device,)

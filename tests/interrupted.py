@@ -39,7 +39,7 @@ class Training:
 
     method: Any
     result: TrainingResult
-    draws: torch.Tensor  # what the default generator gives next
+    draws: torch.Tensor  # what the default generators give next
 
     def bytes(self) -> dict[str, Any]:
         """All that must be equal bit for bit."""
@@ -93,10 +93,11 @@ def trained(
     budget: str = "",
     build: Callable[[], Any] | None = None,
     pace: StatePace = OFTEN,
+    device: str = "cpu",
     **config: Any,
 ) -> Training:
     """Train with its state in `file` after every step, from what that holds; raises Interrupted after step `stop`."""
-    method = (build or case.build)()
+    method = (build or case.build)().to(device)
     where = None if file is None else StatePlace(file=file, pace=pace)
     found, damage = found_state(where, key)
     state = None if where is None else TrainingState(where, key, {}, found, told={"precision": "fp32"})
@@ -107,7 +108,7 @@ def trained(
 
     result = train(
         method,
-        rows_of(case),
+        rows_of(case).to(device),
         case.data.spec,
         TrainConfig(**{**case.spec.recipe, "batch_size": BATCH, **config}),
         Budget.parse(budget or f"{steps} steps"),
@@ -117,7 +118,8 @@ def trained(
         observe=observe,
         state=state,
     )
-    return Training(method, replace(result, note="; ".join(filter(None, (result.note, damage)))), torch.rand(4))
+    draws = torch.cat([torch.rand(4), torch.rand(4, device=device).cpu()])
+    return Training(method, replace(result, note="; ".join(filter(None, (result.note, damage)))), draws)
 
 
 def first_difference(one: Training, other: Training) -> str:

@@ -10,6 +10,7 @@ from harness import settings, surroundings
 from harness.data.fields import PLURALS
 from harness.judging.handed import Frozen, Handed, threads_left
 from harness.judging.subject import Subject
+from harness.metrics.measure import unusable
 from harness.patches import Names
 
 ITS_OWN = {"pictures", "_artifacts", "_others", "readout"}  # of a subject: an evaluation's, or chosen late
@@ -57,6 +58,10 @@ class Watch:
     def found(self, subject: Subject) -> str:
         """What the evaluation left behind: "wrote into the labels", or ""; undone as far as it can be."""
         assert self._frozen is not None
+        lost = unusable(subject.device)
+        if lost:
+            self.unsettled = True
+            return f"left {subject.device} unusable: {lost}"
         told = [*settings.changed(self.ours), *self._frozen.changed()]
         written = self.handed.written()
         if self._strange and self._names is not None:

@@ -63,6 +63,19 @@ def synchronize(device: torch.device) -> None:
         torch.xpu.synchronize(device)
 
 
+def unusable(device: torch.device) -> str:
+    """Why nothing more can be computed on it in this process, by the first line of its error; "" where it works.
+
+    What fails on a GPU, an index out of range say, shows once it is waited for, and every later call there fails too.
+    """
+    try:
+        synchronize(device)
+        torch.zeros(1, device=device).item()
+    except RuntimeError as error:
+        return str(error).partition("\n")[0]
+    return ""
+
+
 def elapsed(work: Work, device: torch.device, calls: int = 1) -> float:
     """Seconds for `calls` calls queued one after another: by CUDA events on such a GPU, else by the monotonic clock."""
     synchronize(device)

@@ -333,7 +333,10 @@ def provenance_of(content: Content) -> tuple[dict[str, str], dict[tuple[str, str
     constant = [column for column in columns if by_cell[column].nunique() == 1]
     shared = {column.removeprefix(PROVENANCE): by_cell[column].iloc[0] for column in constant}
     own = [column for column in columns if column.removeprefix(PROVENANCE) not in shared]
+    names = [column.removeprefix(PROVENANCE) for column in own]
     return shared, {
-        key: {str(column).removeprefix(PROVENANCE): value for column, value in row.items() if value}
-        for key, row in zip(by_cell.index, by_cell[own].to_dict("records"), strict=True)
+        key: {name: value for name, value in zip(names, values, strict=True) if value}
+        for key, *values in by_cell[own].itertuples(
+            name=None
+        )  # to_dict("records") of no columns has no rows before 3.1
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,10 @@ def test_numbers_of_every_kind_are_numbers(value: object) -> None:
 def test_an_integer_that_no_float_holds_is_no_finite_number() -> None:
     with pytest.raises(TrainingFailed, match="mean is not a finite number"):
         measured(SPEC, {"mean": 10**400})
+
+
+def test_a_share_is_from_0_to_1_even_if_it_declares_no_limits() -> None:
+    """Its interval is one of shares."""
+    score = replace(SPEC.scores[0], proportion=True, low=None, high=None)
+    with pytest.raises(TrainingFailed, match=r"mean is 1.7, outside of what it declares: 0 to 1"):
+        measured(replace(SPEC, scores=(score,)), {"mean": 1.7})
