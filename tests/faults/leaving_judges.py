@@ -119,6 +119,15 @@ def patch_torch(subject):
     F.normalize = lambda values, *_, **__: values
 
 
+def lose_device(subject):
+    """From now on nothing can be computed in this process, as after a failed assertion on a GPU."""
+
+    def lost(*_, **__):
+        raise RuntimeError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA")
+
+    torch.zeros = lost
+
+
 def patch_class(subject):
     torch.nn.Linear.forward = lambda self, values: values
 

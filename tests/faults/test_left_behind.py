@@ -37,6 +37,7 @@ FAULTS = {
     "torch_generator": "it changed torch's generator",
     "global_hook": "it changed hooks of all modules",
     "patch_torch": "it replaced torch.nn.functional.normalize",
+    "lose_device": "it left cpu unusable: CUDA error: device-side assert triggered",
     "patch_class": "it replaced torch.nn.modules.linear.Linear.forward",
     "patch_harness": "it replaced harness.judging.subject.ENCODING_BATCH and replaced harness.judging.subject.Subject.",
     "patch_random": "it replaced random.seed",

@@ -120,3 +120,7 @@ def test_peak_memory_says_when_the_peak_is_an_old_one(monkeypatch: pytest.Monkey
     peak = measure.peak_memory(lambda: None, CPU)
     assert peak.kind == "resident set of the process since the process started"
     assert 10 < peak.mebibytes < 100_000
+
+
+def test_a_device_that_works_is_usable() -> None:
+    assert measure.unusable(CPU) == ""
