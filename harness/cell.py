@@ -46,7 +46,10 @@ def run_cell(
     if training.status != "ok" or method is None or source is None:
         return _result(task, training, unjudged(task, training))
     trained(training)
-    loaded = workplace if task.training else replace(workplace, checkpoint=workplace.staging / WEIGHTS)
+    loaded = workplace
+    if task.training is None:
+        kept = workplace.staging / WEIGHTS
+        loaded = replace(workplace, checkpoint=kept, checkpoint_sum=training.weights)
     settings.changed(ours)  # what the method set while it trained: a method that is loaded sets nothing
     while True:
         left = replace(task, training=training, todo=task.todo[len(rows) :])

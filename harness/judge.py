@@ -17,12 +17,14 @@ from harness.building import build_backbone, build_method, information, load_dat
 from harness.data.rows import Dataset, read_as
 from harness.errors import HarnessError, NotApplicable, TrainingFailed
 from harness.examples import checked, write_examples
+from harness.judging.made import Made
 from harness.judging.subject import Subject
 from harness.judging.watch import Watch
 from harness.labels import Labels
 from harness.measured import check_picture, measured, scores_of
 from harness.outcomes import outcome
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
+from harness.plugin.launching import WEIGHTS
 from harness.plugin.specs import EvaluationSpec
 from harness.pretraining import Report, load_strangers
 from harness.reasons import reason_of
@@ -39,6 +41,7 @@ from harness.records import (
 )
 from harness.registry import Registry
 from harness.seeding import seed_everything
+from harness.weights import save_weights
 
 
 class Judging:
@@ -64,6 +67,9 @@ class Judging:
         self.source = source
         self.report = report
         self.watch = Watch(ours)
+        known = task.training.weights if task.training else ""
+        again = partial(save_weights, method, workplace.staging / WEIGHTS)
+        self.made = Made(workplace.staging, known, again)
         self.subjects: dict[str, Subject | NotApplicable | str] = {}
         self.fitted: dict[tuple[str, str], Subject | NotApplicable | str] = {}  # with the part of the labels
         self.strangers: set[str] = set()  # whose code was loaded here since training
@@ -104,8 +110,13 @@ class Judging:
         if isinstance(subject, str):
             return outcome(todo, "failed", subject)
         self.watch.begin(subject, strange=bool(todo.strangers))
+        if todo.strangers:
+            self.made.begin(self.workplace.staging / _folder_name(todo))
         row = evaluate(subject, self.registry, todo, self.workplace.staging)
         left = self.watch.found(subject)
+        if todo.strangers and (changed := self.made.changed()):
+            self.watch.unsettled = True
+            left = " and ".join(filter(None, (left, f"changed files of its cell: {', '.join(changed)}")))
         if not left:
             return row
         reason = f"it {left}; {row.reason}" if row.reason else f"it {left}"

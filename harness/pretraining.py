@@ -28,9 +28,11 @@ from harness.judging.diagnosis import check_training
 from harness.judging.monitor import Monitor
 from harness.judging.observing import Encoder, Look, Moments, Observer
 from harness.plugin.capabilities import capabilities_of
+from harness.plugin.launching import WEIGHTS
 from harness.reasons import reason_of
 from harness.records import Cell, CellTask, Information, TrainingResult, Workplace
 from harness.registry import Registry
+from harness.sealed import file_checksum
 from harness.snapshot import Unfit
 from harness.state_file import discard
 from harness.trainer import train
@@ -96,7 +98,8 @@ def pretrained(
             training = trained(method, None)
         training = replace(training, note="; ".join(filter(None, (training.note, damage))))
         if method.state_dict():
-            save_weights(method, workplace.staging / "method.safetensors")
+            save_weights(method, workplace.staging / WEIGHTS)
+            training = replace(training, weights=file_checksum(workplace.staging / WEIGHTS))
         check_training(method, source, steps=training.steps, seed=cell.seed, device=cell.device)
         return method, source, training
     except NotApplicable as reason:

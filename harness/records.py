@@ -388,6 +388,9 @@ class TrainingResult:
     traceback: str = ""
     note: str = ""  # what a reader must know of it: the precision that a trial chose, weights without a gradient
     precision: str = ""  # that it computed in, "fp32" or "bf16"; empty: it did not come so far
+    weights: str = (
+        ""  # the checksum of the file of its weights (harness.sealed); empty: there are none, or an older run
+    )
 
 
 def as_trained(cell: Cell, training: TrainingResult) -> Cell:

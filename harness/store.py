@@ -261,6 +261,8 @@ class RunFolder:
                 for name in moved_files(staged, own_folder(self.artifacts / result.key)):
                     files[f"{prefix}/{name}"] = file_checksum(self.path / prefix / name)
                 removed(staged)
+                if result.training.weights:  # those that were judged, whatever became of the file
+                    files[f"{prefix}/{WEIGHTS}"] = result.training.weights
             result = replace(result, files=files)
             write_whole(own_place(self.cells / f"{result.key}.json"), sealed_json(dump_result(result)))
             if result.training.status != "failed":

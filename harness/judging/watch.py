@@ -13,7 +13,7 @@ from harness.judging.subject import Subject
 from harness.metrics.measure import unusable
 from harness.patches import Names
 
-ITS_OWN = {"pictures", "_artifacts", "_others", "readout"}  # of a subject: an evaluation's, or chosen late
+ITS_OWN = {"_others", "readout"}  # of a subject: an evaluation's, or chosen late
 
 
 class Watch:

@@ -99,10 +99,11 @@ class LocalLauncher:
 def _going_on(process: CellProcess, training: TrainingResult) -> Assignment:
     """What a process left that an evaluation ended: the weights that it trained are judged in a fresh one."""
     before = process.assignment
-    weights = before.here.staging / WEIGHTS
-    checkpoint = weights if before.task.training is None and weights.exists() else before.here.checkpoint
     task = replace(before.task, training=training, todo=process.left)
-    return replace(before, task=task, here=replace(before.here, checkpoint=checkpoint))
+    if before.task.training is not None or not training.weights:
+        return replace(before, task=task)
+    weights = before.here.staging / WEIGHTS
+    return replace(before, task=task, here=replace(before.here, checkpoint=weights, checkpoint_sum=training.weights))
 
 
 def cores() -> int:
