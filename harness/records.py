@@ -388,9 +388,7 @@ class TrainingResult:
     traceback: str = ""
     note: str = ""  # what a reader must know of it: the precision that a trial chose, weights without a gradient
     precision: str = ""  # that it computed in, "fp32" or "bf16"; empty: it did not come so far
-    weights: str = (
-        ""  # the checksum of the file of its weights (harness.sealed); empty: there are none, or an older run
-    )
+    weights: str = ""  # the checksum of their file (harness.sealed); empty: none are kept, or by an older version
 
 
 def as_trained(cell: Cell, training: TrainingResult) -> Cell:
