@@ -92,11 +92,14 @@ class Comparison:
         """The most that anything has."""
         return max((len(entry.by_seed or {}) for row in self.rows for entry in row.entries), default=0)
 
-    def panels(self) -> list[Panel]:
-        """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page."""
+    def panels(self, beside: int = PANEL) -> list[Panel]:
+        """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page.
+
+        beside: columns of one table, at most.
+        """
         counts = [sum(row.entries[i].estimate is not None for row in self.rows) for i in range(len(self.columns))]
         order = sorted(range(len(counts)), key=lambda i: (not self.columns[i].ranked, i != self.leading, -counts[i]))
-        parts = [tuple(order[start : start + PANEL]) for start in range(0, len(order), PANEL)]
+        parts = [tuple(order[start : start + beside]) for start in range(0, len(order), beside)]
         rows = [tuple(row for row in self.rows if any(row.entries[i].tried for i in part)) for part in parts]
         return [Panel(columns=part, rows=rows[n] if n else self.rows) for n, part in enumerate(parts)]
 
