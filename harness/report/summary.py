@@ -171,8 +171,13 @@ def _comparison(
     finished = tuple(Row(series=one, entries=entries) for one, entries in pairs if one.index in shown)
     leading = _leading(columns)
     about: dict[str, Any] = {"source": source, "target": target, "counted": counted(frame), "looks": looks}
-    result = Comparison(**about, columns=columns, rows=finished, leading=leading)
-    return replace(result, rows=tuple(sorted(finished, key=lambda row: _rank_key(result, row))))
+    return led_by(Comparison(**about, columns=columns, rows=finished, leading=leading), leading)
+
+
+def led_by(comparison: Comparison, index: int | None) -> Comparison:
+    """The same with another column as the one that ranks: best first by it."""
+    found = replace(comparison, leading=index)
+    return replace(found, rows=tuple(sorted(found.rows, key=lambda row: _rank_key(found, row))))
 
 
 def _entries(rows: Rows, target: str, column: Column, series: Sequence[Series], examples: Examples) -> list[Entry]:
