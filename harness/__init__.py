@@ -88,7 +88,8 @@ def load(run: str | Path, other: str | Path, /, *more: str | Path) -> Several: .
 def load(*runs: str | Path) -> Results | Several:
     """The results of a run that is on the disk, as `bench` gave them: `harness.load("runs/vae-jigsaw-on-digits")`.
 
-    Of several runs, one `.frame`, `.pivot()` and `.gain()` of all. Raises RequestError where a folder is no run.
+    Of several runs, one `.frame`, `.pivot()`, `.gain()`, `.examples()`, `.figure()` and `.samples()` of all. Raises
+    RequestError where a folder is no run.
     """
     from harness.errors import RequestError
     from harness.run import Several, load_results

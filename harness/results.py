@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cleaned import cleaned
 from harness.records import CellResult
 from harness.store import RunFolder
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 
@@ -56,7 +58,37 @@ class Results:
         """
         from harness.report.examples import examples_frame
 
-        return examples_frame(self.frame, {self.folder.path.name: self.folder.path}, evaluation, score, method)
+        return examples_frame(self.frame, self._folders, evaluation, score, method)
+
+    def figure(self, evaluation: str = "", score: str = "") -> Figure:
+        """The report's comparative figure: a line for each method, best on top, with its mean, interval and seeds.
+
+        evaluation, score: which one, by their names as in `frame`; of an evaluation alone its first score in the
+        report, and without both the leading score. Each source and target has axes of its own, below each other. It is
+        a matplotlib Figure that pyplot does not know of: `.savefig("figure.pdf")`, and a notebook shows it by itself.
+        Raises RequestError where nothing that was measured is called so.
+        """
+        from harness.report.dot_plots import ranking_figure
+
+        return ranking_figure(self.frame, self._folders, evaluation, score)
+
+    def samples(self, method: str = "") -> DataFrame:
+        """The pictures that the run kept, one row for each: samples, reconstructions, maps and the rest.
+
+        method: only its own, by its name ("vae"), with parameters, or by the label of the report. In the order of the
+        report, of all seeds. Columns: run, label, method, source, target, seed, evaluation, labels, `name` ("samples"),
+        `kind` ("image" and "film" are PNG files; what else there is is JSON, see harness.records.Picture), caption and
+        `file`, an absolute Path. Files that are gone, damaged or not the run's own are left out, and named on standard
+        error. Raises RequestError for a method that is not there.
+        """
+        from harness.report.samples import samples_frame
+
+        return samples_frame(self.frame, {name: (path, self.cells) for name, path in self._folders.items()}, method)
+
+    @property
+    def _folders(self) -> dict[str, Path]:
+        """The run's folder by its name in the frame."""
+        return {cleaned(self.folder.path.name): self.folder.path}
 
     def __repr__(self) -> str:
         trouble = f", {len(self.failures)} failures" if self.failures else ""
@@ -151,12 +183,28 @@ class Several:
         """As `Results.examples`."""
         from harness.report.examples import examples_frame
 
-        folders = {name: run.folder.path for name, run in self._named().items()}
-        return examples_frame(self.frame, folders, evaluation, score, method)
+        return examples_frame(self.frame, self._folders, evaluation, score, method)
+
+    def figure(self, evaluation: str = "", score: str = "") -> Figure:
+        """As `Results.figure`, of all runs."""
+        from harness.report.dot_plots import ranking_figure
+
+        return ranking_figure(self.frame, self._folders, evaluation, score)
+
+    def samples(self, method: str = "") -> DataFrame:
+        """As `Results.samples`, of all runs."""
+        from harness.report.samples import samples_frame
+
+        kept = {name: (run.folder.path, run.cells) for name, run in self._named().items()}
+        return samples_frame(self.frame, kept, method)
 
     @property
     def failures(self) -> list[str]:
         return [f"{name}: {line}" for name, run in self._named().items() for line in run.failures]
+
+    @property
+    def _folders(self) -> dict[str, Path]:
+        return {cleaned(name): run.folder.path for name, run in self._named().items()}
 
     def __repr__(self) -> str:
         return f"<{len(self.runs)} runs: {', '.join(map(repr, self.runs))}>"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.completing import names_of
+from harness.cli.table import Shown, checked_table
 from harness.looks import FIRST, STEP, limit_of
 from harness.records import USUAL, Request, budget_text
 from harness.registry import METHOD_KINDS
@@ -173,6 +174,7 @@ def bench(
             "number and chooses nothing. What is cached without stays so, until --fresh. [default: 0]"
         ),
     ] = None,
+    table: Shown = "main",
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failed cell.")] = False,
     dry_run: Annotated[
         bool,
@@ -184,6 +186,8 @@ def bench(
 
     Without arguments: a VAE and jigsaw puzzles against four references, on 1,797 handwritten digits, with 5 seeds.
     """
+    shown = checked_table(table)
+
     from harness.cli.progress import progress_listener
     from harness.options import bytes_of
     from harness.registry import Registry
@@ -238,7 +242,7 @@ def bench(
 
         print(f"harness: interrupted; {_kept(folder_of(request, options))}", file=sys.stderr)
         raise typer.Exit(130) from None
-    _print_results(results)
+    _print_results(results, shown)
     if not results.ok:
         raise typer.Exit(1)
 
@@ -305,14 +309,16 @@ def _title(cell: Any, *, with_budget: bool) -> str:
     return f"{cell.title} ({', '.join(extras)})"
 
 
-def _print_results(results: Results) -> None:
+def _print_results(results: Results, shown: str) -> None:
+    """The table that `--table` asks for, what went wrong, and where the report is."""
     from rich.console import Console
 
     from harness.report import terminal_table
     from harness.report.tuning import sentence
 
     console = Console()
-    console.print(terminal_table(list(results.cells), results.folder.path))
+    if shown != "none":
+        console.print(terminal_table(list(results.cells), results.folder.path, everything=shown == "all"))
     tuning = results.folder.tuning()
     if tuning:
         methods = [str(cell.cell.method) for cell in results.cells if cell.cell.kind != "reference"]

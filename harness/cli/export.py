@@ -1,4 +1,4 @@
-"""`harness export`: a run in the format of another tool."""
+"""`harness export`: a run in the format of another tool, or for a paper."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import typer
 
 from harness.errors import RequestError, did_you_mean
 
-FORMATS = ("pytest-benchmark", "github-action", "csv")
+FORMATS = ("pytest-benchmark", "github-action", "csv", "latex")
 EPILOG = """
 \b
 Examples:
   harness export --format pytest-benchmark runs/main -o main.json
   pytest-benchmark compare main.json mine.json --group-by group
   harness export --format github-action runs/main -o scores.json
+  harness export --format latex runs/main -o table.tex
 
 \b
 pytest-benchmark  a file that `pytest-benchmark compare` reads; a seed is a round
 github-action     github-action-benchmark's customSmallerIsBetter
 csv               the tidy frame, one row per score
+latex             the report's ranked tables for a paper, one for each dataset: mean ± half its interval, best in bold
 
-Those tools take smaller for better: rates go out as seconds per image, fractions as 1 - value. The true values, units
+The first two take smaller for better: rates go out as seconds per image, fractions as 1 - value. The true values, units
 and seeds stand beside them, in extra_info.
 """
 

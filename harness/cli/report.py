@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.table import Shown, checked_table
 from harness.errors import RequestError
 
 
@@ -15,12 +16,14 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report. [default: the run's own; needed for several runs]")
     ] = None,
+    table: Shown = "none",
 ) -> None:
     """Make the report of one run again, or merge several runs into one report.
 
     Runs that agree in provenance pool their seeds. Where they differ, rows carry the name of their run, and the report
     says in what they differ.
     """
+    shown = checked_table(table)
     for run in runs:
         if not (run / "cells").is_dir():
             what = "is no run" if run.exists() else "does not exist"
@@ -31,9 +34,14 @@ def report(
     if len(folders) < len(runs):
         raise RequestError("the same run is given twice: leave one of them out")
 
-    from harness.report import build
+    from harness.report import build, build_and_show
     from harness.store import RunFolder
 
     target = out or runs[0]
-    build([RunFolder(run) for run in runs], target)
+    if shown == "none":
+        build([RunFolder(run) for run in runs], target)
+    else:
+        from rich.console import Console
+
+        Console().print(build_and_show([RunFolder(run) for run in runs], target, everything=shown == "all"))
     typer.echo(f"Report: {(target / 'index.html').resolve().as_uri()}")

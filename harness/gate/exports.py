@@ -1,6 +1,6 @@
-"""A run for tools that know nothing of it: pytest-benchmark, github-action-benchmark, a spreadsheet.
+"""A run for tools that know nothing of it: pytest-benchmark, github-action-benchmark, a spreadsheet, LaTeX.
 
-All of them take smaller for better. So scores go out in cost form, their true values beside them:
+The first two take smaller for better. So scores go out in cost form, their true values beside them:
 
     a time (s, ms)                     seconds
     a rate (images/s, ...)             seconds per image
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.errors import RequestError
 from harness.gate import pairing
 from harness.gate.findings import Finding, Place
 from harness.gate.margins import default_margin
@@ -219,8 +220,22 @@ def csv(side: Side) -> str:
     return sheet_of(side.frame).decode()
 
 
+def latex(side: Side) -> str:
+    """The ranked tables of the run's report. Raises RequestError where there is no score to put in one."""
+    from harness.report.latex import latex as tables
+    from harness.report.series import with_series
+    from harness.report.summary import comparisons
+
+    numbered, series = with_series(side.frame)
+    text = tables(comparisons(numbered, series, side.examples.runs))
+    if not text:
+        raise RequestError(f"{side.name} holds no score to put in a table: its report says what failed, and why")
+    return text
+
+
 WRITERS: Mapping[str, Callable[[Side], str]] = {
     "pytest-benchmark": pytest_benchmark,
     "github-action": github_action,
     "csv": csv,
+    "latex": latex,
 }

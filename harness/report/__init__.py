@@ -21,9 +21,18 @@ def build(runs: Sequence[Any], out: Path) -> list[Path]:
 
     runs: of harness.store.RunFolder, or (results, folder) pairs.
     """
+    from harness.report.writing import FILES, write_report
+
+    write_report(runs, out)
+    return [out / name for name in FILES]
+
+
+def build_and_show(runs: Sequence[Any], out: Path, *, everything: bool = False) -> RenderableType:
+    """`build`, and its ranked comparison for `rich`; everything: every score, see `terminal_table`."""
+    from harness.report.terminal import TerminalTable
     from harness.report.writing import write_report
 
-    return write_report(runs, out)
+    return TerminalTable(write_report(runs, out).comparisons, everything=everything)  # type: ignore[return-value]
 
 
 def table(results: Iterable[CellResult], folder: Path | None = None) -> DataFrame:
@@ -49,8 +58,13 @@ def notebook_html(results: Iterable[CellResult], folder: Path | None = None) -> 
     return html.notebook_html(results, folder)
 
 
-def terminal_table(results: Iterable[CellResult], folder: Path | None = None) -> RenderableType:
-    """The ranked comparison for `rich`, as wide as the console and at most 160 columns."""
+def terminal_table(
+    results: Iterable[CellResult], folder: Path | None = None, *, everything: bool = False
+) -> RenderableType:
+    """The ranked comparison for `rich`, as wide as the console and at most 160 columns.
+
+    everything: every score, in blocks below each other, rather than those that fit beside each other.
+    """
     from harness.report import terminal  # type: ignore[attr-defined]
 
-    return terminal.terminal_table(results, folder)
+    return terminal.terminal_table(results, folder, everything=everything)

@@ -16,11 +16,12 @@ from harness.report import tuning
 from harness.report.across import Across, across_datasets
 from harness.report.cost_charts import compute_chart, cost_chart, worth_drawing
 from harness.report.costs import Costs, training_costs
+from harness.report.dot_plots import ranking_chart
 from harness.report.entries import Column, Entry
-from harness.report.figures import Drawing, monitor_chart, ranking_chart, sweep_chart
+from harness.report.figures import Drawing, monitor_chart, sweep_chart
 from harness.report.frame import PROVENANCE, counted, dataset_labels, joined, tidy_frame
 from harness.report.line_panels import curve_panel
-from harness.report.palette import Look, looks
+from harness.report.palette import Look, looks_in_a_report
 from harness.report.pictures import Shown, shown_pictures, slug
 from harness.report.reading import answers, reading
 from harness.report.series import Series, differing_provenance, usual_value, with_series, worth_a_row
@@ -214,8 +215,8 @@ def gather(runs: Sequence[Run]) -> Content:
     frame = joined([tidy_frame(run.results, run.name, labels) for run in runs])
     numbered, series = with_series(frame)
     frame = frame.assign(label=numbered["label"].to_numpy())
-    trained = {one.index: one for one in worth_a_row(series)}
-    look = looks([*trained.values(), *(one for one in series if one.index not in trained)])
+    trained = {one.index for one in worth_a_row(series)}
+    look = looks_in_a_report(series)
     folders = {run.name: run.path for run in runs}
     compared = comparisons(numbered, series, folders)
     cells = tuple(_cells(runs, numbered, series))

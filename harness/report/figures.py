@@ -1,4 +1,4 @@
-"""Charts as small SVGs: the leading score with intervals, scores along a setting, curves, feature maps.
+"""Charts as small SVGs: scores along a setting, what a monitor saw, feature maps; what all charts are drawn with.
 
 matplotlib without pyplot, text kept as text. Everything that belongs to one series carries `data-series`, so that the
 page can hide it.
@@ -24,17 +24,15 @@ from matplotlib.ticker import EngFormatter
 
 from harness.records import CurvePoint
 from harness.report.entries import Column, Entry
-from harness.report.numbers import interval, number
 from harness.report.palette import COLOURS, DASHES, GRID, INK, MARKERS, MUTED, PAPER, Look, class_look
 from harness.report.series import Series
-from harness.report.summary import Comparison, Row
 from harness.report.sweeps import LEAST, Sweep
 
 MAP_POINTS = 600  # of a map; every k-th point is drawn where there are more
 CURVE_POINTS = 200
 LEGEND_CLASSES = 20
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "harness", "text.parse_math": False, "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"], "font.size": 9.0, "text.color": INK, "axes.edgecolor": MUTED,
     "axes.labelcolor": INK, "axes.linewidth": 0.7, "xtick.color": MUTED, "ytick.color": MUTED,
@@ -65,11 +63,18 @@ def canvas(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
 @contextmanager
 def sheet(width: float, height: float) -> Iterator[Figure]:
     """An empty figure of that size in inches."""
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+    with styled(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         yield figure
+
+
+@contextmanager
+def styled(style: Mapping[Any, Any]) -> Iterator[None]:
+    """What is drawn here has this style; a letter that the font lacks is no warning."""
+    with matplotlib.rc_context(dict(style)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
+        yield
 
 
 def svg_of(figure: Figure, name: str, title: str) -> str:
@@ -91,43 +96,6 @@ def svg_of(figure: Figure, name: str, title: str) -> str:
 def _shorter(tag: re.Match[str]) -> str:
     """Places to a hundredth of a point, less than a pixel; what is written in the figure stays as it is."""
     return re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])
-
-
-def ranking_chart(comparison: Comparison, looks: dict[int, Look], name: str) -> Drawing | None:
-    """One line per series, best on top: mean, interval, and each seed as a thin tick."""
-    column = comparison.leading_column()
-    rows = [row for row in comparison.rows if comparison.leading_entry(row).estimate]
-    if column is None or not rows:
-        return None
-    with canvas(7.4, 0.34 * len(rows) + 0.75) as (figure, axes):
-        for place, row in enumerate(reversed(rows)):
-            _ranking_line(axes, place, row, comparison.leading_entry(row), looks[row.series.index], column.unit)
-        axes.set_yticks([])
-        axes.set_ylim(-0.6, len(rows) - 0.4)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"{column.name} ({column.unit}, {column.better} is better)")
-        title = f"{column.name} on {comparison.title}"
-        svg = svg_of(figure, name, title)
-    return Drawing(name=name, title=title, caption="Mean and 95 % interval; thin ticks are single seeds.", svg=svg)
-
-
-def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, unit: str) -> None:
-    gid = f"series-{row.series.index}"
-    assert entry.estimate is not None
-    mean = entry.estimate.mean
-    if entry.estimate.low is not None and entry.estimate.high is not None:
-        ends = [entry.estimate.low, entry.estimate.high]
-        axes.plot(ends, [place, place], color=look.colour, linewidth=2.2, gid=gid, solid_capstyle="butt")
-    seeds = list((entry.by_seed or {}).values())
-    axes.plot(seeds, [place] * len(seeds), "|", color=look.colour, markersize=9, markeredgewidth=0.9, gid=gid)
-    fill = look.colour if look.fill != "none" else PAPER
-    axes.plot([mean], [place], look.marker, color=look.colour, markerfacecolor=fill, markeredgewidth=1.4, gid=gid)
-    beside = axes.get_yaxis_transform()
-    weight = "bold" if entry.mark == "best" else "normal"
-    style: dict[str, Any] = {"gid": gid, "va": "center", "fontweight": weight}
-    axes.text(-0.015, place, row.series.label, transform=beside, ha="right", **style)
-    says = " ".join(filter(None, (number(mean, unit), interval(entry.estimate, unit), entry.mark)))
-    axes.text(1.015, place, says, transform=beside, ha="left", **style)
 
 
 def sweep_chart(sweep: Sweep, column: Column, entries: Mapping[int, Entry], where: str, name: str) -> Drawing | None:

@@ -7,10 +7,12 @@ their yellow, which is too light on paper. Ink, muted and grid are placeholders 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
-from harness.report.series import Series
+from harness.report.series import Series, worth_a_row
 
 INK, MUTED, GRID, PAPER = "#010203", "#040506", "#070809", "#fefdfc"
+PRINTED = {INK: "#1a1a1a", MUTED: "#6b6b6b", GRID: "#d9d9d9", PAPER: "#ffffff"}  # what they are on paper
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", "--", ":", "-.")
 # matplotlib's name of a marker, and the same shape as an SVG path around the origin
@@ -57,6 +59,20 @@ def looks(series: Sequence[Series]) -> dict[int, Look]:
     return found
 
 
+def looks_in_a_report(series: Sequence[Series]) -> dict[int, Look]:
+    """A look for every series, those first that have a row."""
+    shown = {one.index: one for one in worth_a_row(series)}
+    return looks([*shown.values(), *(one for one in series if one.index not in shown)])
+
+
+def printed(look: Look) -> Look:
+    """The same in colours rather than placeholders, hollow shapes in that of the paper."""
+    found = copy(look)
+    found.colour = PRINTED.get(look.colour, look.colour)
+    found.fill = PRINTED[PAPER] if look.fill == "none" else found.colour
+    return found
+
+
 def class_look(label: int) -> tuple[str, str]:
     """Colour and SVG path of a class on a map; 70 classes get different ones."""
     return (*COLOURS, INK)[label % 7], SHAPES[MARKERS[label % len(MARKERS)]]
@@ -74,4 +90,6 @@ def on_page(svg: str) -> str:
 
 def on_paper(svg: str) -> str:
     """Placeholders become colours, for a file that stands alone."""
-    return svg.replace(INK, "#1a1a1a").replace(MUTED, "#6b6b6b").replace(GRID, "#d9d9d9").replace(PAPER, "#ffffff")
+    for placeholder, colour in PRINTED.items():
+        svg = svg.replace(placeholder, colour)
+    return svg

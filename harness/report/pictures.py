@@ -158,10 +158,15 @@ def shown_pictures(
         shown = _with_curves(shown, group) if picture.kind == "curve" else _with_content(shown, group[0])
         if not any(_same(shown, other) for other in by_name.get(name, [])):
             by_name.setdefault(name, []).append(shown)
+    return {name: _with_panels(group) for name, group in in_order(by_name)}
+
+
+def in_order(by_name: Mapping[str, list[Shown]]) -> list[tuple[str, list[Shown]]]:
+    """Names at the places that they ask for; pictures of one name by their data, and in the order of the series."""
     for same_name in by_name.values():
         same_name.sort(key=lambda one: (one.source, one.target, one.series.index))
     placed = sorted(by_name.items(), key=lambda item: (min(one.picture.place for one in item[1]), item[0]))
-    return {name: _with_panels(group) for name, group in _joined(placed)}
+    return _joined(placed)
 
 
 def _joined(groups: Sequence[tuple[str, list[Shown]]]) -> list[tuple[str, list[Shown]]]:

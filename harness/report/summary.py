@@ -92,11 +92,14 @@ class Comparison:
         """The most that anything has."""
         return max((len(entry.by_seed or {}) for row in self.rows for entry in row.entries), default=0)
 
-    def panels(self) -> list[Panel]:
-        """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page."""
+    def panels(self, beside: int = PANEL) -> list[Panel]:
+        """The columns that concern most rows first, then those of fewer, so that tables are full and fit on a page.
+
+        beside: columns of one table, at most.
+        """
         counts = [sum(row.entries[i].estimate is not None for row in self.rows) for i in range(len(self.columns))]
         order = sorted(range(len(counts)), key=lambda i: (not self.columns[i].ranked, i != self.leading, -counts[i]))
-        parts = [tuple(order[start : start + PANEL]) for start in range(0, len(order), PANEL)]
+        parts = [tuple(order[start : start + beside]) for start in range(0, len(order), beside)]
         rows = [tuple(row for row in self.rows if any(row.entries[i].tried for i in part)) for part in parts]
         return [Panel(columns=part, rows=rows[n] if n else self.rows) for n, part in enumerate(parts)]
 
@@ -168,8 +171,13 @@ def _comparison(
     finished = tuple(Row(series=one, entries=entries) for one, entries in pairs if one.index in shown)
     leading = _leading(columns)
     about: dict[str, Any] = {"source": source, "target": target, "counted": counted(frame), "looks": looks}
-    result = Comparison(**about, columns=columns, rows=finished, leading=leading)
-    return replace(result, rows=tuple(sorted(finished, key=lambda row: _rank_key(result, row))))
+    return led_by(Comparison(**about, columns=columns, rows=finished, leading=leading), leading)
+
+
+def led_by(comparison: Comparison, index: int | None) -> Comparison:
+    """The same with another column as the one that ranks: best first by it."""
+    found = replace(comparison, leading=index)
+    return replace(found, rows=tuple(sorted(found.rows, key=lambda row: _rank_key(found, row))))
 
 
 def _entries(rows: Rows, target: str, column: Column, series: Sequence[Series], examples: Examples) -> list[Entry]:

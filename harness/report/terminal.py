@@ -1,4 +1,7 @@
-"""The ranked comparison in a terminal: as many scores as fit, at most 160 columns, plain where there is no terminal."""
+"""The ranked comparison in a terminal: as many scores as fit beside each other, or all in blocks below each other.
+
+At most 160 columns wide, plain where there is no terminal.
+"""
 
 from __future__ import annotations
 
@@ -22,29 +25,44 @@ from harness.report.summary import NOWHERE, Comparison, Row, comparisons
 WIDEST = 160  # columns of a table
 PROSE = 100  # of sentences, which are hard to read when they are longer
 _GAP = 2  # between columns
+_Column = tuple[str, Sequence[Text]]  # its title, of several lines, and its cells
 
 
-def terminal_table(results: Iterable[CellResult], folder: Path | None = None) -> TerminalTable:
-    """Something for `rich.print`: a table and a sentence for every source and target. folder: of the run."""
+def terminal_table(
+    results: Iterable[CellResult], folder: Path | None = None, *, everything: bool = False
+) -> TerminalTable:
+    """Something for `rich.print`: a table and a sentence for every source and target. folder: of the run.
+
+    everything: every score, in as many blocks as the width asks for, rather than those that fit beside each other.
+    """
     frame, series = with_series(tidy_frame(results))
-    return TerminalTable(comparisons(frame, series, {"": folder} if folder else NOWHERE))
+    return TerminalTable(comparisons(frame, series, {"": folder} if folder else NOWHERE), everything=everything)
 
 
 class TerminalTable:
     """Decides what fits when it is drawn, since only then the width is known."""
 
-    def __init__(self, compared: Sequence[Comparison]) -> None:
+    def __init__(self, compared: Sequence[Comparison], *, everything: bool = False) -> None:
         self.compared = compared
+        self.everything = everything
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         widest = min(options.max_width, WIDEST)
         width = min(widest, PROSE)
         for comparison in self.compared:
-            left_out, drawn = _table(comparison, widest)
+            names = ("", [_method(row) for row in comparison.rows])
+            candidates = list(_candidates(comparison))
+            blocks, left_out = (
+                _blocks(names, candidates, widest) if self.everything else _main(names, candidates, widest)
+            )
             yield Text(f"\n{comparison.title}", style="bold")
-            yield drawn
+            for number, block in enumerate(blocks):
+                yield from [Text()] if number else []
+                yield _drawn(names, block, widest)
             if left_out:
-                yield Constrain(Text(f"also in the report: {', '.join(left_out)}", style="dim"), width)
+                yield Constrain(
+                    Text(f"also in the report, and here with --table all: {', '.join(left_out)}", style="dim"), width
+                )
             yield Constrain(Text(_legend(comparison), style="dim"), width)
             if comparison.looks:
                 yield Constrain(Text(comparison.looks.text, style="dim"), width)
@@ -74,35 +92,62 @@ def _legend(comparison: Comparison) -> str:
     return "; ".join(parts)
 
 
-def _table(comparison: Comparison, width: int) -> tuple[list[str], Table]:
-    """The method, then ranked scores with the gain after the leading one, then the others, while there is room."""
-    columns = [("", [_method(row) for row in comparison.rows])]
-    left_out = []
-    room = width - _width(columns[0]) - _GAP
-    for title, cells, name in _candidates(comparison):
-        if _width((title, cells)) + _GAP <= room:
-            room -= _width((title, cells)) + _GAP
-            columns.append((title, cells))
+def _main(
+    names: _Column, candidates: Iterable[tuple[_Column, str]], width: int
+) -> tuple[list[list[_Column]], list[str]]:
+    """One block of ranked scores with the gain after the leading one, then the others, while there is room; the names
+    of what is left out.
+    """
+    block, left_out = [], []
+    room = width - _width(names) - _GAP
+    for column, name in candidates:
+        if _width(column) + _GAP <= room:
+            room -= _width(column) + _GAP
+            block.append(column)
         else:
             left_out.append(name)
+    return [block], left_out
+
+
+def _blocks(
+    names: _Column, candidates: Iterable[tuple[_Column, str]], width: int
+) -> tuple[list[list[_Column]], list[str]]:
+    """All columns in their order, in as few blocks as they fit in beside the names; nothing is left out."""
+    blocks: list[list[_Column]] = [[]]
+    room = whole = width - min(_width(names), width // 2) - _GAP
+    for column, _ in candidates:
+        if blocks[-1] and _width(column) + _GAP > room:
+            blocks.append([])
+            room = whole
+        room -= _width(column) + _GAP
+        blocks[-1].append(column)
+    return blocks, []
+
+
+def _drawn(names: _Column, block: Sequence[_Column], width: int) -> Table:
+    """Names that leave no room for the scores take several lines; so does a score that no line has room for."""
+    taken = sum(_width(column) + _GAP for column in block)
     drawn = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
-    for index, (title, _) in enumerate(columns):
-        drawn.add_column(Text(title), justify="left" if index == 0 else "right", no_wrap=index > 0, header_style="bold")
-    for line in zip(*(cells for _, cells in columns), strict=True):
+    drawn.add_column(Text(names[0]), overflow="fold", max_width=max(width - taken - _GAP, 1) if block else None)
+    for title, _ in block:
+        drawn.add_column(
+            Text(title), justify="right", no_wrap=taken + _GAP < width, overflow="fold", header_style="bold"
+        )
+    for line in zip(names[1], *(cells for _, cells in block), strict=True):
         drawn.add_row(*line)
-    return left_out, drawn
+    return drawn
 
 
-def _candidates(comparison: Comparison) -> Iterable[tuple[str, list[Text], str]]:
+def _candidates(comparison: Comparison) -> Iterable[tuple[_Column, str]]:
     for index, column in enumerate(comparison.columns):
         entries = [row.entries[index] for row in comparison.rows]
         if not any(entry.estimate for entry in entries):
             continue
         title = f"{column.called or column.evaluation}\n{column.score.replace('_', ' ')}{_arrow(column.better)}"
-        yield title, [_score(entry, column.unit) for entry in entries], column.name
+        yield (title, [_score(entry, column.unit) for entry in entries]), column.name
         if index == comparison.leading and any(entry.gain for entry in entries):
             gains = [_gain(entry, column.unit) for entry in entries]
-            yield f"gain over\n{BASELINE}", gains, f"gain over {BASELINE}"
+            yield (f"gain over\n{BASELINE}", gains), f"gain over {BASELINE}"
 
 
 def _arrow(better: str) -> str:
@@ -130,6 +175,6 @@ def _gain(entry: Entry, unit: str) -> Text:
     return Text(plain(" ".join(filter(None, (signed(entry.gain.effect, unit), f"({says.brief})" if says else "")))))
 
 
-def _width(column: tuple[str, Sequence[Text]]) -> int:
+def _width(column: _Column) -> int:
     title, cells = column
     return max([*(cell_len(line) for line in title.split("\n")), *(cell.cell_len for cell in cells)])

@@ -23,6 +23,7 @@ from harness.report.palette import on_paper
 from harness.report.pictures import Shown, slug
 
 PLACES = re.compile(r" --(?:out|data-dir)(?: |=)(?:'[^']*'|\S+)")  # of a command as shlex.join writes it
+FILES = ("results.parquet", "results.csv", "report.md", "index.html")  # of a report
 LONGEST = 180  # characters of a file's name
 EARLIER = re.compile(r"\]\((figures|pictures)/([^)/]+)\)")  # what the Markdown links to of its own files
 
@@ -41,7 +42,7 @@ def lean_frames() -> Iterator[None]:
 
 
 @lean_frames()
-def write_report(runs: Sequence[Any], out: Path) -> list[Path]:
+def write_report(runs: Sequence[Any], out: Path) -> Content:
     """Make the report of these runs in `out`, see harness.report.build; RequestError where there is nothing to tell."""
     content = gather(_named([_loaded(run) for run in runs]))
     if not content.cells:
@@ -61,7 +62,7 @@ def write_report(runs: Sequence[Any], out: Path) -> list[Path]:
         _write(out / "index.html", page(content))
     except OSError as error:
         raise RequestError(f"cannot write the report to {out} ({error.strerror}): choose another folder") from None
-    return [out / name for name in ("results.parquet", "results.csv", "report.md", "index.html")]
+    return content
 
 
 def _write(file: Path, text: str) -> None:

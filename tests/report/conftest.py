@@ -24,6 +24,16 @@ def results(example):
 
 
 @pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A real run, small: what a bench of one method and one reference gives."""
+    import harness
+
+    words = {"plugins": "vae", "references": "random-init", "seeds": 2, "budget": "5 steps"}
+    out = tmp_path_factory.mktemp("runs") / "trained"
+    return harness.bench(**words, evaluations="knn,reconstruction", out=out, progress=False, jobs=1)
+
+
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     webdriver = pytest.importorskip("selenium.webdriver")
     from selenium.webdriver.chrome.service import Service
