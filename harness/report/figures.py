@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from harness.records import CurvePoint
+from harness.report.digits import Digits
 from harness.report.entries import Column, Entry
 from harness.report.numbers import interval, number
 from harness.report.palette import COLOURS, DASHES, GRID, INK, MARKERS, MUTED, PAPER, Look, class_look
@@ -99,9 +100,11 @@ def ranking_chart(comparison: Comparison, looks: dict[int, Look], name: str) -> 
     rows = [row for row in comparison.rows if comparison.leading_entry(row).estimate]
     if column is None or not rows:
         return None
+    assert comparison.leading is not None
+    digits = comparison.digits[comparison.leading]
     with canvas(7.4, 0.34 * len(rows) + 0.75) as (figure, axes):
         for place, row in enumerate(reversed(rows)):
-            _ranking_line(axes, place, row, comparison.leading_entry(row), looks[row.series.index], column.unit)
+            _ranking_line(axes, place, row, comparison.leading_entry(row), looks[row.series.index], digits)
         axes.set_yticks([])
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.spines["left"].set_visible(False)
@@ -111,7 +114,7 @@ def ranking_chart(comparison: Comparison, looks: dict[int, Look], name: str) -> 
     return Drawing(name=name, title=title, caption="Mean and 95 % interval; thin ticks are single seeds.", svg=svg)
 
 
-def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, unit: str) -> None:
+def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, digits: Digits) -> None:
     gid = f"series-{row.series.index}"
     assert entry.estimate is not None
     mean = entry.estimate.mean
@@ -126,7 +129,7 @@ def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, un
     weight = "bold" if entry.mark == "best" else "normal"
     style: dict[str, Any] = {"gid": gid, "va": "center", "fontweight": weight}
     axes.text(-0.015, place, row.series.label, transform=beside, ha="right", **style)
-    says = " ".join(filter(None, (number(mean, unit), interval(entry.estimate, unit), entry.mark)))
+    says = " ".join(filter(None, (number(mean, digits), interval(entry.estimate, digits), entry.mark)))
     axes.text(1.015, place, says, transform=beside, ha="left", **style)
 
 

@@ -112,6 +112,8 @@ def _templates() -> Environment:
     templates.filters |= {
         "number": numbers.number,
         "signed": numbers.signed,
+        "separated": numbers.separated,
+        "count": lambda value: f"{value:,}",
         "interval": numbers.interval,
         "duration": numbers.duration,
         "probability": numbers.probability,

@@ -83,6 +83,12 @@
     link.click();
     URL.revokeObjectURL(link.href);
   });
+  // What is rounded in a table, to six digits.
+  addEventListener("mouseover", ({ target }) => {
+    const value = target.closest?.("td[data-value] .value, td.num[data-value]");
+    const cell = value?.closest("td");
+    if (value && !value.title) value.title = [cell.dataset.value, cell === value ? "" : cell.title].filter(Boolean).join("; ");
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const kind of ["input", "change"])
     form.addEventListener(kind, (event) => event.target.name === "method" ? only(form.method.value) : filterScores());
