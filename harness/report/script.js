@@ -92,7 +92,7 @@
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const kind of ["input", "change"])
     form.addEventListener(kind, (event) => event.target.name === "method" ? only(form.method.value) : filterScores());
-  addEventListener("beforeprint", () => { document.querySelector(".how").open = true; });
+  addEventListener("beforeprint", () => { document.getElementById("how-to-read").open = true; });
   // A browser that comes back to the page may have kept what was ticked.
   for (const box of all("[data-toggle]")) if (!box.checked) hidden.add(box.dataset.toggle);
   if (form.method.value !== "") only(form.method.value); else showSeries();
