@@ -4,7 +4,7 @@
 2. Of other units the smallest half of an interval shows two significant digits; at least three and at most five of the
    column's largest value are written. Without intervals: the unit's own decimals (dB 2, nats and bits 3), else three
    digits of the largest value, within the same bounds. Counts, where all are whole numbers, are written whole.
-3. Where a value that is not within its interval of zero would be written as zero, there are more decimals, up to five
+3. Where a value that is not within its interval of zero would be written as zero, there are more decimals, up to seven
    digits of the largest. Where that is not enough, the whole column is scientific, with three digits: 3.42e+01 beside
    3.90e+25. What is below a millionth, and below a millionth of the largest, is noise of float32: zero.
 4. From a million on, the column is in k, M, G or T: the largest of which its smallest value has one at least (of those
@@ -23,6 +23,7 @@ DECIMALS = {"fraction": 3, "difference of fractions": 3, "dB": 2, "nats": 3, "bi
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 KEPT = "\u00a0"  # a space within a number
 FEWEST, MOST = 3, 5  # significant digits of the largest value of a column
+WIDEST = 7  # of it where others are so small that they need it
 _FIXED = ("fraction", "difference of fractions")
 _WHOLE = 1e4  # below it, no digit before the point is rounded away
 _NOISE = 1e-6
@@ -110,7 +111,8 @@ def _decimals(values: Sequence[tuple[float, float | None]], unit: str) -> int | 
     if all(value == round(value) for value, _ in values) and not halves:
         return 0
     wished = _until(2, min(halves)) if halves else DECIMALS.get(unit, least)
-    return next((n for n in range(min(max(wished, least), most), most + 1) if all(map(_seen(n), _told(values)))), None)
+    places = range(min(max(wished, least), most), max(0, _until(WIDEST, largest)) + 1)
+    return next((n for n in places if all(map(_seen(n), _told(values)))), None)
 
 
 def _told(values: Sequence[tuple[float, float | None]]) -> list[float]:

@@ -89,11 +89,17 @@ def score_rows(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str,
 def _in_columns(rows: Iterable[ScoreRow]) -> list[ScoreRow]:
     """The rows, those of one score written with the same digits."""
     rows = list(rows)
-    alike: dict[tuple[str, str, str], list[Estimate]] = {}
+    alike: dict[tuple[str, ...], list[Estimate]] = {}
     for row in rows:
-        alike.setdefault((row.evaluation, row.score, row.unit), []).append(row.estimate)
-    written = {key: of_estimates(estimates, key[-1]) for key, estimates in alike.items()}
-    return [replace(row, digits=written[row.evaluation, row.score, row.unit]) for row in rows]
+        alike.setdefault(_column(row), []).append(row.estimate)
+    written = {key: of_estimates(estimates, key[0]) for key, estimates in alike.items()}
+    return [replace(row, digits=written[_column(row)]) for row in rows]
+
+
+def _column(row: ScoreRow) -> tuple[str, ...]:
+    """What is written alike. The loss of each method is a quantity of its own."""
+    own = (row.series.method, row.source) if (row.evaluation, row.score) == (TRAINING, "loss") else ()
+    return (row.unit, row.evaluation, row.score, *own)
 
 
 def _score_row(key: dict[str, Any], rows: Sequence[Record], series: Sequence[Series], found: Examples) -> ScoreRow:
