@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from harness.metrics.across_datasets import Scores, arranged
 from harness.metrics.bayesian_signed_rank import Posterior, bayesian_signed_rank
@@ -17,6 +18,7 @@ from harness.metrics.signed_rank import smallest_p
 from harness.metrics.statistics import Estimate
 from harness.metrics.stratified_bootstrap import interquartile_mean
 from harness.report.across_figures import critical_difference_chart, intervals_chart, profiles_chart
+from harness.report.digits import Digits, of_estimates
 from harness.report.entries import Column, Entry
 from harness.report.figures import Drawing
 from harness.report.numbers import ALPHA
@@ -78,6 +80,11 @@ class Across:
             f"of two methods that are alike, one is above the other on all {count} datasets with probability "
             f"{chance:.2g}, and the Bayesian probability is then near 1: with so few it is no evidence by itself"
         )
+
+    @cached_property
+    def digits(self) -> Digits:
+        """How its means are written."""
+        return of_estimates((one.middle for one in self.standings), self.column.unit)
 
     @property
     def has_posterior(self) -> bool:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from harness.metrics.critical_difference import Diagram
 from harness.metrics.performance_profiles import Profile
 from harness.metrics.statistics import Estimate
+from harness.report.digits import Digits, of_estimates
 from harness.report.figures import Drawing, canvas, sheet, svg_of
 from harness.report.numbers import interval, number, probability
 from harness.report.palette import DASHES, INK, MUTED, PAPER, Look
@@ -123,8 +124,9 @@ def intervals_chart(
     with sheet(WIDE if len(panels) < 3 else 9.4, 0.26 * len(series) + 0.75) as figure:
         every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (title, estimates) in zip(every, panels.items(), strict=True):
+            digits = of_estimates(estimates, unit)
             for place, (one, estimate) in enumerate(zip(series, estimates, strict=True)):
-                _interval_line(axes, -place, one, estimate, looks[one.index], unit if len(panels) == 1 else None)
+                _interval_line(axes, -place, one, estimate, looks[one.index], digits if len(panels) == 1 else None)
             axes.set_ylim(0.6 - len(series), 0.6)
             axes.set_yticks([])
             axes.spines["left"].set_visible(False)
@@ -221,7 +223,7 @@ def _ended(sentence: str) -> str:
     return f"{sentence}." if sentence else ""
 
 
-def _interval_line(axes: Axes, place: int, one: Series, estimate: Estimate, look: Look, unit: str | None) -> None:
+def _interval_line(axes: Axes, place: int, one: Series, estimate: Estimate, look: Look, digits: Digits | None) -> None:
     gid = f"series-{one.index}"
     if estimate.low is not None and estimate.high is not None:
         ends = [estimate.low, estimate.high]
@@ -229,6 +231,6 @@ def _interval_line(axes: Axes, place: int, one: Series, estimate: Estimate, look
     fill = look.colour if look.fill != "none" else PAPER
     axes.plot([estimate.mean], [place], look.marker, color=look.colour, markerfacecolor=fill, markersize=4.5,
               markeredgewidth=1.2, gid=gid)  # fmt: skip
-    if unit is not None:
-        says = " ".join(filter(None, (number(estimate.mean, unit), interval(estimate, unit))))
+    if digits is not None:
+        says = " ".join(filter(None, (number(estimate.mean, digits), interval(estimate, digits))))
         axes.text(1.015, place, says, transform=axes.get_yaxis_transform(), ha="left", va="center", gid=gid)

@@ -21,6 +21,7 @@ from harness.report.entries import Column, Entry
 from harness.report.figures import Drawing, monitor_chart, sweep_chart
 from harness.report.frame import PROVENANCE, counted, dataset_labels, joined, tidy_frame
 from harness.report.line_panels import curve_panel
+from harness.report.numbers import separated
 from harness.report.palette import Look, looks_in_a_report
 from harness.report.pictures import Shown, shown_pictures, slug
 from harness.report.reading import answers, reading
@@ -130,7 +131,7 @@ class Content:
     @property
     def trained_for(self) -> str:
         """The budget: of all, or of most, where the others say theirs."""
-        budgets = [one.budget for one in self.series if one.budget and not one.is_untrained]
+        budgets = [separated(one.budget) for one in self.series if one.budget and not one.is_untrained]
         usual, count = usual_value(budgets), len(set(budgets))
         if count <= 1:
             return f"the same budget{usual and f', {usual}'}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from harness.records import Budget
+from harness.report.digits import Digits, digits
 from harness.report.frame import TRAINING, counted
 from harness.report.series import Series, latest, worth_a_row
 
@@ -40,11 +42,14 @@ class Costs:
     def columns(self) -> list[str]:
         return ["views", "passes", "TFLOP", "seconds", f"{self.counted}/s"]
 
-    def values(self, row: Cost) -> list[tuple[float | None, str]]:
-        """Of each column of its table the value and its unit."""
-        tera = None if row.flops is None else row.flops / 1e12
-        units = ("", "", "TFLOP", "s", f"{self.counted}/s")
-        return list(zip((row.views, row.passes, tera, row.seconds, row.per_second), units, strict=True))
+    def values(self, row: Cost) -> list[tuple[float | None, Digits]]:
+        """Of each column of its table the value, and how the column is written."""
+        return list(zip(_numbers(row), self._digits, strict=True))
+
+    @cached_property
+    def _digits(self) -> list[Digits]:
+        columns = zip(*map(_numbers, self.rows), strict=True)
+        return [digits(((value, None) for value in column if value is not None), "") for column in columns]
 
     def of(self, series: Series) -> Cost | None:
         return next((row for row in self.rows if row.series == series), None)
@@ -83,6 +88,12 @@ class Costs:
             f"At equal {self.counted}, {last.series.label} costs {ratio:.1f} times the FLOPs of {first.series.label}: "
             f"--budget '{equal}' gives equal compute."
         )
+
+
+def _numbers(row: Cost) -> tuple[float | None, ...]:
+    """One for each column."""
+    tera = None if row.flops is None else row.flops / 1e12
+    return row.views, row.passes, tera, row.seconds, row.per_second
 
 
 def training_costs(frame: pd.DataFrame, series: Sequence[Series]) -> list[Costs]:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from rich.cells import cell_len
 
 from harness.errors import RequestError, did_you_mean
+from harness.report.digits import Digits
 from harness.report.entries import Entry
 from harness.report.figures import STYLE, Drawing, canvas, styled, svg_of
 from harness.report.frame import TRAINING
@@ -116,8 +117,10 @@ def _ranking(axes: Axes, comparison: Comparison, looks: Mapping[int, Look]) -> N
     """The lines of all rows, and what they say."""
     column, rows = comparison.leading_column(), _measured(comparison)
     assert column is not None
+    assert comparison.leading is not None
+    digits = comparison.digits[comparison.leading]
     for place, row in enumerate(reversed(rows)):
-        _ranking_line(axes, place, row, comparison.leading_entry(row), looks[row.series.index], column.unit)
+        _ranking_line(axes, place, row, comparison.leading_entry(row), looks[row.series.index], digits)
     axes.set_yticks([])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.spines["left"].set_visible(False)
@@ -126,7 +129,7 @@ def _ranking(axes: Axes, comparison: Comparison, looks: Mapping[int, Look]) -> N
     axes.set_xlabel(f"{column.name} ({about})" if about else column.name)
 
 
-def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, unit: str) -> None:
+def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, digits: Digits) -> None:
     gid = f"series-{row.series.index}"
     assert entry.estimate is not None
     mean = entry.estimate.mean
@@ -141,5 +144,5 @@ def _ranking_line(axes: Axes, place: int, row: Row, entry: Entry, look: Look, un
     weight = "bold" if entry.mark == "best" else "normal"
     style: dict[str, Any] = {"gid": gid, "va": "center", "fontweight": weight}
     axes.text(-0.015, place, row.series.label, transform=beside, ha="right", **style)
-    says = " ".join(filter(None, (number(mean, unit), interval(entry.estimate, unit), entry.mark)))
+    says = " ".join(filter(None, (number(mean, digits), interval(entry.estimate, digits), entry.mark)))
     axes.text(1.015, place, says, transform=beside, ha="left", **style)

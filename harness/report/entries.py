@@ -14,7 +14,7 @@ from harness.metrics.statistics import Difference, Estimate
 from harness.records import judged_by, short_names
 from harness.report.differences import estimate
 from harness.report.examples import Examples
-from harness.report.numbers import ALPHA
+from harness.report.numbers import ALPHA, Written
 from harness.report.plain_rows import Record, grouped, plain_rows
 from harness.report.verdicts import Verdict, verdict
 
@@ -101,7 +101,7 @@ class Entry:
         """Is there a number, or a failure to get one?"""
         return self.estimate is not None or self.status == "failed"
 
-    def says(self, unit: str) -> Verdict | None:
+    def says(self, unit: Written) -> Verdict | None:
         """What the test of the gain said; None where there was none."""
         return verdict(self.gain, self.p, unit) if self.gain and self.tested else None
 

@@ -18,6 +18,7 @@ from harness.report import across, numbers, transfer, tuning
 from harness.report.content import MONITORED, SMALL_WORDS, Content, provenance_of
 from harness.report.figures import Drawing, class_legend
 from harness.report.frame import flattened, tidy_frame
+from harness.report.glossary import glossary, head_id
 from harness.report.palette import looks, on_page
 from harness.report.pictures import heading_of, shared_caption
 from harness.report.reading import reading
@@ -43,6 +44,7 @@ def page(content: Content) -> str:
             own=own,
             environments=[(r, dict(flattened(r.environment)), dict(request_lines(r.request))) for r in content.runs],
             called=short_names(row.evaluation for row in content.scores),
+            glossary=glossary(content),
             targets=list(dict.fromkeys(row.target for row in content.scores if row.target)),
             style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
             script=Markup(script),
@@ -112,6 +114,8 @@ def _templates() -> Environment:
     templates.filters |= {
         "number": numbers.number,
         "signed": numbers.signed,
+        "separated": numbers.separated,
+        "count": lambda value: f"{value:,}",
         "interval": numbers.interval,
         "duration": numbers.duration,
         "probability": numbers.probability,
@@ -126,6 +130,7 @@ def _templates() -> Environment:
         "sortable": lambda value: f"{value:.6g}" if value is not None else "",
     }
     templates.globals |= {
+        "head_id": head_id,
         "ALPHA": numbers.ALPHA,
         "BASELINE": BASELINE,
         "ELSEWHERE": ELSEWHERE,

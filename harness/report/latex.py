@@ -111,10 +111,10 @@ def _method(one: Series) -> str:
 
 
 def _entry(row: Row, comparison: Comparison, index: int, best: bool) -> str:
-    entry, unit = row.entries[index], comparison.columns[index].unit
+    entry = row.entries[index]
     if entry.estimate is None:
         return "failed" if entry.status == "failed" else "--"
-    value = written(plus_minus(entry.estimate, unit))
+    value = written(plus_minus(entry.estimate, comparison.digits[index]))
     seeds = len(entry.by_seed or {})
     parts = [f"\\textbf{{{value}}}" if best else value, "$^{*}$" if entry.mark == "best" else ""]
     return "".join(parts) + (f" ({seeds}/{entry.planned})" if seeds < entry.planned else "")
@@ -133,8 +133,9 @@ def _best(comparison: Comparison, index: int) -> list[Row]:
     if not column.ranked or len(means) < 2:
         return []
     values = [mean for _, mean in means]
-    first = number(max(values) if column.better == "higher" else min(values), column.unit)
-    return [row for row, mean in means if number(mean, column.unit) == first]
+    digits = comparison.digits[index]
+    first = number(max(values) if column.better == "higher" else min(values), digits)
+    return [row for row, mean in means if number(mean, digits) == first]
 
 
 def _caption(comparison: Comparison) -> str:

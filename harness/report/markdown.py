@@ -9,11 +9,12 @@ from urllib.parse import quote
 from harness.records import Picture
 from harness.report import tuning
 from harness.report.content import MONITORED, Content
+from harness.report.digits import Digits
 from harness.report.entries import Column, Entry
 from harness.report.frame import flattened
 from harness.report.markdown_datasets import over_datasets, transferred
 from harness.report.markup import escaped, named, table
-from harness.report.numbers import interval, number, signed
+from harness.report.numbers import interval, number, separated, signed
 from harness.report.pictures import heading_of
 from harness.report.series import BASELINE, ELSEWHERE
 from harness.report.summary import Comparison
@@ -65,7 +66,10 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
         columns = [(i, comparison.columns[i]) for i in panel.columns]
         yield table(
             ["method", *(f"{escaped(column.name)}{_arrow(column)}{_bound(comparison, i)}" for i, column in columns)],
-            [[named(row.series), *(_entry(row.entries[i], c) for i, c in columns)] for row in panel.rows],
+            [
+                [named(row.series), *(_entry(row.entries[i], c, comparison.digits[i]) for i, c in columns)]
+                for row in panel.rows
+            ],
         )
     yield from _learned(comparison)
     gained = comparison.gained()
@@ -74,7 +78,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
         yield table(
             ["method", *(escaped(comparison.columns[i].name) for i in gained)],
             [
-                [named(row.series), *(_gain(row.entries[i], comparison.columns[i]) for i in gained)]
+                [named(row.series), *(_gain(row.entries[i], comparison.gain_digits[i]) for i in gained)]
                 for row in comparison.rows
                 if not row.series.is_baseline and any(row.entries[i].gain for i in gained)
             ],
@@ -93,16 +97,22 @@ def _learned(comparison: Comparison) -> Iterator[str]:
     rows = [row for row in comparison.rows if any(row.entries[i].learned for i in columns)]
     yield table(
         ["method", *(escaped(comparison.columns[i].name) for i in columns)],
-        [[named(row.series), *(_before_after(row.entries[i], comparison.columns[i]) for i in columns)] for row in rows],
+        [
+            [
+                named(row.series),
+                *(_before_after(row.entries[i], comparison.digits[i], comparison.gain_digits[i]) for i in columns),
+            ]
+            for row in rows
+        ],
     )
 
 
-def _before_after(entry: Entry, column: Column) -> str:
+def _before_after(entry: Entry, digits: Digits, gains: Digits) -> str:
     if entry.learned is None or entry.before_after is None:
         return "–"
-    unit, gave = column.unit, entry.learned
-    before, after = (number(value, unit) for value in entry.before_after)
-    says = " ".join(filter(None, (signed(gave.effect, unit), interval(gave, unit).replace("[", "\\["))))
+    gave = entry.learned
+    before, after = (number(value, digits) for value in entry.before_after)
+    says = " ".join(filter(None, (signed(gave.effect, gains), interval(gave, gains).replace("[", "\\["))))
     common = f", {gave.n} common {'seed' if gave.n == 1 else 'seeds'}" if gave.unpaired else ""
     return f"{before} → {after} ({says}{common})"
 
@@ -116,31 +126,31 @@ def _bound(comparison: Comparison, index: int) -> str:
     return " (all at the bound)" if ranked and comparison.bound(index) is not None else ""
 
 
-def _entry(entry: Entry, column: Column) -> str:
+def _entry(entry: Entry, column: Column, digits: Digits) -> str:
     if entry.estimate is None:
         return "failed" if entry.status == "failed" else "–"
-    value = number(entry.estimate.mean, column.unit)
+    value = number(entry.estimate.mean, digits)
     parts = [
         f"**{value}**" if entry.mark == "best" else value,
-        interval(entry.estimate, column.unit).replace("[", "\\["),
+        interval(entry.estimate, digits).replace("[", "\\["),
     ]
     parts.append(entry.mark)
     if entry.beside:
-        parts.append(f"({', '.join(f'{word} {number(value, column.unit)}' for word, value in entry.beside)})")
+        parts.append(f"({', '.join(f'{word} {number(value, digits)}' for word, value in entry.beside)})")
     if entry.chance is not None and not column.ranked:
-        parts.append(f"(chance {number(entry.chance, column.unit)})")
+        parts.append(f"(chance {number(entry.chance, digits)})")
     if len(entry.by_seed or {}) < entry.planned:
         parts.append(f"({len(entry.by_seed or {})} of {entry.planned} seeds)")
     return " ".join(filter(None, parts))
 
 
-def _gain(entry: Entry, column: Column) -> str:
+def _gain(entry: Entry, gains: Digits) -> str:
     if entry.gain is None:
         return "–"
-    value = signed(entry.gain.effect, column.unit)
-    says = entry.says(column.unit)
+    value = signed(entry.gain.effect, gains)
+    says = entry.says(gains)
     told = f"({says})" if says else ""
-    return " ".join(filter(None, (value, interval(entry.gain, column.unit).replace("[", "\\["), told)))
+    return " ".join(filter(None, (value, interval(entry.gain, gains).replace("[", "\\["), told)))
 
 
 def _tuned(content: Content) -> Iterator[str]:
@@ -150,7 +160,7 @@ def _tuned(content: Content) -> Iterator[str]:
         yield escaped(tuning.MEANING)
     for tried in content.tunings.values():
         for one in tried.tuned:
-            yield f"{escaped(one.about)}, seed {tried.seed}, {escaped(one.budget)} each:"
+            yield f"{escaped(one.about)}, seed {tried.seed}, {escaped(separated(one.budget))} each:"
             rows = [[escaped(setting), escaped(value), mark] for setting, value, mark in tuning.written(one)]
             yield table(["setting", f"{escaped(one.score)} on validation", ""], rows)
 
@@ -167,7 +177,7 @@ def _spent(content: Content) -> Iterator[str]:
         yield f"Training on {escaped(costs.source)}:"
         yield from map(escaped, costs.unequal)
         written = [
-            [named(row.series), *("–" if value is None else number(value, unit) for value, unit in costs.values(row))]
+            [named(row.series), *("–" if value is None else number(value, told) for value, told in costs.values(row))]
             for row in costs.rows
         ]
         yield table(["method", *costs.columns], written)

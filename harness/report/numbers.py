@@ -1,19 +1,22 @@
-"""How numbers are written, the same in every table: by unit, with a true minus sign, and never more than is known.
+"""How numbers are written: with a true minus sign, and never more than is known.
 
-A number, its unit, its interval, a p: each is one word, whose spaces are no place to break a line.
+What stands in one column (one score of one table) has the digits of that column, see `harness.report.digits`: in the
+table, in its intervals and in the sentences on it. A number that stands alone is written by its unit. A number, its
+unit, its interval, a p: each is one word, whose spaces are no place to break a line.
 """
 
 from __future__ import annotations
 
+import re
+
 from harness.metrics.statistics import Difference, Estimate
+from harness.report.digits import DECIMALS, KEPT, PREFIXES, Digits
 
 ALPHA = 0.05
-_DECIMALS = {"fraction": 3, "difference of fractions": 3, "dB": 2, "nats": 3, "bits": 3}
-KEPT = "\u00a0"  # a space within a number
-_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+Written = str | Digits  # the unit of a number that stands alone, or the digits of its column
 
 
-def number(value: float, unit: str = "") -> str:
+def number(value: float, unit: Written = "") -> str:
     """One value, without its unit.
 
     >>> number(0.95313, "fraction"), number(21.034, "dB"), number(0.00123, ""), number(-1234.6, "images/s")
@@ -21,13 +24,15 @@ def number(value: float, unit: str = "") -> str:
     >>> plain(number(5.32e7, "weights")), plain(number(12_345, "images")), number(0.00004, "fraction"), number(0.0)
     ('53.2 M', '12.3 k', '4e-05', '0')
     """
-    decimals = _DECIMALS.get(unit)
+    if isinstance(unit, Digits):
+        return unit.text(value)
+    decimals = DECIMALS.get(unit)
     if decimals is not None and (abs(value) >= 0.5 * 10**-decimals or value == 0):
         text = f"{value:.{decimals}f}"
     elif 0 < abs(value) < 1e-3:
         text = f"{value:.3g}"
     elif abs(value) >= 1e4:
-        text = next(f"{value / size:.3g}{KEPT}{letter}" for size, letter in _PREFIXES if abs(value) >= size)
+        text = next(f"{value / size:.3g}{KEPT}{letter}" for size, letter in PREFIXES if abs(value) >= size)
     elif abs(value) >= 100:
         text = f"{value:,.0f}"
     else:
@@ -35,26 +40,41 @@ def number(value: float, unit: str = "") -> str:
     return text.replace("-", "−") if "e" not in text else text
 
 
-def signed(value: float, unit: str = "") -> str:
-    """A difference: `+0.123` or `−0.045`; one that the unit's decimals cannot show is zero."""
+def signed(value: float, unit: Written = "") -> str:
+    """A difference: `+0.123` or `−0.045`; one that the decimals cannot show is zero."""
     text = _rounded(value, unit)
-    return text if text.startswith("−") or not text.strip("0.") else f"+{text}"
+    return text if text.startswith("−") or is_zero(text) else f"+{text}"
 
 
-def _rounded(value: float, unit: str) -> str:
+def is_zero(text: str) -> bool:
+    """Is none of the digits of a written number another than 0?
+
+    >>> is_zero("0.000"), is_zero("−0.010"), is_zero("0.0e+00")
+    (True, False, True)
+    """
+    return not re.search("[1-9]", text.partition("e")[0])
+
+
+def size(value: float, unit: Written = "") -> str:
+    """What is more than 0 and has to be seen to be: to two digits where the decimals of its column would show 0."""
+    text = number(value, unit)
+    return f"{value:.2g}" if is_zero(text) else text
+
+
+def _rounded(value: float, unit: Written) -> str:
     """A number to its unit's decimals, even where that makes it zero."""
-    decimals = _DECIMALS.get(unit)
+    decimals = None if isinstance(unit, Digits) else DECIMALS.get(unit)
     return number(value if decimals is None else round(value, decimals) + 0.0, unit)
 
 
-def interval(estimate: Estimate | Difference, unit: str = "") -> str:
+def interval(estimate: Estimate | Difference, unit: Written = "") -> str:
     """`[0.941, 0.965]`, or nothing where there is no interval."""
     if estimate.low is None or estimate.high is None:
         return ""
     return f"[{_rounded(estimate.low, unit)},{KEPT}{_rounded(estimate.high, unit)}]"
 
 
-def plus_minus(estimate: Estimate, unit: str = "") -> str:
+def plus_minus(estimate: Estimate, unit: Written = "") -> str:
     """`0.953 ± 0.012`, or the mean alone."""
     half = estimate.half_width
     return number(estimate.mean, unit) + (f"{KEPT}±{KEPT}{number(half, unit)}" if half is not None else "")
@@ -75,6 +95,15 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     text = f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
     return (f"{seconds:.2g} s" if seconds < 60 else text).replace(" ", KEPT)
+
+
+def separated(text: str) -> str:
+    """A text that begins with a count, a budget say: the count as all counts are written, in groups of three digits.
+
+    >>> separated("120000 images"), separated("20 epochs"), separated("1e+20 steps"), separated("0.5 epochs")
+    ('120,000 images', '20 epochs', '1e+20 steps', '0.5 epochs')
+    """
+    return re.sub(r"^\d{4,}(?=\s|$)", lambda match: f"{int(match[0]):,}", text)
 
 
 def plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.metrics.statistics import Difference, Estimate, holm
+from harness.report.digits import Digits
 from harness.report.entries import Column, Entry
 from harness.report.numbers import interval, number, signed
 from harness.report.ranking import improvement, on_equal_terms, within_noise
@@ -47,15 +48,20 @@ def _told(comparison: Comparison, index: int) -> str:
         for row in comparison.rows
         if row.series.uses and row.entries[index].estimate and row.series.index not in known
     ]
-    parts = [listed([_with_value(row, index, column) for row in rows], most=8) for rows in (learned, labelled) if rows]
+    digits = comparison.digits[index]
+    parts = [
+        listed([_with_value(row, index, column, digits) for row in rows], most=8)
+        for rows in (learned, labelled)
+        if rows
+    ]
     return "; with labels, for scale: ".join(parts)
 
 
-def _with_value(row: Row, index: int, column: Column) -> str:
+def _with_value(row: Row, index: int, column: Column, digits: Digits) -> str:
     estimate = row.entries[index].estimate
     assert estimate is not None
-    value = signed(estimate.mean, column.unit) if column.is_gain else number(estimate.mean, column.unit)
-    return " ".join(filter(None, (row.series.label, value, interval(estimate, column.unit))))
+    value = signed(estimate.mean, digits) if column.is_gain else number(estimate.mean, digits)
+    return " ".join(filter(None, (row.series.label, value, interval(estimate, digits))))
 
 
 def ordered(comparison: Comparison, index: int) -> list[Row]:
@@ -77,7 +83,7 @@ def _said(comparison: Comparison, index: int) -> str:
     """What a column says: references that win first; then the first method, against the others, the untrained
     backbone and itself untrained; and what others got that saw more.
     """
-    column = comparison.columns[index]
+    column, digits, gains = comparison.columns[index], comparison.digits[index], comparison.gain_digits[index]
     rows = ordered(comparison, index)
     first = rows[0].entries[index]
     ahead = _references_ahead(comparison, index, rows)
@@ -85,12 +91,12 @@ def _said(comparison: Comparison, index: int) -> str:
     if bound is not None:
         end = "best" if bound == (column.high if column.better == "higher" else column.low) else "worst"
         every = "both" if len(rows) == 2 else f"all {len(rows)}"
-        said = f"{every} methods have the {end} value that is possible, {number(bound, column.unit)}: "
+        said = f"{every} methods have the {end} value that is possible, {number(bound, digits)}: "
         parts = [f"{said}it tells nothing apart here"]
     else:
-        against = _against_others(rows, index, column)
+        against = _against_others(rows, index, column, digits, gains)
         parts = [f"of the methods, {against}" if ahead and len(rows) > 1 else against]
-        parts += [*_seen(rows), *_gained(first, column.unit), *_trained(first, column.unit)]
+        parts += [*_seen(rows), *_gained(first, gains), *_trained(first, digits, gains)]
     return "; ".join([*ahead, *parts, *_for_scale(comparison, index, rows)])
 
 
@@ -110,7 +116,8 @@ def _references_ahead(comparison: Comparison, index: int, rows: Sequence[Row]) -
     ahead = [row for mean, row in sorted(found, key=lambda one: -one[0]) if mean > sign * first.estimate.mean]
     if not ahead:
         return []
-    texts = listed([f"{row.series.label} ({number(row.entries[index].estimate.mean, column.unit)})" for row in ahead])  # type: ignore[union-attr]
+    digits = comparison.digits[index]
+    texts = listed([f"{row.series.label} ({number(row.entries[index].estimate.mean, digits)})" for row in ahead])  # type: ignore[union-attr]
     references = "the reference" if len(ahead) == 1 else "the references"
     beaten = "every method" if len(rows) > 1 else "the only method"
     unsure = len(first.by_seed or {}) > 1 and not first.mark
@@ -124,10 +131,10 @@ def _seen(rows: Sequence[Row]) -> Iterator[str]:
         yield f"{('it', 'both')[len(rows) - 1] if len(rows) < 3 else 'all of them'} saw {rows[0].series.uses} too"
 
 
-def _against_others(rows: Sequence[Row], index: int, column: Column) -> str:
+def _against_others(rows: Sequence[Row], index: int, column: Column, digits: Digits, gains: Digits) -> str:
     name, first = rows[0].series.label, rows[0].entries[index]
     assert first.estimate is not None
-    value = _with_interval(first.estimate, column.unit)
+    value = _with_interval(first.estimate, digits)
     others = [row.entries[index] for row in rows[1:]]
     if not others:
         return f"{name} has {value}"
@@ -142,30 +149,30 @@ def _against_others(rows: Sequence[Row], index: int, column: Column) -> str:
     if not close:
         return f"{name} leads with {value} at one seed, which says nothing of others"
     rivals = listed([label for label, _, _ in close])
-    return f"{name} leads with {value}, not told apart from {rivals}{_why(close, column)}"
+    return f"{name} leads with {value}, not told apart from {rivals}{_why(close, gains)}"
 
 
-def _why(close: Sequence[tuple[str, Difference | None, float | None]], column: Column) -> str:
+def _why(close: Sequence[tuple[str, Difference | None, float | None]], gains: Digits) -> str:
     """What is known of the rival that is farthest from the first of those that cannot be told from it."""
     tested = [(label, gap, p) for label, gap, p in close if gap is not None]
     if not tested:
         return ""
     label, gap, p = max(tested, key=lambda one: one[1].effect)
-    says = verdict(gap, p, column.unit)
+    says = verdict(gap, p, gains)
     if says is None:
         return ""
     return f" ({says})" if len(close) == 1 else f" (for {label}, {says})"
 
 
-def _with_interval(estimate: Estimate, unit: str) -> str:
-    return " ".join(filter(None, (number(estimate.mean, unit), interval(estimate, unit))))
+def _with_interval(estimate: Estimate, digits: Digits) -> str:
+    return " ".join(filter(None, (number(estimate.mean, digits), interval(estimate, digits))))
 
 
-def _gained(entry: Entry, unit: str) -> Iterator[str]:
+def _gained(entry: Entry, gains: Digits) -> Iterator[str]:
     """Against the untrained backbone."""
     if entry.gain is None:
         return
-    size, says = signed(entry.gain.effect, unit), entry.says(unit)
+    size, says = signed(entry.gain.effect, gains), entry.says(gains)
     if says is None:
         yield f"{size} over {BASELINE}"
     elif says.word == "differs":
@@ -174,23 +181,23 @@ def _gained(entry: Entry, unit: str) -> Iterator[str]:
         yield f"{size} over {BASELINE} ({says})"
 
 
-def _trained(entry: Entry, unit: str) -> Iterator[str]:
+def _trained(entry: Entry, digits: Digits, gains: Digits) -> Iterator[str]:
     """Against itself before training, by the seeds of both: what training did not give is not praised."""
     if entry.before_after is None or entry.learned is None:
         return
-    before, gave = number(entry.before_after[0], unit), entry.learned
+    before, gave = number(entry.before_after[0], digits), entry.learned
     same_for_all = gave.low is None and gave.n > 1  # the same difference at all seeds
     if gave.effect > 0 and gave.n == 1:
-        yield f"{signed(gave.effect, unit)} over the {before} before training, at one seed"
+        yield f"{signed(gave.effect, gains)} over the {before} before training, at one seed"
     elif gave.effect > 0 and (same_for_all or (gave.low is not None and gave.low > 0)):
-        yield f"training gave {signed(gave.effect, unit)} of it ({before} before)"
+        yield f"training gave {signed(gave.effect, gains)} of it ({before} before)"
     else:
         yield f"training did not give it: {before} before"
 
 
 def _for_scale(comparison: Comparison, index: int, ranked: Sequence[Row]) -> list[str]:
     """What labels or captions would give, and what comes from elsewhere."""
-    unit = comparison.columns[index].unit
+    digits = comparison.digits[index]
     known = {row.series.index for row in ranked}
     elsewhere: list[str] = []
     informed: dict[str, list[str]] = {}  # by what they saw
@@ -198,7 +205,7 @@ def _for_scale(comparison: Comparison, index: int, ranked: Sequence[Row]) -> lis
         estimate = row.entries[index].estimate
         if estimate is None:
             continue
-        text = f"{row.series.label} ({number(estimate.mean, unit)})"
+        text = f"{row.series.label} ({number(estimate.mean, digits)})"
         if row.series.is_pretrained:
             elsewhere.append(text)
         elif row.series.uses and row.series.index not in known:

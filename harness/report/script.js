@@ -83,10 +83,16 @@
     link.click();
     URL.revokeObjectURL(link.href);
   });
+  // What is rounded in a table, to six digits.
+  addEventListener("mouseover", ({ target }) => {
+    const value = target.closest?.("td[data-value] .value, td.num[data-value]");
+    const cell = value?.closest("td");
+    if (value && !value.title) value.title = [cell.dataset.value, cell === value ? "" : cell.title].filter(Boolean).join("; ");
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const kind of ["input", "change"])
     form.addEventListener(kind, (event) => event.target.name === "method" ? only(form.method.value) : filterScores());
-  addEventListener("beforeprint", () => { document.querySelector(".how").open = true; });
+  addEventListener("beforeprint", () => { document.getElementById("how-to-read").open = true; });
   // A browser that comes back to the page may have kept what was ticked.
   for (const box of all("[data-toggle]")) if (!box.checked) hidden.add(box.dataset.toggle);
   if (form.method.value !== "") only(form.method.value); else showSeries();

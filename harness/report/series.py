@@ -15,6 +15,7 @@ import pandas as pd
 
 from harness.records import judged_by
 from harness.report.frame import PROVENANCE
+from harness.report.numbers import separated
 
 BASELINE = "random-init"  # the one plugin that a report knows by name: the untrained backbone that gains are taken over
 ELSEWHERE = (
@@ -148,7 +149,7 @@ def _series(index: int, values: dict, varying: Sequence[str], usual: Mapping[str
     values["run"] = values.pop("run_shown")
     untrained = values["budget"][:2] == "0 "
     unsaid = {name for name, value in usual.items() if values[name] == value} | ({"budget"} if untrained else set())
-    shown = [values[name] for name in varying if values[name] and name not in unsaid]
+    shown = [separated(values[name]) for name in varying if values[name] and name not in unsaid]
     label = " · ".join([values["method"], *shown, *(["untrained"] if untrained else [])])
     return Series(index=index, label=label, **values)
 

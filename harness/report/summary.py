@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +14,7 @@ import pandas as pd
 
 from harness.looks import Looks, strictest
 from harness.records import CellResult
+from harness.report.digits import Digits, of_estimates
 from harness.report.entries import Column, Entry, Rows, columns_of, entry_of
 from harness.report.examples import Examples
 from harness.report.frame import COLUMNS, TRAINING, counted, tidy_frame
@@ -77,6 +79,22 @@ class Comparison:
         some = "" if all(examples for _, examples in over) else " where it was kept what each got"
         return f"seeds, and over test {self.counted}{some}"
 
+    @cached_property
+    def digits(self) -> tuple[Digits, ...]:
+        """How the scores of each column are written, in tables, figures and sentences."""
+        every = [[row.entries[i] for row in self.rows] for i in range(len(self.columns))]
+        before = [[value for entry in entries for value in entry.before_after or ()] for entries in every]
+        shown = zip(every, self.columns, before, strict=True)
+        return tuple(of_estimates((e.estimate for e in entries), c.unit, others) for entries, c, others in shown)
+
+    @cached_property
+    def gain_digits(self) -> tuple[Digits, ...]:
+        """How differences of the scores of each column are written: between methods, and to what was not trained."""
+        every = [[row.entries[i] for row in self.rows] for i in range(len(self.columns))]
+        gains = [[gain for entry in entries for gain in (entry.gain, entry.learned) if gain] for entries in every]
+        shown = zip(gains, self.columns, self.digits, strict=True)
+        return tuple(of_estimates(of, column.unit) if of else digits for of, column, digits in shown)
+
     @property
     def settings(self) -> list[str]:
         """The evaluations whose parameters are not in the names of the columns, with them."""
@@ -118,8 +136,9 @@ class Comparison:
         """
         column = self.columns[index]
         entries = [row.entries[index] for row in self.rows if row.series.competes and row.entries[index].estimate]
-        values = {number(entry.estimate.mean, column.unit) for entry in entries if entry.estimate}
-        ends = [end for end in (column.low, column.high) if isfinite(end) and values == {number(end, column.unit)}]
+        digits = self.digits[index]
+        values = {number(entry.estimate.mean, digits) for entry in entries if entry.estimate}
+        ends = [end for end in (column.low, column.high) if isfinite(end) and values == {number(end, digits)}]
         return ends[0] if ends and len(entries) > 1 else None
 
     @property

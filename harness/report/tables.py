@@ -12,6 +12,7 @@ import pandas as pd
 
 from harness.metrics.statistics import Estimate
 from harness.report.differences import estimate
+from harness.report.digits import Digits, of_estimates
 from harness.report.entries import limits, outcomes_of
 from harness.report.examples import Examples
 from harness.report.frame import TRAINING
@@ -39,6 +40,7 @@ class ScoreRow:
     chance: float | None
     examples: int | None  # that each value was measured on
     note: str
+    digits: Digits | str = ""  # as all rows of its evaluation's score are written
 
     @property
     def data(self) -> str:
@@ -78,10 +80,26 @@ def score_rows(frame: pd.DataFrame, series: Sequence[Series], runs: Mapping[str,
     found = Examples(runs)
     columns = [*_SCORE, *_TOLD]
     measured = plain_rows(latest(frame.loc[frame["value"].notna(), [*columns, "finished"]]), columns)
-    return [
+    return _in_columns(
         _score_row(dict(zip(_SCORE, key, strict=True)), rows, series, found)
         for key, rows in grouped(measured, _SCORE).items()
-    ]
+    )
+
+
+def _in_columns(rows: Iterable[ScoreRow]) -> list[ScoreRow]:
+    """The rows, those of one score written with the same digits."""
+    rows = list(rows)
+    alike: dict[tuple[str, ...], list[Estimate]] = {}
+    for row in rows:
+        alike.setdefault(_column(row), []).append(row.estimate)
+    written = {key: of_estimates(estimates, key[0]) for key, estimates in alike.items()}
+    return [replace(row, digits=written[_column(row)]) for row in rows]
+
+
+def _column(row: ScoreRow) -> tuple[str, ...]:
+    """What is written alike. The loss of each method is a quantity of its own."""
+    own = (row.series.method, row.source) if (row.evaluation, row.score) == (TRAINING, "loss") else ()
+    return (row.unit, row.evaluation, row.score, *own)
 
 
 def _score_row(key: dict[str, Any], rows: Sequence[Record], series: Sequence[Series], found: Examples) -> ScoreRow:

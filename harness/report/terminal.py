@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.records import CellResult
+from harness.report.digits import Digits
 from harness.report.entries import Entry
 from harness.report.frame import tidy_frame
 from harness.report.numbers import plain, plus_minus, signed
@@ -79,11 +80,8 @@ def _legend(comparison: Comparison) -> str:
         signs = "* best, - worse than the leader, unmarked not told apart"
         parts.append(f"among all that see {comparison.seen}: {signs}")
     leading = comparison.leading
-    gains = (
-        []
-        if leading is None
-        else [row.entries[leading].says(comparison.columns[leading].unit) for row in comparison.rows]
-    )
+    digits = comparison.gain_digits
+    gains = [] if leading is None else [row.entries[leading].says(digits[leading]) for row in comparison.rows]
     briefs = [plain(says.brief) for says in gains if says]
     if any(brief.startswith("none ≥") for brief in briefs):
         parts.append("none ≥ x: no difference found, and x would have been")
@@ -144,9 +142,9 @@ def _candidates(comparison: Comparison) -> Iterable[tuple[_Column, str]]:
         if not any(entry.estimate for entry in entries):
             continue
         title = f"{column.called or column.evaluation}\n{column.score.replace('_', ' ')}{_arrow(column.better)}"
-        yield (title, [_score(entry, column.unit) for entry in entries]), column.name
+        yield (title, [_score(entry, comparison.digits[index]) for entry in entries]), column.name
         if index == comparison.leading and any(entry.gain for entry in entries):
-            gains = [_gain(entry, column.unit) for entry in entries]
+            gains = [_gain(entry, comparison.gain_digits[index]) for entry in entries]
             yield (f"gain over\n{BASELINE}", gains), f"gain over {BASELINE}"
 
 
@@ -160,19 +158,19 @@ def _method(row: Row) -> Text:
     return text.append(f" ({', '.join(tags)})" if tags else "", style="dim not bold")
 
 
-def _score(entry: Entry, unit: str) -> Text:
+def _score(entry: Entry, digits: Digits) -> Text:
     if entry.estimate is None:
         return Text("failed" if entry.status == "failed" else "-", style="dim")
-    value = plain(plus_minus(entry.estimate, unit))
+    value = plain(plus_minus(entry.estimate, digits))
     mark = {"best": " *", "worse": " -"}.get(entry.mark, "  ")
     return Text(value + mark, style="bold" if entry.mark == "best" else "")
 
 
-def _gain(entry: Entry, unit: str) -> Text:
+def _gain(entry: Entry, digits: Digits) -> Text:
     if entry.gain is None:
         return Text("")
-    says = entry.says(unit)
-    return Text(plain(" ".join(filter(None, (signed(entry.gain.effect, unit), f"({says.brief})" if says else "")))))
+    says = entry.says(digits)
+    return Text(plain(" ".join(filter(None, (signed(entry.gain.effect, digits), f"({says.brief})" if says else "")))))
 
 
 def _width(column: _Column) -> int:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
 from harness.metrics.statistics import Difference, holm
+from harness.report.digits import Digits, of_estimates
 from harness.report.entries import Column, Entry
-from harness.report.numbers import interval, signed
+from harness.report.numbers import Written, interval, signed
 from harness.report.ranking import improvement
 from harness.report.reading import listed
 from harness.report.series import BASELINE, Series, in_its_setting
@@ -44,11 +46,11 @@ class Gain:
     p: float | None = None  # corrected; None: not tested, or there is no test of it
     tested: bool = False  # what is shown for scale is not
 
-    def says(self, unit: str) -> Verdict | None:
+    def says(self, unit: Written) -> Verdict | None:
         """What the test said; None where there was none."""
         return verdict(self.difference, self.p, unit) if self.tested else None
 
-    def word(self, unit: str) -> Word | None:
+    def word(self, unit: Written) -> Word | None:
         """The verdict, with its direction; None for what was not tested."""
         says = self.says(unit)
         if says is None:
@@ -97,6 +99,20 @@ class Transfer:
     targets: tuple[str, ...]
     rows: tuple[TransferRow, ...]  # methods, each with its sources
 
+    @cached_property
+    def digits(self) -> Digits:
+        """How its scores are written, for all sources and targets."""
+        return of_estimates((cell.entry.estimate for cell in self._cells()), self.column.unit)
+
+    @cached_property
+    def gain_digits(self) -> Digits:
+        """How its gains are written."""
+        gains = [gain.difference for cell in self._cells() for gain in cell.gains]
+        return of_estimates(gains, self.column.unit) if gains else self.digits
+
+    def _cells(self) -> Iterator[Cell]:
+        return (cell for row in self.rows for cell in row.cells if cell)
+
     def helped(self, source: str, target: str) -> list[tuple[Word, list[tuple[Series, Gain]]]]:
         """What was said of the gains over the baseline of that pair: the methods by verdict."""
         found: dict[Word, list[tuple[Series, Gain]]] = {word: [] for word in WORDS}
@@ -117,7 +133,7 @@ class Transfer:
 
     def _said(self, one: Overall) -> str:
         """`simclr +0.065 [0.012, 0.118] (p = 0.021), helps on 2 of 6`."""
-        gain, unit = one.difference, self.column.unit
+        gain, unit = one.difference, self.gain_digits
         says = verdict(gain, one.p, unit) if gain.p is not None else None
         parts = [one.series.label, signed(gain.effect, unit), interval(gain, unit), f"({says})" if says else ""]
         return f"{' '.join(filter(None, parts))}, {_counted(one.words)}"

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from harness.metrics.expected_best import expected_best
+from harness.report.digits import digits
 from harness.report.figures import Drawing
-from harness.report.numbers import number
+from harness.report.numbers import number, separated
 from harness.report.plots import curves_chart
 from harness.report.reading import listed
 from harness.tuning import Tuned, Tuning
@@ -63,7 +64,7 @@ def trials_frame(tuning: Tuning | None) -> pd.DataFrame:
 
 def sentence(tuning: Tuning, settings: Sequence[str]) -> str:
     """What was tuned and what was not, for the first lines. `settings`: of all methods that are compared."""
-    budgets = listed(list(dict.fromkeys(one.budget for one in tuning.tuned)))
+    budgets = listed(list(dict.fromkeys(separated(one.budget) for one in tuning.tuned)))
     alone = len({(one.backbone, one.source, one.budget, one.train) for one in tuning.tuned}) == 1
     said = [one.chosen if alone else f"{one.chosen} on {one.place}" for one in tuning.tuned if one.values]
     parts = [f"Chosen on validation among {tuning.trials} trials of {budgets} each: {listed(said)}."] if said else []
@@ -77,8 +78,9 @@ def sentence(tuning: Tuning, settings: Sequence[str]) -> str:
 
 def written(one: Tuned) -> Iterator[tuple[str, str, str]]:
     """A line for each trial: its setting, its score or why there is none, and whether it was chosen."""
+    column = digits(((value, None) for value in one.values), one.unit)
     for trial in one.trials:
-        value = f"failed: {trial.reason}" if trial.value is None else number(trial.value, one.unit)
+        value = f"failed: {trial.reason}" if trial.value is None else number(trial.value, column)
         yield trial.setting, value, "chosen" if trial.setting == one.chosen and one.values else ""
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.metrics.crossed import detectable, enough_seeds
 from harness.metrics.statistics import Difference
-from harness.report.numbers import ALPHA, KEPT, number, probability
+from harness.report.numbers import ALPHA, KEPT, Written, probability, size
 
 Word = Literal["differs", "no difference found", "cannot tell"]
 
@@ -24,7 +24,7 @@ class Verdict:
 
 
 @lru_cache(4096)
-def verdict(found: Difference, p: float | None, unit: str = "") -> Verdict | None:
+def verdict(found: Difference, p: float | None, unit: Written = "") -> Verdict | None:
     """What the test of a difference said, by its corrected p; None for one that was not tested.
 
     Where p decides nothing, the design does, at the level that the correction left: if no number of seeds would find a
@@ -41,7 +41,7 @@ def verdict(found: Difference, p: float | None, unit: str = "") -> Verdict | Non
     level = 1 - found.alpha * found.p / p  # what a p that is corrected like this one has to reach
     enough = enough_seeds(found, level=level)
     if enough is None:
-        size = number(detectable(found, level=level), unit)
-        return Verdict("no difference found", f"{size} or more would have been", f"none{KEPT}≥{KEPT}{size}")
+        least = size(detectable(found, level=level), unit)
+        return Verdict("no difference found", f"{least} or more would have been", f"none{KEPT}≥{KEPT}{least}")
     seeds = max(enough, found.n + 1)
     return Verdict("cannot tell", f"about {seeds}{KEPT}seeds would settle it", f"~{seeds}{KEPT}seeds")

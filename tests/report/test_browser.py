@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 from chromium import NEEDED, all_of, of_visible, one_of
@@ -154,7 +155,65 @@ def test_words_stand_under_images_and_beside_rows(page):
         assert all(abs(one - two) < 6 for one, two in zip(middle, middles, strict=True))
 
 
-def test_it_prints(page):
+def pages(page):
+    """The number of pages of paper."""
     pdf = base64.b64decode(page.print_page())
     assert pdf.startswith(b"%PDF")
     assert len(pdf) > 50_000
+    return len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf))
+
+
+@pytest.fixture
+def paper(page):
+    """The page as a printer sees it, with what happens before it prints."""
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    yield page
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+LONG = "#scores, #provenance, #missing details"
+
+
+def visible(page, selector):
+    return len(of_visible(page, selector, "true"))
+
+
+def test_long_tables_are_not_on_paper(paper):
+    assert visible(paper, LONG) == 0
+    assert visible(paper, ".bar, .contents, .filters, .what, .hold-label, #words a, #words .more") == 0
+    for selector in ("h1", ".reading", "#comparison table.ranked", "#ranking svg", ".pictures img", "#words dt"):
+        assert visible(paper, selector), selector
+    assert visible(paper, "#how-to-read li") > 4
+    assert visible(paper, "#missing") == 1  # something failed
+
+
+def test_they_are_where_they_are_asked_for(page):
+    before = pages(page)
+    page.execute_script("document.getElementById('in-print').click()")
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert visible(page, "#scores, #provenance") == 2
+    assert visible(page, "#all-scores tbody tr") == len(all_of(page, "#all-scores tbody tr"))
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert pages(page) > before + 3
+
+
+def test_nothing_that_fits_on_a_page_is_cut(paper):
+    def style(selector, name):
+        return set(of_visible(paper, selector, f"getComputedStyle(e).{name}"))
+
+    whole = "figure, tbody tr, table.ranked, main > section:not(#comparison):not(.pictures), section.pictures"
+    assert style(whole, "breakInside") == {"avoid"}
+    assert style("h2, h3, caption, .lead", "breakAfter") == {"avoid"}
+    assert style("thead", "display") == {"table-header-group"}
+    buttons = "[...document.querySelectorAll('#comparison thead button')].map(e => getComputedStyle(e).display)"
+    assert set(paper.execute_script(f"return {buttons}")) == {"contents"}  # a button is not repeated on the next page
+    height = 210 / 25.4 * 96 - 2 * 12 / 25.4 * 96  # of A4 across, in its margins, in pixels
+    assert style(".cells li", "breakInside") == {"avoid"}  # of words under images there may be pages
+    assert max(of_visible(paper, "figure:not(.worded)", "e.getBoundingClientRect().height")) < height
+
+
+def test_links_are_no_noise_on_paper(paper):
+    assert set(of_visible(paper, "a", "getComputedStyle(e).textDecorationLine")) <= {"none"}
+    shown = of_visible(paper, "a", "getComputedStyle(e, '::after').content")
+    assert set(shown) <= {"none", "normal"}

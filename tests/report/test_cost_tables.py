@@ -62,8 +62,8 @@ def test_the_table_has_the_mean_costs_of_what_was_trained(content: Content) -> N
 def test_both_reports_show_the_table_with_its_meaning(content: Content) -> None:
     text, html = markdown(content, {}), page(content)
     assert "| method | views | passes | TFLOP | seconds | images/s |" in text
-    assert "| **rotation** | 4 | 8 | 5.50 | 22.1 | 1,960 |" in text
-    assert "| *pca* (reference) | – | – | – | 0.0500 | – |" in text
+    assert "| **rotation** | 4 | 8 | 5.50 | 22.05 | 1,960 |" in text
+    assert "| *pca* (reference) | – | – | – | 0.05 | – |" in text
     section = html.partition("<h2>What training cost</h2>")[2].partition("</section>")[0]
     assert '<span class="value">5.50</span>' in section
     for report in (text, section):
