@@ -150,8 +150,8 @@ def test_all_rows_of_one_score_are_alike_in_the_table_of_all_scores(small):
 
 
 def test_the_sentence_and_the_figure_have_the_digits_of_the_table(results):
-    from harness.report.figures import ranking_chart
-    from harness.report.palette import looks
+    from harness.report.dot_plots import ranking_chart
+    from harness.report.palette import looks_in_a_report
     from harness.report.reading import answers, reading
     from harness.report.terminal import TerminalTable
 
@@ -165,7 +165,7 @@ def test_the_sentence_and_the_figure_have_the_digits_of_the_table(results):
     value = number(first.leading_entry(row).estimate.mean, leading)
     assert leading.decimals != 3
     assert value in reading(first)
-    assert value in ranking_chart(first, looks([row.series for row in first.rows]), "name").svg
+    assert value in ranking_chart(first, looks_in_a_report([row.series for row in first.rows]), "name").svg
     assert value in printed(TerminalTable([first]))
     assert answers(first) is not None
 

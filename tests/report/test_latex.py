@@ -79,9 +79,9 @@ def test_one_table_for_each_dataset_in_the_order_and_with_the_numbers_of_the_rep
         assert sum(len(head) - 1 for head, _ in tabulars(part)) == len(comparison.columns)
         shown = {cell for rows in (first, *(rows for _, rows in others)) for row in rows for cell in row[1:]}
         for row in comparison.rows:
-            for entry, column in zip(row.entries, comparison.columns, strict=True):
+            for entry, digits in zip(row.entries, comparison.digits, strict=True):
                 if entry.estimate:
-                    value = plus_minus(entry.estimate, column.unit).replace("\u00a0", "~").replace("±", r"$\pm$")
+                    value = plus_minus(entry.estimate, digits).replace("\u00a0", "~").replace("±", r"$\pm$")
                     assert any(value.replace("−", "$-$") in cell for cell in shown)
 
 

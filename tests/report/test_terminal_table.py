@@ -45,7 +45,7 @@ def test_all_scores_are_there_and_none_is_cut(results, width):
         for word in (column.called, column.score.replace("_", " ")):
             assert word in text
         for entry in (row.entries[i] for row in comparison.rows):
-            assert not entry.estimate or plain(plus_minus(entry.estimate, column.unit)) in text
+            assert not entry.estimate or plain(plus_minus(entry.estimate, comparison.digits[i])) in text
     assert text.count("gain over") == 1
 
 
