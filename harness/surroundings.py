@@ -7,21 +7,24 @@ plugin, no report and no cell: cells get their surroundings from this process.
 from __future__ import annotations
 
 import builtins
+import faulthandler
+import gc
 import locale
 import logging
 import os
 import signal
 import sys
 import sysconfig
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from harness import process_state
 from harness.errors import RequestError
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGALRM", "SIGCHLD", "SIGHUP")
 ADDED: set[str] = set()  # by plugins, to the import path: each cell has what its own plugins add
 
 logger = logging.getLogger(__name__)
@@ -95,11 +98,18 @@ def kept() -> dict[str, Any]:
         "built-ins": dict(vars(builtins)),
         "finders": (list(sys.meta_path), list(sys.path_hooks)),
         "limit": sys.getrecursionlimit(),
-        "signals": {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS if hasattr(signal, name)},
+        "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
+        "temporary files": tempfile.tempdir,
+        "garbage": gc.isenabled(),
+        "tracing": (sys.gettrace(), sys.getprofile()),
+        **process_state.kept(),
     }
 
 
 def restore(before: dict[str, Any]) -> None:
+    sys.settrace(before["tracing"][0])  # first: it may raise wherever it is called
+    sys.setprofile(before["tracing"][1])
+    faulthandler.cancel_dump_traceback_later()  # which may be to end the process, and cannot be seen
     if before != (now := kept()):
         _restore_environment(os.environ, before["environment"])
         if before["folder"] not in (None, now["folder"]):
@@ -115,10 +125,13 @@ def restore(before: dict[str, Any]) -> None:
         sys.meta_path[:] = _first(finders, sys.meta_path)
         sys.path_hooks[:] = _first(hooks, sys.path_hooks)
         sys.setrecursionlimit(before["limit"])
-        for name, handler in before["signals"].items():
-            if handler is not None and handler != now["signals"][name]:
+        for number, handler in before["signals"].items():
+            if handler is not None and handler != now["signals"][number]:
                 with suppress(ValueError):  # of another thread than the main one
-                    signal.signal(getattr(signal, name), handler)
+                    signal.signal(number, handler)
+        tempfile.tempdir = before["temporary files"]
+        (gc.enable if before["garbage"] else gc.disable)()
+        process_state.restore(before, now)
 
 
 def _first(earlier: list[Any], now: list[Any]) -> list[Any]:

@@ -43,6 +43,7 @@ LAYERS = [
     {"metrics"},
     {"aside"},
     {"surroundings", "settings", "patches"},
+    {"process_state"},
     {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels", "bounds"},
     {"elsewhere", "unfinished"},
     {"state_file"},

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from harness.confined import is_file, removed
+from harness.errors import HarnessError
 from harness.plugin.launching import WEIGHTS
 from harness.sealed import file_checksum
 
@@ -34,10 +35,18 @@ class Made:
 
     def changed(self) -> list[str]:
         """The names of files that are no longer what they were; put back, as far as that is possible."""
-        names = [name for name, content in self._kept.items() if not self._is(name, content)]
-        for name in names:
-            self._put_back(name)
-        return sorted(names)
+        found = []
+        for name, content in self._kept.items():
+            try:
+                if self._is(name, content):
+                    continue
+                self._put_back(name, content)
+                if not self._is(name, content):  # weights that were changed in memory, too: none are better than these
+                    removed(self.folder / name)
+            except (OSError, HarnessError) as error:  # no file can be opened here: it may be what it was
+                print(f"{name} could not be read or put back: {error}")  # into the cell's log
+            found.append(name)
+        return sorted(found)
 
     def _read(self, name: str) -> bytes | str:
         file = self.folder / name
@@ -45,31 +54,22 @@ class Made:
 
     def _is(self, name: str, content: bytes | str) -> bool:
         file = self.folder / name
-        try:
-            if any(place.is_symlink() for place in (file, *file.parents) if place.is_relative_to(self.folder)):
-                return False
-            return is_file(file) and (file_checksum(file) if isinstance(content, str) else file.read_bytes()) == content
-        except OSError:
+        if any(place.is_symlink() for place in (file, *file.parents) if place.is_relative_to(self.folder)):
             return False
+        return is_file(file) and (file_checksum(file) if isinstance(content, str) else file.read_bytes()) == content
 
-    def _put_back(self, name: str) -> None:
+    def _put_back(self, name: str, content: bytes | str) -> None:
         place = self.folder
-        try:
-            for part in ("", *PurePosixPath(name).parts[:-1]):
-                place = place / part
-                if place.is_symlink() or not place.is_dir():
-                    removed(place)
-                    place.mkdir()
-            removed(self.folder / name)
-            content = self._kept[name]
-            if isinstance(content, bytes):
-                (self.folder / name).write_bytes(content)
-            elif name == WEIGHTS:
-                self.again()
-        except OSError as error:
-            print(f"{name} could not be put back: {error.strerror}")  # into the cell's log
-        if not self._is(name, self._kept[name]):  # weights that were changed in memory, too: none are better than these
-            removed(self.folder / name)
+        for part in ("", *PurePosixPath(name).parts[:-1]):
+            place = place / part
+            if place.is_symlink() or not place.is_dir():
+                removed(place)
+                place.mkdir()
+        removed(self.folder / name)
+        if isinstance(content, bytes):
+            (self.folder / name).write_bytes(content)
+        elif name == WEIGHTS:
+            self.again()
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -54,6 +54,11 @@ CHANGES = {
     "kernels": "torch.backends.mkldnn.enabled = False; torch.use_deterministic_algorithms(False)",
     "surroundings": "os.environ['HARNESS_CACHE'] = '/proc/nowhere'; os.environ['A'] = '2'; os.chdir('/')\n"
     "sys.path.insert(0, '/proc'); warnings.simplefilter('error'); locale.setlocale(locale.LC_ALL, 'C')",
+    "limits": "import resource, signal; number = resource.RLIMIT_NOFILE\n"
+    "resource.setrlimit(number, (12, resource.getrlimit(number)[1])); os.umask(0o777)\n"
+    "signal.alarm(1); signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); os.sched_setaffinity(0, {0})",
+    "tracing": "import faulthandler, gc, tempfile\nfaulthandler.dump_traceback_later(1, exit=True); gc.disable()\n"
+    "tempfile.tempdir = '/nowhere'; sys.setprofile(lambda *a: None)",
     "hooks": "torch.nn.modules.module.register_module_forward_hook(lambda m, i, o: o * 2)",
     "an error in a cell": "if 'harness.run' not in sys.modules: raise ValueError('here')",
 }  # fmt: skip
