@@ -20,10 +20,12 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
+from importlib.machinery import PathFinder
 from typing import Any
 
 from harness import process_state
 from harness.errors import RequestError
+from harness.standard_streams import kept_open
 
 ADDED: set[str] = set()  # by plugins, to the import path: each cell has what its own plugins add
 
@@ -58,9 +60,10 @@ def undone(title: str) -> Iterator[None]:
     path = list(sys.path)
     names, settings = _computed_with()
     try:
-        yield
+        with kept_open():
+            yield
     finally:
-        modules = replaced_modules(before)
+        modules = [*replaced_modules(before), *_shadows(before)]
         restore(before)
         ADDED.update(folder for folder in sys.path if folder not in path)
         sys.path[:] = [*(folder for folder in sys.path if folder not in path), *path]
@@ -142,6 +145,22 @@ def _first(earlier: list[Any], now: list[Any]) -> list[Any]:
 def replaced_modules(before: dict[str, Any]) -> list[str]:
     """Modules that are gone, or are others."""
     return [name for name, module in before["modules"].items() if sys.modules.get(name) is not module]
+
+
+def _shadows(before: dict[str, Any]) -> list[str]:
+    """New entries that are no modules, and would be taken for ones that are not imported yet; they are taken away."""
+    new = [name for name in sys.modules if name not in before["modules"]]
+    found = [name for name in new if sys.modules[name] is None or _is_shadow(name, sys.modules[name])]
+    for name in found:
+        del sys.modules[name]
+    return found
+
+
+def _is_shadow(name: str, module: Any) -> bool:
+    """Was it made by hand, under the name of what would be found if it were not there?"""
+    if "." in name or getattr(module, "__spec__", None) is not None:
+        return False
+    return PathFinder.find_spec(name) is not None
 
 
 def _restore_environment(environment: MutableMapping[str, str], before: dict[str, str]) -> None:

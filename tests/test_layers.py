@@ -43,7 +43,7 @@ LAYERS = [
     {"metrics"},
     {"aside"},
     {"surroundings", "settings", "patches"},
-    {"process_state"},
+    {"process_state", "standard_streams"},
     {"precision", "seeding", "answers", "weights", "reasons", "unsaved", "allocation", "examples", "labels", "bounds"},
     {"elsewhere", "unfinished"},
     {"state_file"},

@@ -32,6 +32,10 @@ class Guarded:
         for line in lines:
             self.write(line)
 
+    def reopened(self, stream: TextIO) -> None:
+        """Go on with another one, since this was closed."""
+        self._stream = stream
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 

@@ -59,6 +59,8 @@ CHANGES = {
     "signal.alarm(1); signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); os.sched_setaffinity(0, {0})",
     "tracing": "import faulthandler, gc, tempfile\nfaulthandler.dump_traceback_later(1, exit=True); gc.disable()\n"
     "tempfile.tempdir = '/nowhere'; sys.setprofile(lambda *a: None)",
+    "streams": "os.close(0); os.close(2); os.open('/dev/null', 0); sys.stdin = None",
+    "shadows": "import types; sys.modules['scipy.linalg'] = None; sys.modules['torchmetrics'] = types.ModuleType('x')",
     "hooks": "torch.nn.modules.module.register_module_forward_hook(lambda m, i, o: o * 2)",
     "an error in a cell": "if 'harness.run' not in sys.modules: raise ValueError('here')",
 }  # fmt: skip

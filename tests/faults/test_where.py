@@ -88,6 +88,23 @@ def test_streams_may_be_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "how",
+    [
+        "sys.stdout.close(); sys.stderr.close(); sys.stdin.close()",
+        "os.close(0); os.close(1); os.close(2)",
+        "os.dup2(os.open(os.devnull, os.O_RDWR), 1)",
+        "os.closerange(0, 3); sys.stdout = sys.stderr = None",
+    ],
+)
+def test_a_plugin_that_closes_streams_silences_nobody(tmp_path: Path, how: str) -> None:
+    (tmp_path / "mine.py").write_text(f"{BAD.read_text(encoding='utf-8')}\n{how}\n", encoding="utf-8")
+    done = bench("./mine.py,pixels", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "pixels on digits, seed 0: ok, knn" in done.stdout + done.stderr
+    assert "Report: file://" in done.stdout
+
+
+@pytest.mark.parametrize(
     "words", [{"plugins": "/caf\udce9/x.py"}, {"plugins": ["a", "\udcff"]}, {"budget": "1 \udc80"}]
 )
 def test_a_name_that_is_no_utf_8_is_one_line(words: dict[str, object]) -> None:
