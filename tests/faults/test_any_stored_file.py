@@ -20,6 +20,7 @@ from finished_run import WORDS
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from harness.cleaned import cleaned
 from harness.errors import HarnessError
 from harness.looks import Look, Looks
 from harness.plan import make_plan
@@ -107,7 +108,7 @@ def reported(run: Path, out: Path) -> None:
             one_line(error)
     for line in said.getvalue().splitlines():
         assert line.startswith("harness: ")
-        assert line.isprintable()
+        assert line == cleaned(line)
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_any_cell_is_planned_with(run: Path, count: int) -> None:
         except HarnessError as error:
             one_line(error)
         else:
-            assert planned.why.isprintable()
+            assert planned.why == cleaned(planned.why)
 
 
 @counts(12)
