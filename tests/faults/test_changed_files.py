@@ -15,6 +15,7 @@ GOOD = ["reconstruction", "knn", "linear-probe"]
 WORDS = {"plugins": "vae", "references": "none", "seeds": 1, "budget": "2 steps", "progress": False}
 WEIGHTS = "method.safetensors"
 PICTURE = "reconstructions.png"
+QUICK = ("flip_weights", "forge_pictures")  # the others are in one run with all of them, too
 CHANGED = {way: PICTURE if "picture" in way or "folder" in way else WEIGHTS for way in WAYS}
 
 
@@ -51,7 +52,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> harness.Results:
     return results
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [way if way in QUICK else pytest.param(way, marks=pytest.mark.slow) for way in WAYS])
 def test_files_and_numbers_are_those_of_a_run_without_it(way: str, alone: harness.Results, tmp_path: Path) -> None:
     results = judged([way], tmp_path / "run")
     (row,) = [row for row in results.cells[0].evaluations if row.evaluation.startswith("changing")]

@@ -91,8 +91,8 @@ def test_streams_may_be_closed(tmp_path: Path) -> None:
     "how",
     [
         "sys.stdout.close(); sys.stderr.close(); sys.stdin.close()",
-        "os.close(0); os.close(1); os.close(2)",
-        "os.dup2(os.open(os.devnull, os.O_RDWR), 1)",
+        pytest.param("os.close(0); os.close(1); os.close(2)", marks=pytest.mark.slow),
+        pytest.param("os.dup2(os.open(os.devnull, os.O_RDWR), 1)", marks=pytest.mark.slow),
         "os.closerange(0, 3); sys.stdout = sys.stderr = None",
     ],
 )
