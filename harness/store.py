@@ -10,7 +10,7 @@ the disk, and renamed.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache, partial
@@ -22,6 +22,7 @@ from harness.confined import Outside, inside, is_file, moved_files, own_folder, 
 from harness.data.cache import write_atomically
 from harness.errors import HarnessError, RequestError
 from harness.looks import Looks
+from harness.plugin.launching import WEIGHTS
 from harness.records import CellResult, CellTask, EvaluationResult, Request, TrainingResult
 from harness.sealed import (
     Damaged,
@@ -39,7 +40,6 @@ from harness.tuning import Tuning
 from harness.unfinished import Unfinished
 
 OLDER = b'{\n "key": "'  # how a cell file begins that an older version wrote without a checksum
-WEIGHTS = "method.safetensors"
 MOST = 256 * 2**20  # bytes of a file that is read whole
 SHOWN = 3  # damaged files that a line names
 
@@ -229,24 +229,30 @@ class RunFolder:
 
     @property
     def notices(self) -> list[str]:
-        """What a reader must know of the files that were read: a line for what is damaged, one for what is older."""
-        lines = self.damaged
-        if self.older:
-            lines.append(f"{self.path}: {self.older} cells were written by an older version, without checksums")
-        return lines
+        """What a reader must know of the files that were read, with the place of the run: `remarks` on all of them."""
+        return self._placed(self.remarks)
 
     @property
     def damaged(self) -> list[str]:
-        """A line for what is damaged of the files that were read, if anything is."""
-        lines = []
-        if self.damage:
-            named = [f"{name} ({why})" for name, why in sorted(self.damage.items())]
-            more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
-            lines.append(
-                f"{self.path}: damaged and left out: {', '.join(named[:SHOWN])}{more}; "
-                "the same `harness bench` makes them again"
-            )
-        return [one_line(line) for line in lines]
+        """A line for what is damaged of the files that were read, if anything is, with the place of the run."""
+        return self._placed(self._damaged())
+
+    @property
+    def remarks(self) -> list[str]:
+        """A line for what is damaged, one for what is older: for pages, which say the run by its name."""
+        older = f"{self.older} cells were written by an older version, without checksums"
+        return [*self._damaged(), *([older] if self.older else [])]
+
+    def _damaged(self) -> list[str]:
+        if not self.damage:
+            return []
+        named = [f"{name} ({why})" for name, why in sorted(self.damage.items())]
+        more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+        said = f"damaged and left out: {', '.join(named[:SHOWN])}{more}; the same `harness bench` makes them again"
+        return [one_line(said)]
+
+    def _placed(self, lines: Iterable[str]) -> list[str]:
+        return [one_line(f"{self.path}: {line}") for line in lines]
 
     def save(self, result: CellResult, staged: Path | None) -> CellResult:
         """Publish a finished cell: its staged artifacts first, then its file. Returns it as it was stored.

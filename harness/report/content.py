@@ -336,9 +336,8 @@ def provenance_of(content: Content) -> tuple[dict[str, str], dict[tuple[str, str
     shared = {column.removeprefix(PROVENANCE): by_cell[column].iloc[0] for column in constant}
     own = [column for column in columns if column.removeprefix(PROVENANCE) not in shared]
     names = [column.removeprefix(PROVENANCE) for column in own]
+    # by tuples: to_dict("records") of no columns has no rows before pandas 3.1
     return shared, {
         key: {name: value for name, value in zip(names, values, strict=True) if value}
-        for key, *values in by_cell[own].itertuples(
-            name=None
-        )  # to_dict("records") of no columns has no rows before 3.1
+        for key, *values in by_cell[own].itertuples(name=None)
     }

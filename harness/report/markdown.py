@@ -23,7 +23,7 @@ from harness.report.summary import Comparison
 def markdown(content: Content, links: Mapping[Path, str]) -> str:
     """The whole report; `links` says where, relative to it, each picture file is."""
     parts = [f"# {escaped(content.title)}", *(f"*{escaped(question)}*" for question in content.questions)]
-    parts += [f"> {escaped(line)}." for run in content.runs for line in run.notices]
+    parts += [f"> {escaped(f'{run.name}: {line}')}." for run in content.runs for line in run.notices]
     parts += map(escaped, content.transferred[:1])
     parts += ["\n".join(f"- {escaped(line)}" for line in content.transferred[1:])] if content.transferred else []
     parts += map(escaped, content.readings)

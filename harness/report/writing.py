@@ -49,8 +49,9 @@ def write_report(runs: Sequence[Any], out: Path) -> Content:
         where = ", ".join(str(run.path) for run in content.runs)
         notices = [notice for run in content.runs for notice in run.notices]
         raise RequestError("; ".join([f"{where} holds no finished cell: run `harness bench` first", *notices]))
-    for line in (line for run in content.runs for line in run.notices):
-        print(f"harness: {line}", file=sys.stderr)
+    for run in content.runs:
+        for line in run.notices:
+            print(one_line(f"harness: {run.path}: {line}"), file=sys.stderr)
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_frame(content.frame, out)
@@ -86,7 +87,7 @@ def _loaded(run: Any) -> Run:
         environment=environment,
         request=request,
         tuning=tuning,
-        notices=tuple(folder.notices),
+        notices=tuple(folder.remarks),
     )
 
 

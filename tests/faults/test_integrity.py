@@ -268,7 +268,12 @@ def test_a_run_of_an_older_version_is_read_and_said(run: Path, capfd: pytest.Cap
     (run / "plan.json").write_text(json.dumps([result.key], indent=0))
     (run / "environment.json").write_text(json.dumps({"command": "harness bench"}, indent=2))
     build([RunFolder(run)], run)
-    assert "1 cells were written by an older version, without checksums" in capfd.readouterr().err
+    said = "1 cells were written by an older version, without checksums"
+    assert f"harness: {run}: {said}" in capfd.readouterr().err
+    for name in ("index.html", "report.md"):  # which are read on other machines
+        text = (run / name).read_text(encoding="utf-8")
+        assert f"{run.name}: {said}" in text
+        assert str(run) not in text
     assert "data:image/png" in (run / "index.html").read_text()
 
 
