@@ -54,6 +54,18 @@ class Benches:
             found = [child for process in found for child in _children(process)]
         return found
 
+    def kill_when(self, least: float, folder: Path, words: dict[str, Any]) -> dict[str, float]:
+        """kill -9 of a bench, once a training is so far; how far each is, by the keys of their cells, now ended too."""
+        bench = self.start(folder, words)
+        while is_alive(bench):
+            if any(done >= least for done in states(folder).values()):
+                cells = self.cells()
+                kill(bench)
+                assert all(wait(process, 60) for process in (*cells, *self.cells()))
+                return states(folder)
+            time.sleep(0.01)
+        raise AssertionError(f"it ended by itself: {Path(f'{folder}.out').read_text()}")
+
     def close(self) -> None:
         for end in (self.warm.stdin, self.warm.stdout):
             assert end is not None
@@ -79,20 +91,10 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def kill(bench: psutil.Process) -> None:
-    """kill -9, and wait until the folder is free: its lock is gone with the process."""
+    """kill -9, and wait until the folder is free: its lock is gone with the process. Its cells may live a moment on."""
     with contextlib.suppress(psutil.NoSuchProcess):
         bench.kill()
     wait(bench)
-
-
-def kill_when(bench: psutil.Process, folder: Path, least: float) -> dict[str, float]:
-    """kill -9 of a bench, once a training is so far; how far each is then, by the keys of their cells."""
-    while is_alive(bench):
-        if any(done >= least for done in states(folder).values()):
-            kill(bench)
-            return states(folder)
-        time.sleep(0.01)
-    raise AssertionError(f"it ended by itself: {Path(f'{folder}.out').read_text()}")
 
 
 def states(folder: Path) -> dict[str, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed import Benches, is_alive, kill_when, states, wait
+from killed import Benches, is_alive, states, wait
 
 from harness import outcomes, state_file
 from harness.cli.bench import _print_plan
@@ -45,7 +45,7 @@ def test_a_killed_bench_goes_on_and_its_plan_says_from_where(
     benches: Benches, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked, cut = words(f"vae,{SMALL}"), tmp_path / "cut"
-    left = kill_when(benches.start(cut, asked), cut, 0.4)
+    left = benches.kill_when(0.4, cut, asked)
     planned = plan(cut, asked)
     for each in planned.cells:
         done = left.get(each.task.key)
@@ -80,7 +80,7 @@ def test_a_killed_cell_goes_on_the_next_time(benches: Benches, tmp_path: Path) -
 
 def test_a_damaged_state_is_named_in_the_plan_and_in_the_row(benches: Benches, tmp_path: Path) -> None:
     asked, cut = words("rotation"), tmp_path / "cut"
-    (key,) = kill_when(benches.start(cut, asked), cut, 0.1)
+    (key,) = benches.kill_when(0.1, cut, asked)
     file = RunFolder(cut).unfinished.file(key)
     file.write_bytes(file.read_bytes()[:-5])
     (planned,) = plan(cut, asked).cells
@@ -162,5 +162,5 @@ def test_states_that_nobody_will_go_on_with_are_removed(tmp_path: Path) -> None:
 def test_whole_cells_of_every_kind(benches: Benches, method: str, dataset: str, tmp_path: Path) -> None:
     asked, cut = words(method, dataset), tmp_path / "cut"
     for least in (0.2, 0.6):
-        kill_when(benches.start(cut, asked), cut, least)
+        benches.kill_when(least, cut, asked)
     assert benches.finish(cut, asked) == benches.finish(tmp_path / "whole", asked)
