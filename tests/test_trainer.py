@@ -70,7 +70,7 @@ def test_a_budget_in_seconds_ends_in_time() -> None:
     started = time.perf_counter()
     result = run(Regression(), "0.3 s")
     assert result.steps > 3
-    assert 0.3 <= time.perf_counter() - started < 1.0
+    assert 0.3 <= time.perf_counter() - started < 3
 
 
 def test_the_loss_goes_down_and_the_curve_says_so() -> None:

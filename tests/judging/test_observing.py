@@ -124,13 +124,13 @@ def test_undisturbed_gives_back_modes_buffers_and_generators_even_after_an_error
 
 
 def test_the_time_of_looking_is_no_training_time() -> None:
-    method = Restless(pause=0.1)
+    method = Restless(pause=0.3)
     started = time.perf_counter()
     result, monitor = observed(method, dataset(), "8 steps", 2)
     assert len(monitor.points) == 3
-    assert time.perf_counter() - started > 0.6  # three points of two slices each
+    assert time.perf_counter() - started > 1.8  # three points of two slices each
     assert result.seconds < 0.5 * (time.perf_counter() - started)
-    assert monitor.points[0].seconds < 0.1
+    assert monitor.points[0].seconds < 0.3
 
 
 def test_a_budget_in_seconds_is_spent_on_training_alone() -> None:
@@ -145,9 +145,9 @@ def test_a_paused_clock_stands_still() -> None:
     clock = Clock(Budget.parse("10 s"), 1, 1)
     with clock.paused():
         before = clock.seconds
-        time.sleep(0.05)
+        time.sleep(0.5)
         assert clock.seconds == before
-    assert clock.seconds < before + 0.04
+    assert clock.seconds < before + 0.4
 
 
 def test_moments_are_even_the_start_and_the_end_are_among_them_and_none_comes_twice() -> None:
