@@ -26,7 +26,7 @@ from harness.looks import Look, Looks
 from harness.plan import make_plan
 from harness.registry import Registry
 from harness.report import build
-from harness.sealed import checksum, sealed_json, sealed_toml, unsealed_json
+from harness.sealed import checksum, sealed_json, unsealed_json
 from harness.store import RunFolder
 from harness.suite import make_request
 from harness.tuning import Trial, Tuned, Tuning
@@ -90,12 +90,14 @@ def written(tree: Any) -> bytes:
     return sealed_json(content) if content.startswith(b"{") else content
 
 
-def as_toml(tree: Any) -> str:
-    """What of the tree TOML can say."""
+def written_toml(tree: Any) -> bytes:
+    """What of the tree TOML can say, with a checksum; and bytes that are no UTF-8, which it cannot."""
     try:
-        return tomli_w.dumps(tree)
+        text = tomli_w.dumps(tree)
     except (TypeError, ValueError, AttributeError):
-        return tomli_w.dumps({"parts": str(tree)})
+        text = tomli_w.dumps({"parts": str(tree)})
+    content = text.encode("utf-8", "surrogatepass")
+    return f"# checksum: {checksum(content)}\n".encode() + content
 
 
 def reported(run: Path, out: Path) -> None:
@@ -182,7 +184,7 @@ def test_any_file_beside_the_cells(run: Path, tmp_path: Path, count: int) -> Non
         elif name in originals:
             (run / name).write_bytes(written(changed(originals[name], changes)))
         elif name == "request.toml":
-            (run / name).write_bytes(sealed_toml(as_toml(changed(request, changes))))
+            (run / name).write_bytes(written_toml(changed(request, changes)))
         try:
             reported(run, tmp_path / "out")
         finally:
