@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ LONGEST = 200  # characters of a quoted line
 TAIL = 65_536  # bytes of a log that are looked at
 LOGGED = "[harness] "  # how lines of Harness in a log begin: what comes after one is about something else
 CRASH = "Fatal Python error: "  # how faulthandler begins; the stacks of all threads follow
+STANDARD = Path(os.__file__).parent  # Python's own library
 FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)')
 
 
@@ -36,13 +38,17 @@ def _crash(stacks: str) -> str:
 def crash_in(stacks: str, besides: str = "") -> str:
     """`loss (mine.py, line 37)`, of stacks as faulthandler writes them; "" where there is none.
 
+    The innermost frame that is not Python's own library, as `ctypes` and `threading` are: who called it is to be known.
     besides: the name of a file whose frames are passed over.
     """
     current = re.split(r"\n\s*\n", stacks.rpartition("Current thread")[2])[0]
-    for frame in FRAME.finditer(current):
-        if Path(frame["file"]).name != besides:
-            return f"{frame['function']} ({Path(frame['file']).name}, line {frame['line']})"
-    return ""
+    frames = [frame for frame in FRAME.finditer(current) if Path(frame["file"]).name != besides]
+    frame = next((frame for frame in frames if not _is_standard(Path(frame["file"]))), next(iter(frames), None))
+    return f"{frame['function']} ({Path(frame['file']).name}, line {frame['line']})" if frame else ""
+
+
+def _is_standard(file: Path) -> bool:
+    return file.is_relative_to(STANDARD) and not {"site-packages", "dist-packages"} & set(file.parts)
 
 
 def _last_line(text: str) -> str:

@@ -62,7 +62,7 @@ def test_it_happens_in_another_process() -> None:
     ("work", "how"),
     [
         (exits, r"ended the process, exit code 0 in exits \(test_aside.py, line \d+\)"),
-        (reads_null, r"ended the process, SIGSEGV in string_at \(__init__.py, line \d+\)"),
+        (reads_null, r"ended the process, SIGSEGV in reads_null \(test_aside.py, line 36\)"),
         (lambda: os.abort(), r"ended the process, SIGABRT in <lambda> \(test_aside.py"),
         (lambda: os.kill(os.getpid(), signal.SIGKILL), r"ended the process, SIGKILL"),
         (hangs, r"gave no answer for 1 s in hangs \(test_aside.py, line \d+\)"),

@@ -62,7 +62,7 @@ def test_what_was_judged_before_and_after_is_as_without_the_crashes(
     [
         ("exit", "SystemExit: 0 (bad_judges.py:"),
         ("leave", "the process died, exit code 0: nothing in its log"),
-        ("crash", "the process died, SIGSEGV: Segmentation fault in string_at"),
+        ("crash", "the process died, SIGSEGV: Segmentation fault in read_null (bad_judges.py, line "),
         ("hang", "timed out after 20 s"),
         ("raise", "ValueError: xxx"),
         ("count", "n of mean is a str, expected a whole number of examples"),

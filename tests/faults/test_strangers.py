@@ -100,7 +100,7 @@ def plugin(folder: Path, **ends: str) -> Path:
     ("place", "end", "how"),
     [
         ("at_import", EXIT, r"ended the process, exit code 70 in at_import \(mine.py, line \d+\)"),
-        ("at_import", CRASH, r"ended the process, SIGSEGV in string_at"),
+        ("at_import", CRASH, r"ended the process, SIGSEGV in at_import \(mine.py, line \d+\)"),
         ("at_import", HANG, r"gave no answer for 10 s in hang \(mine.py, line \d+\)"),
         ("in_hook", EXIT, r"ended the process, exit code 70 in in_hook \(mine.py"),
     ],
@@ -120,7 +120,7 @@ def test_a_plugin_that_cannot_be_loaded_is_named(
     [
         ({}, {"in_applies": EXIT}, r"exit code 70 in in_applies \(mine.py"),
         ({}, {"in_applies": HANG}, r"gave no answer for 20 s in hang \(mine.py"),
-        ({"datasets": "{file}"}, {"in_describe": CRASH}, "SIGSEGV in string_at"),
+        ({"datasets": "{file}"}, {"in_describe": CRASH}, r"SIGSEGV in in_describe \(mine.py"),
         ({"targets": "{file}"}, {"in_files": EXIT}, "exit code 70 in in_files"),
     ],
 )
@@ -165,7 +165,7 @@ def test_an_event_that_ends_its_listener_is_told_once_and_the_run_goes_on(
     [
         ({"in_build": "sys.exit(0)"}, "", "SystemExit: 0"),
         ({"in_build": EXIT}, "", "it ended the process, exit code 70 in in_build (mine.py"),
-        ({"in_loss": CRASH}, "", "it ended the process, SIGSEGV in string_at"),
+        ({"in_loss": CRASH}, "", "it ended the process, SIGSEGV in in_loss (mine.py"),
         ({"in_build": HANG}, "", "it gave no answer for 40 s in hang (mine.py"),
         ({"at_import": EXIT}, "loads", "it ended the process, exit code 70 in at_import (mine.py"),
     ],

@@ -80,7 +80,7 @@ def test_a_long_line_is_cut(results: harness.Results) -> None:
 
 def test_a_crash_in_c_is_named_with_its_last_python_line(results: harness.Results) -> None:
     text = reason(results, "crashes")
-    assert text.startswith("the process died, SIGSEGV: Segmentation fault in string_at (__init__.py, line ")
+    assert text.startswith("the process died, SIGSEGV: Segmentation fault in read_null (leaving.py, line ")
     assert "Extension modules" not in text
 
 
