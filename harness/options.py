@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.aside import POSSIBLE
 from harness.errors import HarnessError, RequestError
+from harness.launchers.strange import StrangeLauncher
 from harness.listening import hearing_beside
 from harness.plugin.launching import Conditions, Launcher
 from harness.records import PACE, PluginRef, StatePace
@@ -74,7 +75,10 @@ def launcher_of(options: Options, registry: Registry) -> Callable[[Conditions], 
     refs = parse_plugins(options.launcher)
     if len(refs) != 1:
         raise RequestError(f"--launcher '{options.launcher}' names {len(refs)} launchers: name one, such as 'local'")
-    return _builder(refs[0], "launcher", registry)
+    build = _builder(refs[0], "launcher", registry)
+    if is_own(registry.chosen(refs[0], ("launcher",)).info):
+        return build
+    return lambda conditions: StrangeLauncher(f"launcher '{refs[0]}'", build(conditions))
 
 
 def trackers_of(options: Options, registry: Registry) -> dict[str, Callable[[Path], object]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness import loading
 from harness.contract.requirements import require
+from harness.launchers.strange import StrangeLauncher
 from harness.plugin.launching import Assignment, Conditions
 from harness.plugin.specs import LauncherSpec
 from harness.records import Budget, Cell, CellTask, PluginRef, TrainConfig, Workplace
@@ -35,7 +36,8 @@ class LauncherCase:
         """The launcher's results by key."""
         logs = assignments[0].here.staging.parent / "logs"
         conditions = Conditions(jobs=1, timeout=TIMEOUT, logs=logs, tell=self.tell)
-        with closing(self.spec.build(self.config, conditions).run(assignments, alone=False)) as results:
+        launcher = StrangeLauncher(f"launcher '{self.spec.name}'", self.spec.build(self.config, conditions))
+        with closing(launcher.run(assignments, alone=False)) as results:
             found = list(results)
         keys = [result.key for result in found]
         require(

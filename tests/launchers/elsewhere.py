@@ -18,7 +18,7 @@ from harness.store import dump_task, load_result
 @dataclass(frozen=True, kw_only=True)
 class Config:
     folder: Path  # the other machine: `data` in it is its data root
-    way: str = "works"  # "forgets", "refuses", "exits": a launcher that is wrong
+    way: str = "works"  # any other: a launcher that is wrong
 
 
 class Elsewhere:
@@ -30,6 +30,10 @@ class Elsewhere:
             raise ConnectionError("nobody is there")
         if self.way == "exits":
             sys.exit(0)
+        if self.way == "list":
+            self.run = lambda assignments, *, alone: [5]  # type: ignore[method-assign]
+        if self.way == "nothing":
+            self.run = None  # type: ignore[method-assign, assignment]
 
     def run(self, assignments: Sequence[Assignment], *, alone: bool) -> Generator[CellResult, None, None]:
         for number, assignment in enumerate(assignments):
@@ -49,6 +53,12 @@ class Elsewhere:
                 (here.staging / name).parent.mkdir(parents=True, exist_ok=True)
                 (here.staging / name).write_bytes(data)
             yield load_result(content) if content else failed(assignment.task, "nothing came back")
+            if self.way == "raises":
+                raise ConnectionError("the line is cut")
+            if self.way == "leaves":
+                sys.exit(0)
+            if self.way in ("twice", "number"):
+                yield load_result(content) if self.way == "twice" else 5  # type: ignore[misc]
 
     def there(
         self, home: Path, task: bytes, plugins: dict[str, bytes], checkpoint: bytes | None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.errors import RequestError
+from harness.errors import HarnessError, RequestError
 from harness.plan import make_plan
 from harness.registry import Registry
 from harness.store import RunFolder, dump_task, load_task
@@ -133,6 +133,28 @@ def published(results: harness.Results) -> dict[str, bytes]:
 def test_a_launcher_that_forgets_a_cell_is_told_by_the_results(first: Path, other: Path, tmp_path: Path) -> None:
     lost = bench(first, tmp_path / "run", f"{ELSEWHERE}[folder='{other / 'lost'}',way=forgets]")
     assert (len(lost.cells), lost.missing, lost.ok) == (1, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("way", "message", "kept"),
+    [
+        ("raises", "failed: ConnectionError: the line is cut (elsewhere.py:", 1),
+        ("leaves", "failed: SystemExit: 0 (elsewhere.py:", 1),
+        ("twice", "gave a second result, or one that nobody asked for", 1),
+        ("number", "gave a int, expected a CellResult", 1),
+        ("list", "failed: AttributeError: 'list' object has no attribute 'close'", 0),
+        ("nothing", "cannot start: build gave a Elsewhere, expected one with run()", 0),
+    ],
+)
+def test_a_launcher_that_breaks_off_is_one_line_and_what_is_finished_is_kept(
+    way: str, message: str, kept: int, first: Path, other: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(HarnessError) as caught:
+        bench(first, tmp_path / "run", f"{ELSEWHERE}[folder='{other / way}',way={way}]")
+    assert str(caught.value).startswith(f"launcher '{ELSEWHERE}[")
+    assert f"way={way}]' {message}" in str(caught.value)
+    assert way == "nothing" or "what is finished is kept" in str(caught.value)
+    assert len(list((tmp_path / "run" / "cells").glob("*.json"))) == kept
 
 
 @pytest.mark.parametrize(
