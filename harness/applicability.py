@@ -54,7 +54,7 @@ def reason_against_judging(
 
 def declared_reason(method: Chosen, data: DataSpec) -> str:
     """What the method itself declares against data that looks like this."""
-    return method.spec.applies(data, method.config) if method.spec.applies else ""
+    return method.declared("applies", data, method.config) or "" if method.spec.applies else ""
 
 
 def _declared(method: Chosen, data: DataSpec) -> str:

@@ -181,14 +181,16 @@ def _same(name: str, text: str) -> errors.HarnessError:
 def rehearse(title: str, work: Callable[[], object], *, seconds: float) -> None:
     """Carry out `work` beside this process first, where it cannot end this one.
 
-    Raises BrokenPlugin, which says that it is `title` that exits, crashes or hangs. What `work` raises is left to be
-    raised in this process.
+    Raises BrokenPlugin, which says that it is `title` that exits, crashes or hangs, or raises what nobody expected. A
+    HarnessError that `work` raises is left to be raised in this process.
     """
     if not POSSIBLE:
         return
     try:
-        with contextlib.suppress(errors.HarnessError):
-            for _ in aside(lambda tell: (work(), None)[1], seconds=seconds):
-                pass
+        for _ in aside(lambda tell: (work(), None)[1], seconds=seconds):
+            pass
     except Gone as how:
         raise errors.BrokenPlugin(f"{title} {how}") from None
+    except errors.HarnessError as error:
+        if type(error) is errors.HarnessError:  # made of another exception, in one line
+            raise errors.BrokenPlugin(f"{title} failed: {error}") from None

@@ -42,12 +42,20 @@ def build_backbone(registry: Registry, cell: Cell, spec: DataSpec, purpose: str)
     if encoder is None:
         raise NotApplicable(f"{cell.method.name} uses no backbone")
     seed_everything(cell.seed, "initialisation", "backbone", purpose)
-    return in_channels_last(encoder[0].build(spec, encoder[1])).to(cell.device)  # type: ignore[return-value]
+    return in_channels_last(_built(encoder, spec)).to(cell.device)  # type: ignore[return-value]
 
 
 def _encoder(registry: Registry, cell: Cell) -> tuple[BackboneSpec, Any] | None:
     chosen = None if cell.backbone is None else registry.chosen(cell.backbone, ("backbone",))
     return None if chosen is None else (chosen.spec, chosen.config)
+
+
+def _built(encoder: tuple[BackboneSpec, Any], data: DataSpec) -> Backbone:
+    backbone: Any = encoder[0].build(data, encoder[1])
+    if not isinstance(backbone, Backbone):
+        found = type(backbone).__name__
+        raise TrainingFailed(f"build of backbone '{encoder[0].name}' gave a {found}, expected a harness.nn Backbone")
+    return backbone
 
 
 def assembled(
@@ -57,7 +65,7 @@ def assembled(
     backbone = None
     if encoder is not None:
         seed_everything(seed, "initialisation", "backbone")
-        backbone = encoder[0].build(data, encoder[1])
+        backbone = _built(encoder, data)
     seed_everything(seed, "initialisation", name)
     built: Any = method[0].build(backbone, data, method[1])
     if not isinstance(built, nn.Module):

@@ -40,6 +40,7 @@ from harness.records import (
     judged_by,
 )
 from harness.registry import Registry
+from harness.registry.chosen import Chosen
 from harness.seeding import seed_everything
 from harness.weights import save_weights
 
@@ -95,6 +96,7 @@ class Judging:
     def _row(self, todo: EvaluationTask) -> EvaluationResult:
         try:
             load_strangers(todo.strangers, self.workplace, self.registry)
+            judge = self.registry.chosen(todo.evaluation, ("evaluation",))
         except HarnessError as error:
             return outcome(todo, "failed", reason_of(error))
         label = str(todo.target)
@@ -112,7 +114,7 @@ class Judging:
         self.watch.begin(subject, strange=bool(todo.strangers))
         if todo.strangers:
             self.made.begin(self.workplace.staging / _folder_name(todo))
-        row = evaluate(subject, self.registry, todo, self.workplace.staging)
+        row = evaluate(subject, judge, todo, self.workplace.staging)
         left = self.watch.found(subject)
         if todo.strangers and (changed := self.made.changed()):
             self.watch.unsettled = True
@@ -175,18 +177,17 @@ def _with_labels(subject: Subject | NotApplicable | str, labels: str) -> Subject
         return reason
 
 
-def evaluate(subject: Subject, registry: Registry, todo: EvaluationTask, staging: Path) -> EvaluationResult:
+def evaluate(subject: Subject, judge: Chosen, todo: EvaluationTask, staging: Path) -> EvaluationResult:
     """One evaluation of one subject: ok with its scores, skipped with the reason, or failed with the error."""
     started = time.perf_counter()
     subject.begin(staging / _folder_name(todo), todo.others)
     try:
-        chosen = registry.chosen(todo.evaluation, ("evaluation",))
-        spec: EvaluationSpec = chosen.spec
+        spec: EvaluationSpec = judge.spec
         lacking = missing_need(spec, subject)
         if lacking:
             return outcome(todo, "skipped", lacking, note=subject.note)
         seed_everything(subject.cell.seed, "evaluation", spec.name, subject.target.name)
-        values = measured(spec, spec.run(subject, chosen.config))
+        values = measured(spec, spec.run(subject, judge.config))
         scores = scores_of(spec, values, len(subject.target.test))
         examples = _examples(subject, values, staging / _folder_name(todo), staging)
         pictures = tuple(_seen_from(staging, picture, todo.labels) for picture in subject.pictures)

@@ -18,6 +18,7 @@ from harness.data.fields import PLURALS, DataSpec, TextField
 from harness.errors import BrokenPlugin, DatasetMissing, HarnessError, RequestError
 from harness.plugin.specs import DatasetSpec
 from harness.reasons import reason_of
+from harness.typed import type_fault
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,9 @@ def described(spec: DatasetSpec, config: Any, root: Path) -> DataSpec:
     said = _asked(spec, "describe", config, root)
     if not isinstance(said, DataSpec):
         raise BrokenPlugin(f"describe() of dataset '{spec.name}'{_home(spec)} gave {_a(said)}, expected a DataSpec")
+    fault = type_fault(said)
+    if fault:
+        raise BrokenPlugin(f"describe() of dataset '{spec.name}'{_home(spec)} gave a DataSpec in which {fault}")
     return said
 
 
@@ -106,13 +110,11 @@ def image_parameters(name: str, config: Any) -> str:
 
 def load(spec: DatasetSpec, config: Any, root: Path, seed: int) -> Dataset:
     """Read the dataset and cut it into the three splits of `seed`."""
-    from harness.data.splits import split_dataset
-
     check_present(spec, config, root)
     said = described(spec, config, root)
     try:
         raw = spec.load(config, root)
-        _check_rows(raw, said)
+        check_rows(raw, said)
     except (OSError, EOFError, ValueError) as error:
         reason = " ".join(str(error).split())
         fetched = spec.prepare is not None and any(file.is_relative_to(root) for file in files_of(spec, config, root))
@@ -120,6 +122,13 @@ def load(spec: DatasetSpec, config: Any, root: Path, seed: int) -> Dataset:
             raise RequestError(f"dataset '{spec.name}'{_home(spec)} does not keep its contract: {reason}") from error
         again = f"delete it and run `harness datasets prepare {spec.name} --data-dir {root}`"
         raise RequestError(f"dataset '{spec.name}' in {root} is damaged, {reason}: {again}") from error
+    return made(spec, config, raw, said, seed)
+
+
+def made(spec: DatasetSpec, config: Any, raw: RawData, said: DataSpec, seed: int) -> Dataset:
+    """What was loaded cut into the three splits of `seed`. Raises RequestError where they cannot be filled."""
+    from harness.data.splits import split_dataset
+
     reader = None if spec.read_factors is None else partial(spec.read_factors, config)
     masks = None if spec.read_masks is None else partial(spec.read_masks, config)
     dataset = split_dataset(spec.name, raw, said, seed, reader, masks)
@@ -127,15 +136,31 @@ def load(spec: DatasetSpec, config: Any, root: Path, seed: int) -> Dataset:
     return dataset
 
 
-def _check_rows(raw: RawData, spec: DataSpec) -> None:
+def raw_fault(raw: object) -> str:
+    """Why what a dataset loaded is no RawData, or "" where it is."""
+    from harness.data.rows import RawData
+
+    if not isinstance(raw, RawData):
+        return f"load() gave {_a(raw)}, expected RawData"
+    fault = type_fault(raw)
+    return f"load() gave RawData in which {fault}" if fault else ""
+
+
+def check_rows(raw: RawData, spec: DataSpec) -> None:
     """Raise ValueError unless the inputs, and what is known of them, are as the dataset's description says."""
     import torch
 
     from harness.data.columns import column_of
     from harness.data.splits import rows_of
 
+    fault = raw_fault(raw)
+    if fault:
+        raise ValueError(fault)
+
     parts = {"training": raw, "test": raw.test, "unseen": raw.unseen}
     things = PLURALS[spec.kind]
+    if raw.groups is not None:
+        _check_tensor("groups", raw.groups, "int64", 1)
     if raw.groups is not None and len(raw.groups) != len(column_of(raw.inputs)):
         raise ValueError(f"it has {len(raw.groups)} groups for {len(column_of(raw.inputs))} training {things}")
     if raw.unlabelled is not None:
@@ -164,7 +189,12 @@ def _check_rows(raw: RawData, spec: DataSpec) -> None:
                 raise ValueError(f"it has {what} for some {things} only")
             if values is not None and len(values) != len(rows):
                 raise ValueError(f"it has {len(values)} {column} for {len(rows)} {name} {things}")
+        if rows.targets is not None:
+            _check_tensor(f"{name} targets", rows.targets, "float32", 2)
+            if rows.targets.shape[1] != len(spec.targets):
+                raise ValueError(f"it has {rows.targets.shape[1]} {name} targets, of {', '.join(spec.targets)}")
         if rows.factors is not None:
+            _check_tensor(f"{name} factors", rows.factors, "int64", 2)
             limits = torch.tensor([len(factor.values) for factor in spec.factors])
             if rows.factors.shape[1] != len(limits) or bool(((rows.factors < 0) | (rows.factors >= limits)).any()):
                 raise ValueError(f"its {name} factors do not fit {', '.join(factor.name for factor in spec.factors)}")
@@ -182,10 +212,17 @@ def _check_column(part: str, column: Column, spec: DataSpec) -> None:
 
 def _check_labels(part: str, labels: Tensor, n: int, spec: DataSpec) -> None:
     classes = len(spec.classes)
+    _check_tensor(f"{part} labels", labels, "int64", 1)
     if len(labels) != n:
         raise ValueError(f"it has {len(labels)} labels for {n} {part} {PLURALS[spec.kind]}")
     if n and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise ValueError(f"its {part} labels run from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
+
+
+def _check_tensor(what: str, values: Tensor, dtype: str, dimensions: int) -> None:
+    if str(values.dtype) != f"torch.{dtype}" or values.ndim != dimensions:
+        expected = "N,R"[: 2 * dimensions - 1] + ("," if dimensions == 1 else "")
+        raise ValueError(f"its {what} are {values.dtype} {tuple(values.shape)}, expected torch.{dtype} ({expected})")
 
 
 def _check_classes(dataset: Dataset) -> None:

@@ -289,7 +289,9 @@ def test_a_declaration_that_fails_is_an_error_in_one_line(tmp_path: Path, functi
     plugin = tmp_path / "mine.py"
     plugin.write_text(source.replace(line, f"{function}=lambda config: config.nothing,").replace("reader", "mine"))
     called = "uses_with" if function == "uses" else "files"
-    with pytest.raises(BrokenPlugin, match=rf"^{called}\(\) of 'mine' failed: AttributeError: .*nothing'$"):
+    with pytest.raises(
+        BrokenPlugin, match=rf"^{called}\(\) of 'mine' failed: AttributeError: .*nothing' \(mine.py:\d+\)$"
+    ):
         planned(tmp_path, plugins=str(plugin))
 
 

@@ -127,7 +127,7 @@ def check(
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show what does not apply too, line by line.")] = False,
 ) -> None:
-    """Check a plugin against the contract. Exit code 1 if it breaks it."""
+    """Check a plugin against the contract, by trying it on small data. Exit code 1 if it breaks it."""
     from harness.contract.beside import Asked, checked_beside
 
     asked = Asked(

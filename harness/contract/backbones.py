@@ -31,12 +31,14 @@ class BackboneCase:
 
     def build(self, seed: int = 0) -> Backbone:
         seed_everything(seed, "initialisation", "backbone")
-        return self.spec.build(self.data.spec, self.config)
+        backbone: Any = self.spec.build(self.data.spec, self.config)
+        found = type(backbone).__name__
+        require(isinstance(backbone, Backbone), f"build gave a {found}, expected a harness.nn Backbone")
+        return backbone
 
 
 def encodes_to_its_dim(case: BackboneCase) -> str:
     backbone = case.build()
-    require(isinstance(backbone, Backbone), f"build gave a {type(backbone).__name__}, expected a harness.nn Backbone")
     features = backbone(case.data.inputs)
     require_shape("the backbone", features, (EXAMPLES, backbone.dim))
     require_finite("the backbone", features)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from harness import loading
-from harness.contract.requirements import Absent, Broken, require, require_shape
+from harness.contract.requirements import Absent, Broken, require, require_none, require_shape
 from harness.data.columns import column_of
 from harness.data.fields import PLURALS, DataSpec, ImageField, VideoField
 from harness.data.rows import RawData
@@ -28,16 +28,17 @@ class DatasetCase:
     @cached_property
     def raw(self) -> RawData:
         loading.check_present(self.spec, self.config, self.root)
-        return self.spec.load(self.config, self.root)
+        raw = self.spec.load(self.config, self.root)
+        require_none(loading.raw_fault(raw))
+        return raw
 
     @property
     def described(self) -> DataSpec:
-        return self.spec.describe(self.config, self.root)
+        return loading.described(self.spec, self.config, self.root)
 
 
 def describes_itself(case: DatasetCase) -> str:
     described = case.described
-    require(isinstance(described, DataSpec), f"describe gave a {type(described).__name__}, expected a DataSpec")
     inputs, kind = described.inputs, case.spec.kind
     require(inputs.kind == kind, f"describe gave {PLURALS[inputs.kind]}, and its spec says kind='{kind}'")
     if isinstance(inputs, (ImageField, VideoField)):
@@ -51,8 +52,7 @@ def describes_itself(case: DatasetCase) -> str:
 
 
 def files_are_there(case: DatasetCase) -> str:
-    files = case.spec.files(case.config, case.root)
-    require(bool(files), "files() is empty: without files there is no fingerprint")
+    files = loading.files_of(case.spec, case.config, case.root)
     require(len(set(files)) == len(files), "files() names a file twice")
     loading.check_present(case.spec, case.config, case.root)
     return f"{len(files)} files"
@@ -103,4 +103,21 @@ def masks_show_its_regions(case: DatasetCase) -> str:
     return ", ".join(regions)
 
 
-CHECKS = (describes_itself, files_are_there, inputs_are_as_described, labels_are_in_range, masks_show_its_regions)
+def fills_its_splits(case: DatasetCase) -> str:
+    """What a bench demands of it, in a bench's words."""
+    try:
+        loading.check_rows(case.raw, case.described)
+    except ValueError as error:
+        raise Broken(str(error)) from None
+    made = loading.made(case.spec, case.config, case.raw, case.described, 0)
+    return f"{len(made.train)}, {len(made.validation)} and {len(made.test)} to train, validate and test"
+
+
+CHECKS = (
+    describes_itself,
+    files_are_there,
+    inputs_are_as_described,
+    labels_are_in_range,
+    masks_show_its_regions,
+    fills_its_splits,
+)

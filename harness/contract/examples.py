@@ -67,18 +67,19 @@ class SmallData:
         return nn.functional.pad(self.values, (0, more), value=PADDING)
 
 
-def small_datasets(kinds: tuple[DataKind, ...] = ("image",)) -> list[SmallData]:
-    """What plugins that take these kinds are checked on.
+def small_datasets(kinds: tuple[DataKind, ...] = ("image",), n: int = EXAMPLES) -> list[SmallData]:
+    """What plugins that take these kinds are checked on, with n examples.
 
     8x8 grey images with ten classes and 16x16 coloured ones with four; grey clips of 8x8; texts of up to nine words.
     """
     made: list[SmallData] = []
     if "image" in kinds:
-        made += [generated_images(channels=1, size=8, classes=10), generated_images(channels=3, size=16, classes=4)]
+        made.append(generated_images(channels=1, size=8, classes=10, n=n))
+        made.append(generated_images(channels=3, size=16, classes=4, n=n))
     if "video" in kinds:
-        made.append(generated_clips(channels=1, size=8, classes=4))
+        made.append(generated_clips(channels=1, size=8, classes=4, n=n))
     if "text" in kinds:
-        made.append(generated_texts(classes=4))
+        made.append(generated_texts(classes=4, n=n))
     return made
 
 

@@ -5,7 +5,8 @@
 
 A check is a small function of one case. It returns (a word of detail), raises Broken with what is wrong and what was
 expected, or raises NotApplicable where the contract asks for nothing. Methods are in `harness.contract.methods`,
-datasets in `harness.contract.datasets`.
+datasets in `harness.contract.datasets`; what an evaluation says of itself is in `harness.contract.evaluations`, what it
+does in `harness.contract.judging`.
 """
 
 from __future__ import annotations
@@ -20,18 +21,27 @@ from typing import Any
 
 import torch
 
-from harness.contract import backbones, datasets, evaluations, launchers, trackers
+from harness.contract import backbones, datasets, evaluations, judging, launchers, trackers
 from harness.contract.checks import Check
 from harness.contract.encoders import backbone_for
-from harness.contract.examples import SmallData, generated_images, small_datasets
+from harness.contract.examples import EXAMPLES, SmallData, generated_images, small_datasets
 from harness.contract.methods import method_checks
 from harness.contract.requirements import Absent, Broken, Told, require
 from harness.data.fields import ANY, DataKind
 from harness.errors import DatasetMissing, HarnessError, NotApplicable
-from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, LauncherSpec, NoConfig, TrackerSpec
+from harness.plugin.specs import (
+    BackboneSpec,
+    DatasetSpec,
+    EvaluationSpec,
+    LauncherSpec,
+    MethodSpec,
+    NoConfig,
+    TrackerSpec,
+)
 from harness.reasons import reason_of
-from harness.records import PluginRef
+from harness.records import PluginRef, TrainConfig
 from harness.registry import METHOD_KINDS, LoadedPlugin, Registry
+from harness.registry.chosen import Chosen
 from harness.registry.config import full_ref, resolve
 from harness.registry.grammar import parse_plugins
 from harness.registry.installed import first_docstring_line
@@ -46,11 +56,11 @@ class Setting:
     shape: tuple[int, int] | None = None  # channels and size in pixels; None: two small shapes
     backbone: PluginRef | None = None  # None: that which fits the data
 
-    def datasets(self, kinds: tuple[DataKind, ...]) -> list[SmallData]:
-        """The data to check on what takes these kinds."""
+    def datasets(self, kinds: tuple[DataKind, ...], n: int = EXAMPLES) -> list[SmallData]:
+        """The data to check on what takes these kinds, with n examples."""
         if self.shape is None or "image" not in kinds:
-            return small_datasets(kinds)
-        return [generated_images(channels=self.shape[0], size=self.shape[1], classes=CLASSES)]
+            return small_datasets(kinds, n)
+        return [generated_images(channels=self.shape[0], size=self.shape[1], classes=CLASSES, n=n)]
 
     def encoder(self, kind: DataKind, registry: Registry) -> BackboneSpec:
         """The backbone of methods on this kind of data; its parameters are those of its spec's config."""
@@ -125,9 +135,21 @@ def _checked(
     stored = run("config", lambda: config_survives_storage(loaded.spec.config, params, name))
     yield stored
     if stored.status == "ok":
-        config = resolve(loaded.spec.config, params, name)
-        begun("its cases")
-        for title, check in _checks(loaded, config, registry, root, setting):
+        chosen = Chosen(PluginRef(name=name), loaded, resolve(loaded.spec.config, params, name))
+        answered = run("answers_a_plan", lambda: answers_a_plan(chosen, setting))
+        yield answered
+        if answered.status == "failed":
+            return
+        cases = _checks(chosen, registry, root, setting)
+        while True:
+            begun("its cases")
+            try:
+                title, check = next(cases)
+            except StopIteration:
+                return
+            except (Exception, SystemExit) as error:
+                yield Check(plugin=name, name="its cases", status="failed", detail=reason_of(error))
+                return
             yield run(title, check)
 
 
@@ -159,10 +181,10 @@ def run_check(plugin: str, name: str, check: Callable[[], str | None]) -> Check:
 
 
 def _checks(
-    loaded: LoadedPlugin, config: Any, registry: Registry, root: Path, setting: Setting
+    chosen: Chosen, registry: Registry, root: Path, setting: Setting
 ) -> Iterator[tuple[str, Callable[[], str | None]]]:
-    spec = loaded.spec
-    if loaded.info.kind in METHOD_KINDS:
+    spec, config = chosen.spec, chosen.config
+    if chosen.info.kind in METHOD_KINDS:
         own = spec.own_backbone(config) if spec.own_backbone else ""
         setting = replace(setting, backbone=parse_plugins(own)[0]) if own else setting
         for data in setting.datasets(spec.takes):
@@ -177,6 +199,8 @@ def _checks(
         yield from ((check.__name__, _bound(check, dataset)) for check in datasets.CHECKS)
     elif isinstance(spec, EvaluationSpec):
         yield from ((check.__name__, _bound(check, spec)) for check in evaluations.CHECKS)
+        for data in setting.datasets(spec.takes, judging.EXAMPLES):
+            yield from judging.trials(chosen, data, setting.encoder(data.kind, registry), registry, root)
     elif isinstance(spec, LauncherSpec):
         launcher = launchers.LauncherCase(spec, config)
         yield from ((check.__name__, _bound(check, launcher)) for check in launchers.CHECKS)
@@ -213,6 +237,22 @@ def config_survives_storage(config_class: type, params: Mapping[str, Any], owner
     again: Any = resolve(config_class, json.loads(json.dumps(ref.params)), owner)
     require(again == config, f"the config is {again} after it was stored as JSON, expected {config}")
     return str(ref)
+
+
+def answers_a_plan(chosen: Chosen, setting: Setting) -> str:
+    """What a plan asks the functions of a spec before there is a cell is of the right type."""
+    spec, config = chosen.spec, chosen.config
+    if isinstance(spec, DatasetSpec):
+        raise Absent("its own checks ask it")
+    asked: list[tuple[str, tuple[Any, ...]]] = [(name, (config,)) for name in ("uses_with", "own_backbone", "files")]
+    asked.append(("others", (config, str(judging.SMALL))))
+    asked += [("applies", (data.spec, config)) for data in setting.datasets(getattr(spec, "takes", ()))]
+    known = [(name, arguments) for name, arguments in asked if getattr(spec, name, None) is not None]
+    for name, arguments in known:
+        chosen.declared(name, *arguments)
+    if isinstance(spec, MethodSpec):
+        resolve(TrainConfig, spec.recipe, "train")
+    return ", ".join(dict.fromkeys(name for name, _ in known))
 
 
 def _required(config_class: type, params: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ CPU = torch.device("cpu")
 BLOCK = 512  # rows that are read at once where a column is walked from end to end
 
 
+@runtime_checkable
 class Column(Protocol):
     """One value for each of N rows."""
 

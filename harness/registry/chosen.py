@@ -10,9 +10,19 @@ from types import ModuleType
 from typing import Any
 
 from harness.errors import BrokenPlugin, HarnessError, RequestError
+from harness.reasons import reason_of
 from harness.records import Information, PluginRef
 from harness.registry.fingerprint import library_versions, own_files, source_digest
 from harness.registry.installed import PluginInfo
+from harness.typed import fault_of
+
+SAYS: Mapping[str, Any] = {  # functions of specs that a plan asks, and the types of their answers
+    "uses_with": list[Information],
+    "files": list[str | Path],
+    "others": list[str],
+    "own_backbone": str | None,
+    "applies": str | None,
+}
 
 
 @dataclass(frozen=True)
@@ -69,14 +79,17 @@ class Chosen:
         return tuple(self.declared("uses_with", self.config))
 
     def declared(self, function: str, *arguments: Any) -> Any:
-        """What a function of the spec says. Raises BrokenPlugin, with the cause in one line, where it fails."""
+        """What a function of the spec says. Raises BrokenPlugin, in one line, where it fails or says no such thing."""
         try:
-            return getattr(self.spec, function)(*arguments)
+            said = getattr(self.spec, function)(*arguments)
         except HarnessError:
             raise
         except (Exception, SystemExit) as error:
-            cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise BrokenPlugin(f"{function}() of '{self.ref}' failed: {cause}") from error
+            raise BrokenPlugin(f"{function}() of '{self.ref}' failed: {reason_of(error)}") from error
+        fault = fault_of(said, SAYS[function], f"{function}() of '{self.ref}'")
+        if fault:
+            raise BrokenPlugin(fault)
+        return said
 
     @cached_property
     def files(self) -> tuple[Path, ...]:

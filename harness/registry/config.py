@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import json
 import math
 import textwrap
 import tokenize
@@ -19,8 +20,10 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from harness.errors import RequestError, UnknownName, did_you_mean
+from harness.errors import BrokenPlugin, RequestError, UnknownName, did_you_mean
+from harness.reasons import reason_of
 from harness.records import PluginRef, written
+from harness.typed import shown
 
 Config = TypeVar("Config")
 
@@ -65,6 +68,31 @@ def resolve(config_class: type[Config], params: Mapping[str, Any], owner: str) -
         return config_class(**values)
     except ValueError as error:
         raise RequestError(f"{owner}: {' '.join(str(error).split())}") from error
+    except (Exception, SystemExit) as error:
+        raise BrokenPlugin(f"the config of '{owner}' failed: {reason_of(error)}") from error
+
+
+def config_fault(config_class: type) -> str:
+    """What of a config class a plan could not read or keep, or ""."""
+    try:
+        _hints(config_class)
+    except (Exception, SystemExit) as error:
+        return f"its annotations cannot be read, {reason_of(error)}"
+    for field in fields(config_class):
+        try:
+            default = _default(field)
+        except (Exception, SystemExit) as error:
+            return f"the default of {field.name} failed: {reason_of(error)}"
+        if field.init and default is not MISSING and not _can_be_kept(default):
+            return f"{field.name} is {shown(default)}, which a plan cannot keep: a flag, number, text or tuple it can"
+    return ""
+
+
+def _can_be_kept(value: Any) -> bool:
+    try:
+        return bool(json.dumps(_plain(value), ensure_ascii=False).encode())
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def full_ref(name: str, config: Any) -> PluginRef:

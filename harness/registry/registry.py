@@ -42,6 +42,7 @@ from harness.registry.installed import (
     plugin_infos,
 )
 from harness.surroundings import undone
+from harness.typed import type_fault
 
 if TYPE_CHECKING:
     from harness.registry.hearers import Hearer
@@ -328,6 +329,7 @@ def _offers(module: ModuleType, title: str) -> dict[str, Any]:
 
 def _valid_spec(function: Any, hook: str, title: str) -> Any:
     from harness.plugin import specs  # here, since a list needs no specs
+    from harness.registry.config import config_fault
 
     try:
         spec: Any = function()
@@ -344,6 +346,12 @@ def _valid_spec(function: Any, hook: str, title: str) -> Any:
         )
     if not (isinstance(spec.config, type) and is_dataclass(spec.config)):
         raise BrokenPlugin(f"{title} has a config that is no dataclass: decorate it with @dataclass(frozen=True)")
+    fault = config_fault(spec.config)
+    if fault:
+        raise BrokenPlugin(f"{title} cannot be used: of its config, {fault}")
+    fault = type_fault(spec, besides=("name", "config", *(["kind"] if expected == "MethodSpec" else [])))
+    if fault:
+        raise BrokenPlugin(f"{title} cannot be used: in its {expected}, {fault}")
     return spec
 
 

@@ -156,7 +156,7 @@ def test_a_root_cause_is_named_once_and_nothing_after_it() -> None:
     text = output("check", str(MISTAKES / "dict_loss.py"), exit_code=1)
     assert text.count("FAILED") == 1
     assert "the loss returned a dict, expected a tensor" in text
-    assert text.splitlines()[-1] == "5 ok, 1 failed"
+    assert text.splitlines()[-1] == "6 ok, 1 failed"
 
 
 def test_a_note_is_no_failure() -> None:

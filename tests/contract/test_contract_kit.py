@@ -20,6 +20,7 @@ from harness.contract.requirements import Told
 from harness.data.batches import Batch
 from harness.data.fields import DataSpec, ImageField
 from harness.errors import NotApplicable
+from harness.judging.subject import Subject
 from harness.nn.backbone import Backbone
 from harness.plugin.capabilities import CAPABILITIES
 from harness.plugin.specs import BackboneSpec, DatasetSpec, EvaluationSpec, MethodSpec, NoConfig
@@ -98,7 +99,7 @@ def test_a_sound_method_passes_everything(tmp_path: Path) -> None:
     assert [check.detail for check in checks if check.status == "note"] == [
         "head.weight, head.bias never got a gradient: freeze what is not to be trained, with requires_grad_(False)"
     ]
-    assert len(checks) == 3 + 2 * (1 + len(CHECKS)) - 1  # the note is not repeated for the other shape
+    assert len(checks) == 4 + 2 * (1 + len(CHECKS)) - 1  # the note is not repeated for the other shape
 
 
 class NoEncode(nn.Module):
@@ -375,7 +376,10 @@ def test_a_plugin_that_needs_a_parameter_is_skipped_without_it(tmp_path: Path) -
 
 
 def evaluation(*scores: ScoreSpec, needs: tuple[str, ...] = ("encode",)) -> EvaluationSpec:
-    return EvaluationSpec(name="e", run=lambda subject, config: {}, scores=scores, needs=needs, source="own work")
+    def run(subject: Subject, config: NoConfig) -> dict[str, float]:
+        return {score.name: 0.5 for score in scores}
+
+    return EvaluationSpec(name="e", run=run, scores=scores, needs=needs, source="own work")
 
 
 ACCURACY = ScoreSpec(name="accuracy", unit="fraction", better="higher", low=0.0, high=1.0, primary=True)

@@ -27,8 +27,8 @@ def dataset(raw: RawData, spec: DataSpec[ImageField], file: Path) -> DatasetSpec
 
 
 GREY = DataSpec(inputs=ImageField(channels=1, size=8), classes=("a", "b"))
-IMAGES = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
-LABELS = torch.tensor([0, 1] * 3)
+IMAGES = torch.zeros(60, 1, 8, 8, dtype=torch.uint8)
+LABELS = torch.tensor([0, 1] * 30)
 DATASETS = [
     (RawData(inputs=IMAGES, labels=LABELS), GREY, "", ""),
     (RawData(inputs=IMAGES.float(), labels=LABELS), GREY, "inputs_are_as_described", "expected torch.uint8"),
@@ -39,7 +39,7 @@ DATASETS = [
         "expected torch.uint8 (N, 1, 8, 8",
     ),
     (RawData(inputs=IMAGES, labels=LABELS + 1), GREY, "labels_are_in_range", "run from 1 to 2, expected 0 to 1"),
-    (RawData(inputs=IMAGES, labels=LABELS[:4]), GREY, "labels_are_in_range", "labels returned (4,), expected (6,)"),
+    (RawData(inputs=IMAGES, labels=LABELS[:40]), GREY, "labels_are_in_range", "labels returned (40,), expected (60,)"),
     (RawData(inputs=IMAGES), GREY, "labels_are_in_range", "not a torch.int64 tensor"),
     (
         RawData(inputs=IMAGES, labels=LABELS),
@@ -74,7 +74,7 @@ def test_datasets(raw: RawData, spec: DataSpec[ImageField], name: str, message: 
         (lambda config, rows: torch.zeros(len(rows), 8, 8, dtype=torch.uint8), (), "say both or none"),
         (None, ("nothing", "a line"), "say both or none"),
         (lambda config, rows: torch.zeros(len(rows), 8, 8), ("nothing", "a line"), "expected torch.uint8"),
-        (lambda config, rows: torch.zeros(len(rows), 4, 4, dtype=torch.uint8), ("nothing",), "expected (6, 8, 8)"),
+        (lambda config, rows: torch.zeros(len(rows), 4, 4, dtype=torch.uint8), ("nothing",), "expected (60, 8, 8)"),
         (
             lambda config, rows: torch.full((len(rows), 8, 8), 2, dtype=torch.uint8),
             ("nothing", "a line"),
@@ -95,6 +95,6 @@ def test_a_dataset_that_is_not_there_is_skipped(tmp_path: Path) -> None:
     spec = dataset(RawData(inputs=IMAGES, labels=LABELS), GREY, tmp_path / "missing.bin")
     checks = {check.name: check for check in check_plugin(plugin(spec, "dataset", tmp_path), Registry(), tmp_path)}
     assert checks["describes_itself"].status == "ok"
-    for name in ("files_are_there", "inputs_are_as_described", "labels_are_in_range"):
+    for name in ("files_are_there", "inputs_are_as_described", "labels_are_in_range", "fills_its_splits"):
         assert checks[name].status == "skipped"
         assert "missing.bin" in checks[name].detail

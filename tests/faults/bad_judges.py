@@ -47,5 +47,5 @@ def read_null() -> None:
 
 @hookimpl
 def harness_evaluation() -> EvaluationSpec:
-    scores = (ScoreSpec(name="mean", unit="", better="none", primary=True),)
+    scores = (ScoreSpec(name="mean", unit="1", better="higher", primary=True),)
     return EvaluationSpec(name="judge", run=run, config=Config, scores=scores, source="a test")

@@ -206,5 +206,5 @@ def run(subject, config: Config):
 
 @hookimpl
 def harness_evaluation() -> EvaluationSpec:
-    scores = (ScoreSpec(name="mean", unit="", better="none", primary=True, low=0.0, high=1.0),)
+    scores = (ScoreSpec(name="mean", unit="1", better="higher", primary=True, low=0.0, high=1.0),)
     return EvaluationSpec(name="leaving", run=run, config=Config, scores=scores, source="a test")

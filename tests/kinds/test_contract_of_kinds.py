@@ -42,7 +42,7 @@ def test_the_examples_keep_the_contract(kind: str) -> None:
     title = {"video": "5 frames of 8x8x1", "text": "texts of 9 tokens"}[kind]
     method = check(METHODS[kind], METHOD_KINDS)
     assert failed(method) == {}
-    assert len(method) == 3 + 1 + len(CHECKS)
+    assert len(method) == 4 + 1 + len(CHECKS)
     passed = {check.name for check in method if check.status == "ok"}
     names = ["encodes_images", "steps_lower_the_loss", "poses_its_pretext_task", "gradients_reach_the_backbone"]
     assert {f"{name} [{title}]" for name in names} < passed
