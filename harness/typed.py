@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -24,6 +25,7 @@ WORDS = {
     Path: "a path",
     NoneType: "None",
 }
+NUMBERS = {int: Integral, float: Real}  # of numpy, too
 SEQUENCES: dict[Any, Any] = {tuple: tuple, list: (list, tuple)}  # what may stand for each
 
 
@@ -81,8 +83,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, str) and value in get_args(hint)
     if origin is Callable:
         return callable(value)
-    if origin in (int, float):
-        return isinstance(value, (int, origin)) and not isinstance(value, bool)
+    if origin in NUMBERS:
+        return isinstance(value, NUMBERS[origin]) and not isinstance(value, bool)
     if origin is Mapping:
         return isinstance(value, Mapping) and all(_fits(key, get_args(hint)[0]) for key in value)
     return isinstance(value, origin)

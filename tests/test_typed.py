@@ -50,7 +50,8 @@ FINE = {"recipe": {}}
     [
         ({}, ""),
         ({"share": 1, "build": len, "several": (Inner(), Inner(size=2)), "inner": Inner(), "kinds": ("text",)}, ""),
-        ({"share": np.float64(0.5), "recipe": {"a": object()}}, ""),
+        ({"share": np.float32(0.5), "inner": Inner(size=np.int64(3)), "recipe": {"a": object()}}, ""),
+        ({"share": np.True_}, f"share is {np.True_!r}, expected a number or None"),
         ({"name": 5}, "name is 5, expected text"),
         ({"name": None}, "name is None, expected text"),
         ({"flag": 1}, "flag is 1, expected True or False"),
