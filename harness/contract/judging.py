@@ -33,6 +33,7 @@ from harness.judging.watch import Watch
 from harness.nn.backbone import Backbone
 from harness.plugin.capabilities import CAPABILITIES, capabilities_of
 from harness.plugin.specs import BackboneSpec, EvaluationSpec
+from harness.pretraining import prepare_process
 from harness.records import Budget, Cell, EvaluationTask, PluginRef, TrainConfig
 from harness.registry import METHOD_KINDS, Registry
 from harness.registry.chosen import Chosen
@@ -64,7 +65,8 @@ class JudgingCase:
 
     def scores(self) -> dict[str, float]:
         """The same from a subject of its own. Raises Broken where it leaves anything behind for the next evaluation."""
-        with TemporaryDirectory(prefix="harness-judging-") as folder:
+        with TemporaryDirectory(prefix="harness-judging-") as folder, settings.undone("", lambda told: None):
+            prepare_process(self._cell)
             watch = Watch(settings.kept())
             subject = self._subject(Path(folder))
             watch.share(subject)
@@ -80,27 +82,32 @@ class JudgingCase:
             raise NotApplicable(row.reason)
         return {score.score: score.value for score in row.scores}
 
-    def _subject(self, folder: Path) -> Subject:
-        source = _dataset(self.case.data)
+    @property
+    def _cell(self) -> Cell:
         method, backbone = self.case.spec, self.case.backbone
+        return Cell(
+            method=PluginRef(name=method.name),
+            kind=method.kind,
+            backbone=None if backbone is None else PluginRef(name=backbone.name),
+            source=SMALL,
+            targets=(SMALL,),
+            evaluations=(self.judge.ref,),
+            device="cpu",
+            precision="fp32",
+            seed=0,
+            budget=Budget.parse("3 steps"),
+            train=TrainConfig(**method.recipe),
+        )
+
+    def _subject(self, folder: Path) -> Subject:
+        source, backbone = _dataset(self.case.data), self.case.backbone
+        uses = self.case.spec.uses_with(self.case.config)
         return Subject(
             method=copy.deepcopy(self.case.trained),
-            cell=Cell(
-                method=PluginRef(name=method.name),
-                kind=method.kind,
-                backbone=None if backbone is None else PluginRef(name=backbone.name),
-                source=SMALL,
-                targets=(SMALL,),
-                evaluations=(self.judge.ref,),
-                device="cpu",
-                precision="fp32",
-                seed=0,
-                budget=Budget.parse("3 steps"),
-                train=TrainConfig(**method.recipe),
-            ),
+            cell=self._cell,
             source=source,
-            learned_from=source.pretraining(method.uses_with(self.case.config)),
-            uses=method.uses_with(self.case.config),
+            learned_from=source.pretraining(uses),
+            uses=uses,
             target=source,
             artifacts=folder / "artifacts",
             cache=folder / "cache",
