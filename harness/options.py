@@ -10,13 +10,13 @@ from typing import Any
 
 from harness.aside import POSSIBLE
 from harness.errors import HarnessError, RequestError
-from harness.launchers.strange import StrangeLauncher
 from harness.listening import hearing_beside
 from harness.plugin.launching import Conditions, Launcher
 from harness.records import PACE, PluginRef, StatePace
 from harness.registry import Registry
 from harness.registry.grammar import parse_plugins
 from harness.registry.installed import is_own
+from harness.strange_launcher import StrangeLauncher
 
 LEAST_MEMORY = 10**8  # bytes
 

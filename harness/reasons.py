@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 from harness.cleaned import one_line
-from harness.errors import HarnessError, TrainingFailed
+from harness.errors import HarnessError, RequestError, TrainingFailed
 
 OWN = str(Path(__file__).parent)
 INSTALLED = ("site-packages", "dist-packages")  # folders of installed packages, wherever they are
@@ -22,7 +22,7 @@ def reason_of(error: BaseException) -> str:
     A plugin that ends the process says so: `SystemExit: 0 (mine.py:12)`.
     """
     message = one_line(_text(error)) or "no message"
-    if isinstance(error, TrainingFailed):
+    if isinstance(error, (TrainingFailed, RequestError)):
         return message
     frame = None if isinstance(error, HarnessError) else place_of(error)
     name = one_line(type(error).__name__)

@@ -28,7 +28,7 @@ LAYERS = [
     {"pretraining"},
     {"building", "outcomes", "measured"},
     {"trials"},
-    {"expansion", "suite", "store", "options", "listening", "applicability"},
+    {"expansion", "suite", "store", "options", "listening", "strange_launcher", "applicability"},
     {"loading"},
     {"registry", "machine"},
     {"judging"},
@@ -52,7 +52,7 @@ LAYERS = [
     {"last_words", "descendants"},
     {"records", "rates", "arrays"},
     {"sealed", "confined"},
-    {"errors"},
+    {"errors", "typed"},
     {"cleaned"},
 ]
 # What a plugin may import, beside the standard library and other packages. README and DESIGN say the same.

@@ -11,10 +11,10 @@ from typing import Any
 
 from harness import loading
 from harness.contract.requirements import require
-from harness.launchers.strange import StrangeLauncher
 from harness.plugin.launching import Assignment, Conditions
 from harness.plugin.specs import LauncherSpec
 from harness.records import Budget, Cell, CellTask, PluginRef, TrainConfig, Workplace
+from harness.strange_launcher import StrangeLauncher
 
 TIMEOUT = 300.0  # seconds; a busy machine takes long to start its first process
 METHODS = ("random-init", "no-such-method")  # the second fails, in the words of its cell

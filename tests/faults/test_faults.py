@@ -64,7 +64,7 @@ def test_good_cells_finish_beside_bad_ones(results, way: str) -> None:
         ("build quits", "the process died, exit code 0"),
         ("build aborts", "the process died, SIGABRT"),
         ("build hangs", "timed out after 25 s"),
-        ("applies", "LookupError: no such declaration"),
+        ("applies", "applies() of 'bad[way=applies]' failed: LookupError: no such declaration (bad_methods.py:72)"),
     ],
 )
 def test_a_failed_training_has_its_reason_in_every_row(results, way: str, reason: str) -> None:
