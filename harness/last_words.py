@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
+import sysconfig
 from pathlib import Path
 
 LONGEST = 200  # characters of a quoted line
 TAIL = 65_536  # bytes of a log that are looked at
 LOGGED = "[harness] "  # how lines of Harness in a log begin: what comes after one is about something else
 CRASH = "Fatal Python error: "  # how faulthandler begins; the stacks of all threads follow
-STANDARD = Path(os.__file__).parent  # Python's own library
+LIBRARY = sysconfig.get_path("stdlib")  # Python's own
+INSTALLED = ("site-packages", "dist-packages")  # folders of installed packages, wherever they are
 FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)')
 
 
@@ -48,7 +49,7 @@ def crash_in(stacks: str, besides: str = "") -> str:
 
 
 def _is_standard(file: Path) -> bool:
-    return file.is_relative_to(STANDARD) and not {"site-packages", "dist-packages"} & set(file.parts)
+    return file.is_relative_to(LIBRARY) and not set(INSTALLED) & set(file.parts)
 
 
 def _last_line(text: str) -> str:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 import traceback
 from pathlib import Path
 
 from harness.cleaned import one_line
 from harness.errors import HarnessError, RequestError, TrainingFailed
+from harness.last_words import INSTALLED, LIBRARY
 
 OWN = str(Path(__file__).parent)
-INSTALLED = ("site-packages", "dist-packages")  # folders of installed packages, wherever they are
-LIBRARY = sysconfig.get_path("stdlib")
 BESIDE_INPUTS = ("labels", "captions", "paired")  # of a batch
 
 
 def reason_of(error: BaseException) -> str:
-    """One line: the message of our own errors; the type, and where it was raised, as well for all others.
+    """One line: the message of errors of training and of requests; the type as well for all others, and for those that
+    are not our own where it was raised.
 
     A plugin that ends the process says so: `SystemExit: 0 (mine.py:12)`.
     """

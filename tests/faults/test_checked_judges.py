@@ -14,7 +14,7 @@ from harness.records import PluginRef
 
 HERE = Path(__file__).parent
 QUICK = ("zero_features", "hook", "patch_torch", "1.7", "n many", "nothing", "caption")
-SLOW = [
+WAYS = [
     pytest.param(way, reason, marks=() if way in QUICK else pytest.mark.slow)
     for way, reason in {**FAULTS, **REASONS}.items()
 ]
@@ -28,7 +28,7 @@ def faults(checks: list[Check]) -> list[str]:
     return [f"{check.name}: {check.detail}" for check in checks if check.status == "failed"]
 
 
-@pytest.mark.parametrize(("way", "reason"), SLOW)
+@pytest.mark.parametrize(("way", "reason"), WAYS)
 def test_what_an_evaluation_leaves_or_returns(way: str, reason: str) -> None:
     first, *_ = faults(checks_of(HERE / "leaving_judges.py", way=way))
     assert first.startswith(f"judges [vae on 8x8x1]: {reason}")
