@@ -22,7 +22,7 @@ from harness.run import Options, workplace
 from harness.store import RunFolder
 from harness.suite import make_request
 
-SMALL = "byol[hidden=32,projection=16]"
+HELD = Path(__file__).with_name("held.py")
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +37,25 @@ def words(methods: str, dataset: str = "digits", **more: Any) -> dict[str, Any]:
     return {**asked, "evaluations": "knn", **more}
 
 
+@pytest.fixture
+def held(tmp_path: Path) -> tuple[Path, str]:
+    """A file, and a method that waits at 40 % of its budget as long as that is there."""
+    until = tmp_path / "until"
+    until.touch()
+    return until, f"{HELD}[until={until}]"
+
+
 def plan(folder: Path, asked: dict[str, Any], **options: Any) -> Plan:
     return make_plan(make_request(asked), Registry(), RunFolder(folder), **options)
 
 
 def test_a_killed_bench_goes_on_and_its_plan_says_from_where(
-    benches: Benches, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    benches: Benches, held: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked, cut = words(f"vae,{SMALL}"), tmp_path / "cut"
+    until, method = held
+    asked, cut = words(f"{method},{method[:-1]},turns=2]"), tmp_path / "cut"  # it may begin both at once
     left = benches.kill_when(0.4, cut, asked)
+    assert max(left.values()) == 0.4
     planned = plan(cut, asked)
     for each in planned.cells:
         done = left.get(each.task.key)
@@ -56,6 +66,7 @@ def test_a_killed_bench_goes_on_and_its_plan_says_from_where(
     assert [each.why for each in plan(cut, asked, fresh=True).cells] == ["new", "new"]
     assert plan(cut, {**asked, "budget": "50 steps"}).cells[0].why == "new"  # another budget is another cell
 
+    until.unlink()
     found = benches.finish(cut, asked)
     assert found == benches.finish(tmp_path / "whole", asked)
     assert [cell["training"]["status"] for cell in found.values()] == ["ok", "ok"]
@@ -63,10 +74,11 @@ def test_a_killed_bench_goes_on_and_its_plan_says_from_where(
     assert [each.state for each in plan(cut, asked).cells] == ["cached", "cached"]
 
 
-def test_a_killed_cell_goes_on_the_next_time(benches: Benches, tmp_path: Path) -> None:
-    asked, cut = words("rotation", budget="200 steps"), tmp_path / "cut"
+def test_a_killed_cell_goes_on_the_next_time(benches: Benches, held: tuple[Path, str], tmp_path: Path) -> None:
+    until, method = held
+    asked, cut = words(method), tmp_path / "cut"
     bench = benches.start(cut, asked)
-    while not any(done > 0.1 for done in states(cut).values()):
+    while list(states(cut).values()) != [0.4]:
         assert is_alive(bench), Path(f"{cut}.out").read_text()
         time.sleep(0.01)
     for cell in benches.cells():
@@ -74,13 +86,18 @@ def test_a_killed_cell_goes_on_the_next_time(benches: Benches, tmp_path: Path) -
     assert wait(bench)
     (planned,) = plan(cut, asked).cells
     assert planned.why.startswith("tried before: the process died, SIGKILL")
-    assert "; interrupted, at " in planned.why
+    assert "; interrupted, at 40 %" in planned.why
+    until.unlink()
     assert benches.finish(cut, asked) == benches.finish(tmp_path / "whole", asked)
 
 
-def test_a_damaged_state_is_named_in_the_plan_and_in_the_row(benches: Benches, tmp_path: Path) -> None:
-    asked, cut = words("rotation"), tmp_path / "cut"
-    (key,) = benches.kill_when(0.1, cut, asked)
+def test_a_damaged_state_is_named_in_the_plan_and_in_the_row(
+    benches: Benches, held: tuple[Path, str], tmp_path: Path
+) -> None:
+    until, method = held
+    asked, cut = words(method), tmp_path / "cut"
+    (key,) = benches.kill_when(0.4, cut, asked)
+    until.unlink()
     file = RunFolder(cut).unfinished.file(key)
     file.write_bytes(file.read_bytes()[:-5])
     (planned,) = plan(cut, asked).cells
