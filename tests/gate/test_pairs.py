@@ -49,7 +49,7 @@ def test_a_candidate_that_is_slowed_by_30_percent_fails_and_an_equal_one_does_no
     rule, plan = TimeRule(margin=0.1), replace(QUICK, rounds=6)
     slow = timed(here, here, work, rule, seconds=300, plan=plan, seed=0)
     assert slow.verdict.word == "fail", [pair.ratio for pair in slow.pairs]
-    assert 0.15 < slow.verdict.change < 0.5
+    assert 0.15 < slow.verdict.change < 1  # about 0.3; more where others use the cores
     equal = timed(here, here, replace(work, inject=0.0), TimeRule(margin=0.5), seconds=300, plan=plan, seed=0)
     assert equal.verdict.word == "pass", [pair.ratio for pair in equal.pairs]
     assert not _children()
