@@ -46,20 +46,31 @@ class Beside:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         parent = os.getpid()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: none comes along
-            self.pid = os.fork()
-        if self.pid == 0:
-            self.connection.close()
-            self._work(work, theirs, parent, quiet=quiet)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is for one of them
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: none comes along
+                self.pid = os.fork()
+            if self.pid == 0:
+                self._work(work, theirs, parent, before, quiet=quiet)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.code: int | None = None
 
-    def _work(
-        self, work: Callable[[Connection], None], connection: Connection, parent: int, *, quiet: bool
-    ) -> NoReturn:
+    def _work(self, *arguments: Any, quiet: bool) -> NoReturn:
         try:
+            self._carried_out(*arguments, quiet=quiet)
+        finally:  # whatever was raised, and whenever: nothing that the parent does next is done here too
+            _leave(0)
+
+    def _carried_out(
+        self, work: Callable[[Connection], None], connection: Connection, parent: int, unblocked: Any, *, quiet: bool
+    ) -> None:
+        try:
+            self.connection.close()
             os.setsid()
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             die_with(parent)
             become_reaper()
             if quiet:
@@ -73,9 +84,8 @@ class Beside:
             work(connection)
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
-        finally:  # whatever was raised: the parent learns that nothing came
+        finally:
             kill_below(os.getpid())
-            _leave(0)
 
     def _told_exit(self, code: int) -> NoReturn:
         faulthandler.dump_traceback(self.stacks)
@@ -127,6 +137,18 @@ class Beside:
         self._stop(signal.SIGKILL)
         self.stacks.close()
 
+    def interrupt(self, seconds: float) -> None:
+        """Let it clean up for so long, as after Ctrl-C, and hear it no more; nothing of it is left."""
+        until = time.monotonic() + seconds
+        try:
+            if not self._ended():
+                os.kill(self.pid, signal.SIGINT)
+            self.connection.close()
+            while not self._ended() and time.monotonic() < until:
+                time.sleep(0.01)
+        finally:
+            self.end()
+
     def _how(self) -> str:
         code = self.code or 0
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
@@ -166,13 +188,14 @@ def aside(work: Callable[[Tell], None], *, seconds: float, quiet: bool = True) -
             if what == "done":
                 return
             if what == "raised":
-                raise _same(*content)
+                raise same_error(*content)
             yield content[0]
     finally:
         beside.end()
 
 
-def _same(name: str, text: str) -> errors.HarnessError:
+def same_error(name: str, text: str) -> errors.HarnessError:
+    """An error that was raised beside this process, by the name of its class."""
     kind = getattr(errors, name, None)
     known = isinstance(kind, type) and issubclass(kind, errors.HarnessError)
     return kind(text) if known else errors.HarnessError(text)  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from harness.records import PACE, PluginRef, StatePace
 from harness.registry import Registry
 from harness.registry.grammar import parse_plugins
 from harness.registry.installed import is_own
-from harness.strange_launcher import StrangeLauncher
+from harness.strange_launcher import strange_launcher
 
 LEAST_MEMORY = 10**8  # bytes
 
@@ -70,15 +71,18 @@ def bytes_of(text: str) -> int:
     return int(size)
 
 
-def launcher_of(options: Options, registry: Registry) -> Callable[[Conditions], Launcher]:
-    """What builds the launcher that was asked for. Its name and parameters are checked now, before any work."""
+def launcher_of(options: Options, registry: Registry) -> Callable[[Conditions], AbstractContextManager[Launcher]]:
+    """What builds the launcher that was asked for, to be closed when the run is over: one of others has a process.
+
+    Its name and parameters are checked now, before any work.
+    """
     refs = parse_plugins(options.launcher)
     if len(refs) != 1:
         raise RequestError(f"--launcher '{options.launcher}' names {len(refs)} launchers: name one, such as 'local'")
     build = _builder(refs[0], "launcher", registry)
     if is_own(registry.chosen(refs[0], ("launcher",)).info):
-        return build
-    return lambda conditions: StrangeLauncher(f"launcher '{refs[0]}'", build(conditions))
+        return lambda conditions: nullcontext(build(conditions))
+    return lambda conditions: closing(strange_launcher(f"launcher '{refs[0]}'", build, conditions))
 
 
 def trackers_of(options: Options, registry: Registry) -> dict[str, Callable[[Path], object]]:

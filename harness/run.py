@@ -44,10 +44,9 @@ def carry_out(request: Request, options: Options, registry: Registry, progress: 
     looks = list(planned_looks(limit)) if limit else []
     plan = make_plan(_first(request, looks), registry, folder, data_dir=options.data_dir, fresh=options.fresh)
     folder.create()
-    with folder.locked():
+    with folder.locked(), make_launcher(conditions(options, folder, registry)) as launcher:
         folder.write_looks(None)
         folder.write_tuning(None)
-        launcher = make_launcher(conditions(options, folder, registry))
         listeners = {name: make(folder.path) for name, make in make_trackers.items()}
         with listening(registry, listeners | ({"the progress": progress} if progress else {})):
             run = _Run(folder, launcher, registry, options)

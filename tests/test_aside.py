@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.aside import Gone, Tell, aside, rehearse
+from harness.aside import Beside, Gone, Tell, aside, rehearse
 from harness.errors import BrokenPlugin, HarnessError, RequestError, UnknownName
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a process beside this one is possible on Linux alone")
@@ -120,3 +120,33 @@ def test_a_rehearsal_names_who_it_was_and_leaves_errors_to_the_play(tmp_path: Pa
 def test_what_it_prints_goes_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
     rehearse("plugin 'a'", lambda: os.write(1, b"noise"), seconds=30.0)
     assert capfd.readouterr().out == ""
+
+
+def test_an_interrupt_at_any_moment_ends_it_and_nothing_else_is_done_there(tmp_path: Path) -> None:
+    """Not even where it comes while the process is ending."""
+    here = os.getpid()
+    for number in range(60):
+        try:
+            beside = Beside(lambda connection: None, quiet=True)
+            time.sleep(number * 3e-4)
+            beside.interrupt(30)
+        finally:
+            if os.getpid() != here:
+                (tmp_path / "went on").touch()
+                os._exit(1)
+    assert not (tmp_path / "went on").exists()
+
+
+def test_what_is_interrupted_cleans_up(tmp_path: Path) -> None:
+    def work(connection: object) -> None:
+        try:
+            (tmp_path / "began").touch()
+            time.sleep(600)
+        finally:
+            (tmp_path / "cleaned").touch()
+
+    beside = Beside(work, quiet=True)
+    while not (tmp_path / "began").exists():
+        time.sleep(0.01)
+    beside.interrupt(30)
+    assert (tmp_path / "cleaned").exists()

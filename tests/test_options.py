@@ -21,9 +21,11 @@ SUITE = 'launcher = "local"\ntrackers = ["json-lines"]\nplugins = "pixels"\nrefe
 def test_the_local_launcher_is_found_by_its_entry_point(tmp_path: Path) -> None:
     build = launcher_of(Options(), Registry())
     conditions = Conditions(jobs=1, timeout=None, logs=tmp_path, tell=lambda hook, **news: None)
-    assert isinstance(build(conditions), LocalLauncher)
+    with build(conditions) as launcher:
+        assert isinstance(launcher, LocalLauncher)
     qualified = launcher_of(Options(launcher="harness:local"), Registry())
-    assert isinstance(qualified(conditions), LocalLauncher)
+    with qualified(conditions) as launcher:
+        assert isinstance(launcher, LocalLauncher)
 
 
 def test_trackers_are_one_text_or_several_and_none_is_none() -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from harness.contract.requirements import require
 from harness.plugin.launching import Assignment, Conditions
 from harness.plugin.specs import LauncherSpec
 from harness.records import Budget, Cell, CellTask, PluginRef, TrainConfig, Workplace
-from harness.strange_launcher import StrangeLauncher
+from harness.strange_launcher import strange_launcher
 
 TIMEOUT = 300.0  # seconds; a busy machine takes long to start its first process
 METHODS = ("random-init", "no-such-method")  # the second fails, in the words of its cell
@@ -36,9 +37,9 @@ class LauncherCase:
         """The launcher's results by key."""
         logs = assignments[0].here.staging.parent / "logs"
         conditions = Conditions(jobs=1, timeout=TIMEOUT, logs=logs, tell=self.tell)
-        launcher = StrangeLauncher(f"launcher '{self.spec.name}'", self.spec.build(self.config, conditions))
-        with closing(launcher.run(assignments, alone=False)) as results:
-            found = list(results)
+        build = partial(self.spec.build, self.config)
+        with closing(strange_launcher(f"launcher '{self.spec.name}'", build, conditions)) as launcher:
+            found = list(launcher.run(assignments, alone=False))
         keys = [result.key for result in found]
         require(
             sorted(keys) == sorted(METHODS), f"it gave results for {keys}, expected one for each of {list(METHODS)}"

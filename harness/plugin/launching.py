@@ -41,7 +41,11 @@ class Assignment:
 
 
 class Launcher(Protocol):
-    """What `LauncherSpec.build(config, conditions)` gives."""
+    """What `LauncherSpec.build(config, conditions)` gives.
+
+    One of another package is built and runs in a process of its own, where that is possible (Linux): what it prints is
+    seen, Ctrl-C raises KeyboardInterrupt in `run`, and what it started on this machine ends with it.
+    """
 
     def run(self, assignments: Sequence[Assignment], *, alone: bool) -> Generator[CellResult, None, None]:
         """Carry out every task and yield its result when it ends, in any order; exactly one result for each.
