@@ -85,6 +85,8 @@ def check_present(spec: DatasetSpec, config: Any, root: Path) -> None:
     missing = [path for path in files_of(spec, config, root) if not path.is_file()]
     if not missing:
         return
+    if missing[0].is_symlink():
+        raise DatasetMissing(f"dataset '{spec.name}' is not whole: {missing[0]} is a link to nothing: remove it")
     if spec.prepare is None:
         raise DatasetMissing(f"dataset '{spec.name}' is not there: {missing[0]} is missing and nothing can fetch it")
     raise DatasetMissing(

@@ -88,6 +88,9 @@ def test_missing_dataset_is_the_same_error_wherever_it_is_used(use: Callable[...
 def test_missing_files_that_nothing_fetches_are_said_to_be_so(tmp_path: Path) -> None:
     with pytest.raises(DatasetMissing, match=r"toy\.bin is missing and nothing can fetch it"):
         loading.check_present(replace(SPEC, prepare=None), Config(), tmp_path)
+    (tmp_path / "toy.bin").symlink_to("toy.bin")
+    with pytest.raises(DatasetMissing, match=r"toy\.bin is a link to nothing: remove it"):
+        loading.check_present(SPEC, Config(), tmp_path)
 
 
 def test_fingerprint_knows_content_and_the_parameters_that_change_images(root: Path) -> None:

@@ -12,12 +12,14 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import wait
 
-from harness.launchers.process import CellProcess
+from harness.launchers.process import CellProcess, not_begun
 from harness.plugin.hookspecs import hookimpl
 from harness.plugin.launching import WEIGHTS, Assignment, Conditions
 from harness.plugin.specs import LauncherSpec, NoConfig
+from harness.reasons import reason_of
 from harness.records import CellResult, TrainingResult
 
+UNSTARTED = "its process could not be started (too little memory, or too many processes or open files?)"
 LONGEST_WAIT = 1.0  # seconds until deadlines are looked at again
 
 
@@ -40,8 +42,10 @@ class LocalLauncher:
             with _threads_in_environment(threads):
                 while waiting or self.running:
                     while len(self.running) < jobs and (assignment := self._next(waiting)) is not None:
-                        self.running.append(self._started(assignment))
-                    yield from self._finished()
+                        self.conditions.tell("harness_cell_started", cell=assignment.task.cell)
+                        yield from self._started(assignment)
+                    if self.running:
+                        yield from self._finished()
         finally:
             self.stop()
 
@@ -59,9 +63,12 @@ class LocalLauncher:
                 return waiting.pop(index)
         return None
 
-    def _started(self, assignment: Assignment) -> CellProcess:
-        self.conditions.tell("harness_cell_started", cell=assignment.task.cell)
-        return self._process(assignment)
+    def _started(self, assignment: Assignment) -> Iterator[CellResult]:
+        """Start a process; the result of a task for which there is none, by want of memory, processes or files."""
+        try:
+            self.running.append(self._process(assignment))
+        except (OSError, EOFError) as error:
+            yield self._joined(not_begun(assignment.task, f"{UNSTARTED}: {reason_of(error)}"))
 
     def _process(self, assignment: Assignment) -> CellProcess:
         cell, tell = assignment.task.cell, self.conditions.tell
@@ -86,7 +93,7 @@ class LocalLauncher:
                 result = self._joined(process.end())
                 if process.left:
                     self.parts[result.key] = result
-                    self.running.append(self._process(_going_on(process, result.training)))
+                    yield from self._started(_going_on(process, result.training))
                 else:
                     yield result
 

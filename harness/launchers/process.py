@@ -24,7 +24,7 @@ from harness.launchers.bounded_log import room_for_more
 from harness.launchers.child import JUDGED, OURS, PROGRESS, SAFE_PATH, TRAINED, Ends, run_child
 from harness.outcomes import failed, outcome
 from harness.plugin.launching import Assignment
-from harness.records import CellResult, EvaluationResult, EvaluationTask, TrainingResult
+from harness.records import CellResult, CellTask, EvaluationResult, EvaluationTask, TrainingResult
 from harness.store import dump_task, load_evaluation, load_result, load_training
 from harness.surroundings import path_of_cells
 
@@ -110,12 +110,8 @@ class CellProcess:
             self.left = self.task.todo[len(self.result.evaluations) :]  # what it hands over to a fresh process
             return self.result
         reason = f"timed out after {self.timeout:g} s" if late else self._death(verdict)
-        if self.task.training is None and self.training is None:
-            return failed(self.task, reason)
-        if self.task.training is not None and self.training is None:
-            rows = [outcome(todo, "failed", f"the trained method was not loaded: {reason}") for todo in self.task.todo]
-            return CellResult.without_process(self.task, self.task.training, rows)
-        assert self.training is not None
+        if self.training is None:
+            return not_begun(self.task, reason)
         rest = self.task.todo[len(self.rows) :]
         self.left = rest[1:]
         ended = [outcome(todo, "failed", reason) for todo in rest[:1]]
@@ -154,6 +150,14 @@ class CellProcess:
         if code is not None and code < 0:
             how = _signal_name(-code) + (" (out of memory?)" if -code == signal.SIGKILL else "")
         return f"the process died, {how}: {last_words(self.log, self._log_start)}"
+
+
+def not_begun(task: CellTask, reason: str) -> CellResult:
+    """The result of a task whose process neither trained a method nor loaded the trained one."""
+    if task.training is None:
+        return failed(task, reason)
+    rows = [outcome(todo, "failed", f"the trained method was not loaded: {reason}") for todo in task.todo]
+    return CellResult.without_process(task, task.training, rows)
 
 
 def _signal_name(number: int) -> str:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import popen_forkserver
 from pathlib import Path
 
 import psutil
@@ -135,3 +136,30 @@ def wait_until(condition) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited two minutes"
         time.sleep(0.1)
+
+
+def test_a_cell_whose_process_cannot_be_started_is_a_row_and_the_next_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a moment there is no process, descriptor or memory left: this is what the start of one raises then."""
+    start, started = popen_forkserver.Popen._launch, []
+    errors = {1: BlockingIOError(11, "Resource temporarily unavailable"), 4: EOFError("unexpected EOF")}
+
+    def launch(*arguments: object) -> None:
+        started.append(arguments)
+        if len(started) in errors:
+            raise errors[len(started)]
+        start(*arguments)
+
+    monkeypatch.setattr(popen_forkserver.Popen, "_launch", launch)
+    words = {"references": "none", "seeds": 1, "budget": "1 steps", "jobs": 1, "out": tmp_path, "progress": False}
+    results = harness.bench("pixels,pca", evaluations="knn", **words)
+    assert [cell.training.status for cell in results.cells] == ["failed", "ok"]
+    for row in (results.cells[0].training, *results.cells[0].evaluations):
+        assert "its process could not be started (too little memory, " in row.reason
+        assert "BlockingIOError: [Errno 11] Resource temporarily unavailable" in row.reason
+    results = harness.bench("pixels,pca", evaluations="knn,representation", **words)  # the judging of pca fails
+    assert [cell.training.status for cell in results.cells] == ["ok", "ok"]
+    late = {row.evaluation: row for row in results.cells[1].evaluations}
+    assert late["knn"].status == "ok"
+    assert late["representation"].reason.startswith("the trained method was not loaded: its process could not be ")
