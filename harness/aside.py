@@ -41,8 +41,22 @@ class Beside:
     """A forked process that carries out `work(connection)`, and that can be listened to; `end` it in any case."""
 
     def __init__(self, work: Callable[[Connection], None], *, quiet: bool) -> None:
-        self.stacks: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
-        self.connection, theirs = Pipe()
+        """Raises NoProcess."""
+        self.code: int | None = None
+        try:
+            with contextlib.ExitStack() as opened:
+                self.stacks: IO[bytes] = opened.enter_context(tempfile.TemporaryFile())
+                self.connection, theirs = Pipe()
+                opened.enter_context(self.connection)
+                with theirs:
+                    self.pid = self._forked(work, theirs, quiet=quiet)
+                opened.pop_all()  # `end` closes them
+        except OSError as error:
+            raise errors.NoProcess(
+                f"no process can be started ({error.strerror}): end others, or raise the limits that `ulimit -a` tells"
+            ) from error
+
+    def _forked(self, work: Callable[[Connection], None], theirs: Connection, *, quiet: bool) -> int:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         parent = os.getpid()
@@ -50,13 +64,12 @@ class Beside:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: none comes along
-                self.pid = os.fork()
-            if self.pid == 0:
+                pid = os.fork()
+            if pid == 0:
                 self._work(work, theirs, parent, before, quiet=quiet)
+            return pid
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        self.code: int | None = None
 
     def _work(self, *arguments: Any, quiet: bool) -> NoReturn:
         try:
@@ -204,14 +217,16 @@ def same_error(name: str, text: str) -> errors.HarnessError:
 def rehearse(title: str, work: Callable[[], object], *, seconds: float) -> None:
     """Carry out `work` beside this process first, where it cannot end this one.
 
-    Raises BrokenPlugin, which says that it is `title` that exits, crashes or hangs, or raises what nobody expected. A
-    HarnessError that `work` raises is left to be raised in this process.
+    Raises BrokenPlugin, which says that it is `title` that exits, crashes or hangs, or raises what nobody expected, and
+    NoProcess. A HarnessError that `work` raises is left to be raised in this process.
     """
     if not POSSIBLE:
         return
     try:
         for _ in aside(lambda tell: (work(), None)[1], seconds=seconds):
             pass
+    except errors.NoProcess:
+        raise
     except Gone as how:
         raise errors.BrokenPlugin(f"{title} {how}") from None
     except errors.HarnessError as error:

@@ -44,6 +44,10 @@ class NotApplicable(HarnessError):
     """A method or an evaluation that makes no sense here: the row is `skipped`, with this reason."""
 
 
+class NoProcess(HarnessError):
+    """The machine starts no process: there are too many, or too little memory, or too many open files."""
+
+
 class TrainingFailed(HarnessError):
     """A method that diverged, collapsed or returned something unusable: the row is `failed`, with this reason."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from harness.aside import Beside, Gone, Tell, aside, rehearse
-from harness.errors import BrokenPlugin, HarnessError, RequestError, UnknownName
+from harness.errors import BrokenPlugin, HarnessError, NoProcess, RequestError, UnknownName
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a process beside this one is possible on Linux alone")
 
@@ -62,7 +63,7 @@ def test_it_happens_in_another_process() -> None:
     ("work", "how"),
     [
         (exits, r"ended the process, exit code 0 in exits \(test_aside.py, line \d+\)"),
-        (reads_null, r"ended the process, SIGSEGV in reads_null \(test_aside.py, line 36\)"),
+        (reads_null, r"ended the process, SIGSEGV in reads_null \(test_aside.py, line 37\)"),
         (lambda: os.abort(), r"ended the process, SIGABRT in <lambda> \(test_aside.py"),
         (lambda: os.kill(os.getpid(), signal.SIGKILL), r"ended the process, SIGKILL"),
         (hangs, r"gave no answer for 1 s in hangs \(test_aside.py, line \d+\)"),
@@ -150,3 +151,17 @@ def test_what_is_interrupted_cleans_up(tmp_path: Path) -> None:
         time.sleep(0.01)
     beside.interrupt(30)
     assert (tmp_path / "cleaned").exists()
+
+
+@pytest.mark.parametrize("begin", [lambda: list(aside(exits, seconds=1)), lambda: rehearse("it", exits, seconds=1)])
+def test_where_no_process_can_be_started_that_is_said(
+    begin: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing of a stranger is carried out here."""
+
+    def full() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", full)
+    with pytest.raises(NoProcess, match=r"^no process can be started \(Resource temporarily unavailable\): end others"):
+        begin()
