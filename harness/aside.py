@@ -22,7 +22,7 @@ from typing import IO, Any, NoReturn
 
 from harness import errors
 from harness.descendants import become_reaper, die_with, kill_below
-from harness.last_words import crash_in
+from harness.last_words import crash_in, ending
 from harness.reasons import reason_of
 
 POSSIBLE = sys.platform == "linux"
@@ -163,8 +163,7 @@ class Beside:
             self.end()
 
     def _how(self) -> str:
-        code = self.code or 0
-        return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return ending(self.code or 0)
 
     def _where(self) -> str:
         """` in describe (mine.py, line 3)`, where that is known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sysconfig
 from pathlib import Path
 
@@ -15,6 +16,20 @@ INSTALLED = ("site-packages", "dist-packages")  # folders of installed packages,
 FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)')
 
 
+def ending(code: int) -> str:
+    """How a process ended, by its exit code as `subprocess` has it.
+
+    >>> ending(3), ending(-11), ending(-40)
+    ('exit code 3', 'SIGSEGV', 'signal 40')
+    """
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # a real-time signal, which has no name
+        return f"signal {-code}"
+
+
 def last_words(log: Path, start: int = 0) -> str:
     """Where a crash in C was, or else the last line that was printed after byte `start` of the log."""
     try:
@@ -24,6 +39,11 @@ def last_words(log: Path, start: int = 0) -> str:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         text = ""
+    return last_words_of(text)
+
+
+def last_words_of(text: str) -> str:
+    """The same of what was printed."""
     before, mark, after = text.rpartition(f"\n{LOGGED}")
     text = after.partition("\n")[2] if mark else before + after
     _, crash, stacks = text.rpartition(CRASH)

@@ -63,6 +63,10 @@ def gate(
         Path | None, typer.Option(help="What counts as worse, in TOML: see `harness compare --help`.")
     ] = None,
     minutes: Annotated[float, typer.Option(help="That the time tier may take.")] = 10.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="That a cell may take. [default: 600 to count it, no limit to bench it]"),
+    ] = None,
     undecided: Annotated[
         str | None, typer.Option(help="What undecided gated rows do: warn or fail. [default: fail]")
     ] = None,
@@ -120,6 +124,7 @@ def gate(
         tiers=tuple(word.strip() for word in tiers.split(",") if word.strip()),
         margins=read_margins(margins) if margins else Margins(),
         seconds=60 * minutes,
+        timeout=timeout,
         policy=policy,
         same=aa,
         inject=_part(inject),

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, RequestError
 from harness.gate.checkouts import Side
-from harness.gate.processes import clean_environment, last_line
+from harness.gate.processes import Script, Unanswered
 
 RULER = Path(__file__).with_name("exact.py")
 KNOWN = Path(__file__).with_name("known.py")
 Measured = Mapping[str, Any]  # what harness.gate.exact writes of one cell
 Words = Mapping[str, Any]
+LONGEST = 600.0  # seconds that a process may take to count one cell, or to list them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class Counting:
     results: Path  # where files are written
     data_dir: Path | None
     news: Callable[[str], None]
+    seconds: float = LONGEST  # that each process may take
 
     def asked(self, words: Words, *sides: Side) -> list[Asked]:
         """The request as each side reads it. What a side does not know is left out there, if another one knows it.
@@ -61,61 +63,49 @@ class Counting:
         most = max(len(each.cells) for each in asked)
         for at in range(most):
             self.news(f"counting costs, cell {at + 1} of {most}")
-            running = [
-                (side, each.cells[at], self._start(each.side, RULER, each.words, f"{side}", "--cell", str(at)))
-                for side, each in enumerate(asked)
-                if at < len(each.cells)
-            ]
-            for side, cell, (process, out) in running:
-                found[side].append(_counted(cell, process, out))
+            with ExitStack() as started:  # none is left where another one, or the user, ends the gate
+                running = []
+                for side, each in enumerate(asked):
+                    if at < len(each.cells):
+                        script = self._start(each.side, RULER, each.words, f"{side}", "--cell", str(at))
+                        started.callback(script.end)
+                        running.append((side, each.cells[at], script))
+                for side, cell, script in running:
+                    found[side].append(self._counted(cell, script))
         return found
 
     def _part(self, side: Side, words: Words, trouble: RequestError) -> Asked:
-        process, out = self._start(side, KNOWN, words, "known")
-        _, said = process.communicate()
-        if process.returncode:
-            raise trouble if process.returncode == 2 else HarnessError(f"{side.name}: {last_line(said)}")
-        known = json.loads(out.read_text(encoding="utf-8"))
+        try:
+            known = self._start(side, KNOWN, words, "known").answer(self.seconds)
+        except RequestError:
+            raise trouble from None
+        except Unanswered as how:
+            raise HarnessError(f"{side.name} cannot read the request: {how}") from None
         cells = self._cells(side, known["words"]) if known["words"] else ()
         return Asked(side=side, words=known["words"], cells=cells, unknown=known["unknown"])
 
     def _cells(self, side: Side, words: Words) -> list[Measured]:
         """The cells of the request as this version expands it, each with its place in that list."""
-        process, out = self._start(side, RULER, words, "cells", "--list")
-        _, said = process.communicate()
-        if process.returncode:
-            what = RequestError if process.returncode == 2 else HarnessError
-            raise what(f"{side.name} cannot carry the request out: {last_line(said)}")
-        cells: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))
+        try:
+            cells: list[dict[str, Any]] = self._start(side, RULER, words, "cells", "--list").answer(self.seconds)
+        except (RequestError, Unanswered) as how:
+            what = RequestError if isinstance(how, RequestError) else HarnessError
+            raise what(f"{side.name} cannot carry the request out: {how}") from None
         return [{**cell, "index": at} for at, cell in enumerate(cells)]
 
-    def _start(
-        self, side: Side, script: Path, words: Words, name: str, *more: str
-    ) -> tuple[subprocess.Popen[str], Path]:
+    def _start(self, side: Side, script: Path, words: Words, name: str, *more: str) -> Script:
         """Run one of the gate's own scripts in a process of one version; it writes the file."""
         request, out = (self.results / f"{name}-{end}.json" for end in ("request", "answer"))
         request.write_text(json.dumps(dict(words)), encoding="utf-8")
-        out.unlink(missing_ok=True)
         data = ["--data-dir", str(self.data_dir.resolve())] if self.data_dir and script == RULER else []
-        process = subprocess.Popen(
-            [str(side.python), "-P", str(script), str(request), "-o", str(out), *more, *data],
-            cwd=side.folder,
-            env={**clean_environment(), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        return process, out
+        command = [str(side.python), "-P", str(script), str(request), "-o", str(out), *more, *data]
+        return Script(command, out, side.folder)
 
-
-def _counted(cell: Measured, process: subprocess.Popen[str], out: Path) -> Measured:
-    _, said = process.communicate()
-    if process.returncode == 0 and out.exists():
-        measured: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-        return {**measured, "index": cell["index"]}
-    reason = f"its process ended with exit code {process.returncode}: {last_line(said)}"
-    return {**cell, "status": "failed", "reason": reason}
+    def _counted(self, cell: Measured, script: Script) -> Measured:
+        try:
+            return {**script.answer(self.seconds), "index": cell["index"]}
+        except (RequestError, Unanswered) as how:
+            return {**cell, "status": "failed", "reason": str(how)}
 
 
 def _named(one: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> bool:

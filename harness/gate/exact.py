@@ -169,7 +169,7 @@ def measured(cell: Cell, registry: Registry, root: Path, steps: int = STEPS) -> 
     root: where datasets are. steps: to train for; the last COUNTED of them are counted.
     """
     keys = Keys(registry, root)
-    precision = "fp32" if cell.precision == "auto" else cell.precision  # a trial would time
+    precision = _precision(cell)
     known = {"ruler": RULER, "seed": cell.seed, "place": place_of(cell, keys, precision)}
     known |= {"conditions": conditions(cell, steps), "judging": judging(cell, keys), "sources": sources(cell, keys)}
     try:
@@ -184,8 +184,12 @@ def measured(cell: Cell, registry: Registry, root: Path, steps: int = STEPS) -> 
         return {**known, "status": "skipped", "reason": str(reason)}
     except RequestError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return {**known, "status": "failed", "reason": reason_of(error)}
+
+
+def _precision(cell: Cell) -> str:
+    return "fp32" if cell.precision == "auto" else cell.precision  # a trial would time
 
 
 def place_of(cell: Cell, keys: Keys, precision: str) -> dict[str, str]:
@@ -346,7 +350,7 @@ def _answer(asked: argparse.Namespace) -> Any:
     cells = expand(make_request(words), registry)
     if asked.list:
         keys = Keys(registry, root)
-        return [{"seed": cell.seed, "place": place_of(cell, keys, cell.precision)} for cell in cells]
+        return [{"seed": cell.seed, "place": place_of(cell, keys, _precision(cell))} for cell in cells]
     if asked.cell is None and len(cells) > 1:
         raise RequestError(f"the request has {len(cells)} cells: choose one with --cell, from 0")
     if not 0 <= (asked.cell or 0) < len(cells):

@@ -14,7 +14,7 @@ from harness.gate.findings import Differing, Finding, Place
 from harness.gate.margins import Margin, Margins
 from harness.gate.questions import of_counts
 
-Measured = Mapping[str, Any]  # what harness.gate.exact writes of one cell
+Measured = Mapping[str, Any]  # what harness.gate.exact writes of one cell; less where its process ended
 UNITS = {
     "trained_weights": "weights",
     "frozen_weights": "weights",
@@ -43,9 +43,10 @@ def exact_findings(base: Iterable[Measured], candidate: Iterable[Measured], marg
 
 def identical(base: Measured, candidate: Measured) -> bool:
     """Are losses, weights and the encoded batch of one cell and seed the same to the last bit?"""
+    if not base["status"] == candidate["status"] == "ok" or base["ruler"] != candidate["ruler"]:
+        return False
     alike = all(base["conditions"].get(key) == candidate["conditions"].get(key) for key in (*MUST_AGREE, *BITS_TOO))
-    ok = base["status"] == candidate["status"] == "ok" and base["ruler"] == candidate["ruler"]
-    return ok and alike and bool(base["digest"]) and base["digest"] == candidate["digest"]
+    return alike and bool(base["digest"]) and base["digest"] == candidate["digest"]
 
 
 def needs_no_judging(base: Measured, candidate: Measured) -> bool:
@@ -67,7 +68,9 @@ def differing_conditions(base: Iterable[Measured], candidate: Iterable[Measured]
     old, new = _by_place(base), _by_place(candidate)
     for key in old.keys() & new.keys():
         for seed in old[key].keys() & new[key].keys():
-            one, other = old[key][seed]["conditions"], new[key][seed]["conditions"]
+            one, other = (side[key][seed].get("conditions", {}) for side in (old, new))
+            if not one or not other:  # its process ended before it said them
+                continue
             pairs |= {(k, str(one[k]), str(other.get(k, ""))): None for k in one if one[k] != other.get(k)}
     return tuple(Differing(what=what, base=one, candidate=other) for what, one, other in sorted(pairs))
 
@@ -130,7 +133,7 @@ def _refusal(base: Measured, candidate: Measured) -> str:
 
 def _quantities(measured: Iterable[Measured]) -> list[tuple[str, str]]:
     """(part, score) of all that any of them has, the digest last."""
-    fine = [each for each in measured if each["status"] == "ok"]
+    fine = [each for each in measured if each.get("status") == "ok"]
     found = {(part, score): None for each in fine for part, costs in each["costs"].items() for score in costs}
     return [*found, *([(EVALUATION, DIGEST)] if fine else [])]
 

@@ -24,7 +24,7 @@ from harness.errors import RequestError
 from harness.gate import baseline, exact_findings, history, quality
 from harness.gate.baseline import Baseline
 from harness.gate.checkouts import dependencies_of, two_versions
-from harness.gate.counting import Asked, Counting, Measured, Words
+from harness.gate.counting import LONGEST, Asked, Counting, Measured, Words
 from harness.gate.findings import Comparison, Differing, Finding, Policy, ordered
 from harness.gate.margins import Margins
 from harness.gate.timing import Timing
@@ -48,6 +48,7 @@ class GateRequest:
     tiers: tuple[str, ...] = TIERS
     margins: Margins = field(default_factory=Margins)
     seconds: float = 60 * MINUTES  # that the time tier may take
+    timeout: float | None = None  # seconds that a cell may take; None: what counting has, and no limit for a bench
     policy: Policy | None = None  # what undecided gated rows do; None: what the margins say, else fail
     same: bool = False  # the base against itself: what it finds is noise
     inject: float = 0.0  # the candidate is slowed by this part of its time: the gate must fail
@@ -66,6 +67,8 @@ class GateRequest:
             raise RequestError(f"no tier '{', '.join(unknown)}': tiers are {', '.join(TIERS)}")
         if self.seconds <= 0:
             raise RequestError(f"the gate needs time: --minutes above 0, not {self.seconds / 60:g}")
+        if self.timeout is not None and not self.timeout > 0:
+            raise RequestError(f"--timeout is a number of seconds above 0, not {self.timeout:g}")
         if not 0 <= self.inject < 10:
             raise RequestError(f"--inject is a part of the time, such as 5%, not {self.inject:g}")
         if (self.move or self.accept) and self.baseline is None:
@@ -100,7 +103,8 @@ def gate(request: GateRequest, news: News = lambda text: None) -> Comparison:
     ):  # fmt: skip
         results = (request.keep or Path(scratch)).resolve()
         results.mkdir(parents=True, exist_ok=True)
-        counting = Counting(results=results, data_dir=request.data_dir, news=news)
+        longest = request.timeout or LONGEST
+        counting = Counting(results=results, data_dir=request.data_dir, news=news, seconds=longest)
         sides = (candidate,) if request.baseline is not None else (base, candidate)
         asked = counting.asked(words, *sides)
         measuring = _Gate(request, (asked[0], asked[-1]), results, news, stored)
@@ -173,6 +177,7 @@ class _Gate:
             judged, told = quality.judged(
                 self.asked, (base, candidate), self.request.margins, self.results, self.request.data_dir, self.news,
                 skip="exact" in self.request.tiers and self.request.baseline is None, stored=self.request.baseline,
+                timeout=self.request.timeout,
             )  # fmt: skip
             findings += judged.findings
             differing += judged.differing

@@ -28,8 +28,9 @@ from typing import IO, Any, Literal, NamedTuple
 import numpy as np
 
 from harness.errors import HarnessError
-from harness.gate.processes import clean_environment, last_line
+from harness.gate.processes import clean_environment
 from harness.gate.sequential import Timed, TimeRule, judged, log_ratio
+from harness.last_words import ending, last_words_of
 
 WORKER = Path(__file__).with_name("blocks.py")
 PADDING = "HARNESS_PADDING"  # the variable whose length is drawn
@@ -265,7 +266,8 @@ class Arm:
         self.built: Mapping[str, Any] = {}
         self.step, self.steady = 0.0, False
         self._rest = b""
-        self._log: IO[bytes] = tempfile.TemporaryFile() if log is None else log.open("ab")  # noqa: SIM115 see end()
+        self._log: IO[bytes] = tempfile.TemporaryFile() if log is None else log.open("a+b")  # noqa: SIM115 see end()
+        self._begins = self._log.seek(0, os.SEEK_END)  # what is before is of others
         self.process = subprocess.Popen(
             [str(version.python), "-P", str(WORKER), str(os.getpid())],
             stdin=subprocess.PIPE,
@@ -319,19 +321,19 @@ class Arm:
                 raise ArmFailed(f"the {self.role} gave no answer to '{what}' in {self.plan.patience:g} s")
             part = os.read(self.process.stdout.fileno(), 65536)
             if not part:
-                code = self.process.wait(GRACE)
-                raise ArmFailed(f"the {self.role} ended with exit code {code}: {self._last_words()}")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    code = self.process.wait(GRACE)
+                    raise ArmFailed(f"the {self.role} ended, {ending(code)}: {self._last_words()}")
+                raise ArmFailed(f"the {self.role} closed its output: {self._last_words()}")
             self._rest += part
         line, _, self._rest = self._rest.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def _last_words(self) -> str:
-        """The last line that it printed."""
-        if not self._log.readable():
-            return f"see {self._log.name}"
-        self._log.seek(0)
-        return last_line(self._log.read().decode(errors="replace"))
+        """Where it crashed, or the last line that it printed."""
+        self._log.seek(self._begins)
+        return last_words_of(self._log.read().decode(errors="replace"))
 
     def end(self) -> None:
         """End the process, by its id; nothing is left of it."""
@@ -370,6 +372,7 @@ def environment(version: Version, threads: int, chance: random.Random) -> dict[s
         "GOMP_SPINCOUNT": "0",
         "KMP_BLOCKTIME": "0",
         "PYTHONHASHSEED": "0",
+        "PYTHONFAULTHANDLER": "1",
         PADDING: "x" * chance.randrange(MOST_PADDING),
     }
     return {**kept, **fixed, **version.environment}

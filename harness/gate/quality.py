@@ -37,6 +37,7 @@ class Sorted:
     same: tuple[str, ...]  # no source differs
     alike: tuple[str, ...]  # identical in their first steps
     other: tuple[str, ...]
+    broken: tuple[str, ...] = ()  # they fail in the first steps of the candidate, and not in those of the base
 
 
 def judged(
@@ -49,17 +50,21 @@ def judged(
     *,
     skip: bool,
     stored: Path | None = None,
+    timeout: float | None = None,
 ) -> tuple[Comparison, list[str]]:
     """The scores of both versions, compared, and what was left out.
 
     skip: may something be, by what was counted? stored: the folder of a baseline, or where one will be.
+    timeout: seconds that a cell may take.
     """
-    bench = _Bench(asked, margins, results, data_dir, news, stored)
+    bench = _Bench(asked, margins, results, data_dir, news, stored, timeout)
     if not skip or "part" in asked[1].words:
         return bench.compared("quality"), []
     found, notes = sorted_methods(*counted), []
     if found.same:
         notes.append(f"not benched, since nothing that they depend on differs: {', '.join(found.same)}")
+    if found.broken:
+        notes.append(f"not benched, since the candidate failed in its first steps: {', '.join(found.broken)}")
     again: tuple[str, ...] = ()
     parts: list[Comparison] = []
     if found.alike:
@@ -85,15 +90,17 @@ def sorted_methods(base: Sequence[Measured], candidate: Sequence[Measured]) -> S
     for each in candidate:
         pairs.setdefault(each["place"]["method"], []).append((old.get((str(each["place"]), each["seed"])), each))
     gone = {each["place"]["method"] for each in base} - pairs.keys()
-    same, alike, other = [], [], [*sorted(gone)]
+    same, alike, other, broken = [], [], [*sorted(gone)], []
     for method, both in pairs.items():
-        if all(one is not None and _unchanged(one, each) for one, each in both):
+        if all(one is not None and (one["status"], each["status"]) == ("ok", "failed") for one, each in both):
+            broken.append(method)
+        elif all(one is not None and _unchanged(one, each) for one, each in both):
             same.append(method)
         elif all(one is not None and needs_no_judging(one, each) for one, each in both):
             alike.append(method)
         else:
             other.append(method)
-    return Sorted(tuple(same), tuple(alike), tuple(other))
+    return Sorted(tuple(same), tuple(alike), tuple(other), tuple(broken))
 
 
 def _unchanged(base: Measured, candidate: Measured) -> bool:
@@ -132,6 +139,7 @@ class _Bench:
     data_dir: Path | None
     news: News
     stored: Path | None = None
+    timeout: float | None = None
 
     def compared(self, name: str, methods: Sequence[str] | None = None, changes: Words = NO_WORDS) -> Comparison:
         """Bench these methods, or all, with the words of the request and some changes, and compare."""
@@ -160,6 +168,7 @@ class _Bench:
         suite.write_text(as_toml(words), encoding="utf-8")
         command = [str(side.python), "-P", "-m", "harness", "bench", str(suite), "--out", str(out)]
         command += ["--data-dir", str(self.data_dir.resolve())] if self.data_dir else []
+        command += ["--timeout", str(self.timeout)] if self.timeout else []
         run = subprocess.run(
             command, cwd=side.folder, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True,
             text=True, check=False,

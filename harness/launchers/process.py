@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from harness.descendants import kill_below
-from harness.last_words import last_words
+from harness.last_words import ending, last_words
 from harness.launchers.bounded_log import room_for_more
 from harness.launchers.child import JUDGED, OURS, PROGRESS, SAFE_PATH, TRAINED, Ends, run_child
 from harness.outcomes import failed, outcome
@@ -146,9 +146,8 @@ class CellProcess:
         if verdict.get("memory"):
             return f"used more than {(self.memory or 0) / 1e9:g} GB of memory"
         code = verdict.get("code", self._process.exitcode)
-        how = "exit code unknown" if code is None else f"exit code {code}"
-        if code is not None and code < 0:
-            how = _signal_name(-code) + (" (out of memory?)" if -code == signal.SIGKILL else "")
+        how = "exit code unknown" if code is None else ending(code)
+        how += " (out of memory?)" if code == -signal.SIGKILL else ""
         return f"the process died, {how}: {last_words(self.log, self._log_start)}"
 
 
@@ -158,14 +157,6 @@ def not_begun(task: CellTask, reason: str) -> CellResult:
         return failed(task, reason)
     rows = [outcome(todo, "failed", f"the trained method was not loaded: {reason}") for todo in task.todo]
     return CellResult.without_process(task, task.training, rows)
-
-
-def _signal_name(number: int) -> str:
-    """SIGSEGV; of a real-time signal, which has no name, its number."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _end_group(pid: int | None) -> None:

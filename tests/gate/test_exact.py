@@ -260,6 +260,8 @@ def test_a_method_that_fails_gives_its_reason(folder):
     found = counts(folder, "features = self", "raise ValueError('no such layer'); features = self")
     assert found["status"] == "failed"
     assert found["reason"].startswith("ValueError: no such layer")
+    found = counts(folder, "features = self", "raise SystemExit(0); features = self")
+    assert (found["status"], found["reason"][:13]) == ("failed", "SystemExit: 0")
 
 
 def test_bits_are_of_type_shape_and_content():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import RequestError
+from harness.errors import HarnessError, RequestError
 from harness.gate.checkouts import base_of, two_versions
 from harness.gate.gating import GateRequest, gate
 from harness.gate.quality import sorted_methods
@@ -159,12 +159,48 @@ def test_bad_requests_are_one_line():
         ({"baseline": Path("x"), "base": "main"}, "--baseline is the base"),
         ({"baseline": Path("x"), "move": True, "tiers": ("exact",)}, "need --tiers exact,quality"),
         ({"history": Path("x"), "inject": 0.05}, "leave it out with --aa"),
+        ({"timeout": 0.0}, "--timeout is a number of seconds above 0, not 0"),
     ):
         with pytest.raises(RequestError, match=words):
             GateRequest(**changes)
     for words, said in (({"seeds": "auto"}, "the same seeds"), ({"tune": ["vae[beta=1|2]"]}, "leave out 'tune'")):
         with pytest.raises(RequestError, match=said):
             gate(GateRequest(words=words))
+
+
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [
+        ("os._exit(0)", "ended without an answer, exit code 0: nothing in its log"),
+        ("ctypes.string_at(0)", "ended without an answer, SIGSEGV: Segmentation fault in __init__ (mine.py, line "),
+        pytest.param("subprocess.Popen(['sleep', '600']); os._exit(3)", "ended without an", marks=pytest.mark.slow),
+        pytest.param("time.sleep(600)", "gave no answer in 40 s", marks=pytest.mark.slow),
+    ],
+)
+def test_a_candidate_that_ends_or_holds_up_its_process_is_a_regression(repository, way, why):
+    """It is a row like any other that fails, and is not benched: it would do the same there, for longer."""
+    imports = "".join(f"import {name}\n" for name in ("ctypes", "os", "subprocess", "time"))
+    _change(repository, "\nimport torch\n", f"\n{imports}\nimport torch\n")
+    _change(repository, "        super().__init__()\n", f"        super().__init__()\n        {way}\n")
+    timeout = 40 if "time.sleep" in way else None
+    found = gate(GateRequest(root=repository, words=WORDS, tiers=("exact", "quality"), timeout=timeout))
+    (row,) = found.findings
+    assert (row.state, row.place.method, row.score, found.exit_code) == ("failed", "mine", "costs", 1)
+    assert f"failed in the candidate at seed 0: its process {why}" in row.why
+    assert any("not benched, since the candidate failed in its first steps: mine" in note for note in found.notes)
+
+
+def test_a_crash_at_import_is_one_line(repository):
+    _change(repository, "\nimport torch\n", "\nimport os\n\nimport torch\n\nos._exit(0)\n")
+    with pytest.raises(HarnessError, match=r"cannot carry the request out: its process ended without an answer, exit"):
+        gate(GateRequest(root=repository, words=WORDS, tiers=("exact",)))
+
+
+def test_tiers_run_without_the_one_that_counts(repository):
+    _change(repository, "\nimport torch\n", "\nimport torch  # as before\n")
+    found = gate(GateRequest(root=repository, words=WORDS, tiers=("time", "quality"), seconds=5))
+    assert {row.state for row in found.findings} == {"compared"}
+    assert {row.kind for row in found.gated()} > {"paired-time", "exact"}
 
 
 def test_methods_are_benched_by_what_is_known_of_them():
@@ -177,8 +213,11 @@ def test_methods_are_benched_by_what_is_known_of_them():
 
     base = [cell("a", "1", "x"), cell("b", "1", "x"), cell("c", "1", "x"), cell("gone", "1", "x")]
     candidate = [cell("a", "1", "x"), cell("b", "2", "x"), cell("c", "2", "y"), cell("new", "1", "x")]
-    found = sorted_methods(base, candidate)
-    assert (found.same, found.alike, found.other) == (("a",), ("b",), ("gone", "c", "new"))
+    died = {"place": {"method": "died"}, "seed": 0, "status": "failed", "reason": "its process ended"}
+    twice = {**died, "place": {"method": "twice"}}
+    found = sorted_methods([*base, cell("died", "1", "x"), twice], [*candidate, died, twice])
+    assert (found.same, found.alike, found.broken) == (("a",), ("b",), ("died",))
+    assert found.other == ("gone", "c", "new", "twice")  # of what both fail in, counting may be the fault
 
 
 def test_words_are_a_suite_that_says_the_same(tmp_path):
