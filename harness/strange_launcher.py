@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import multiprocessing.forkserver
 import pickle
 import signal
 import threading
@@ -133,8 +132,10 @@ def strange_launcher(title: str, build: Build, conditions: Conditions) -> Strang
 
 def _serve(connection: Connection, title: str, build: Build, conditions: Conditions) -> None:
     """In its process: build the launcher, and carry out what is asked for until the bench ends or interrupts it."""
+    from multiprocessing import forkserver  # which there is no use for elsewhere
+
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a bench in the background ignores it
-    multiprocessing.forkserver._forkserver.__init__()  # type: ignore[misc]  # that of the bench serves no other process
+    forkserver._forkserver.__init__()  # type: ignore[misc]  # that of the bench serves no other process
     one_at_a_time = threading.Lock()
 
     def say(*message: Any) -> None:

@@ -23,7 +23,7 @@ class Unanswered(HarnessError):
 
 
 class Script:
-    """A process that writes its answer to a file, as JSON. Its group is its own, and what it prints is in a log.
+    """A process that writes its answer to a file, as JSON. Its group is its own, and its errors are in a log.
 
     It runs code of plugins, so it may crash, hang, or leave processes behind: watched is the process, and not a pipe.
     """
@@ -38,7 +38,7 @@ class Script:
                 cwd=folder,
                 env={**clean_environment(), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
             )

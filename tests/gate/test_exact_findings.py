@@ -195,3 +195,15 @@ def test_what_differs_of_the_conditions_is_said_once():
 def test_margins_know_the_names_of_quantities():
     margins = parse_margins({"margin": [{"evaluation": "step", "score": "peak_bytes", "margin": "2%"}]})
     margins.check(rows_of([measured()]))
+
+
+def test_of_a_cell_whose_process_ended_no_more_is_known_than_its_place():
+    known = {key: measured()[key] for key in ("seed", "place")}
+    died = {**known, "status": "failed", "reason": "its process ended without an answer, SIGSEGV"}
+    for base, candidate in ((measured(), died), (died, measured()), (died, died)):
+        assert not identical(base, candidate)
+        assert not needs_no_judging(base, candidate)
+        assert differing_conditions([base], [candidate]) == ()
+    (row,) = rows(died, base=(measured(),)).values()
+    assert (row.state, row.why) == ("failed", "failed in the candidate at seed 0: " + died["reason"])
+    assert rows_of([known]) == rows_of([died]) == []  # nothing was counted: without the exact tier, of any cell
