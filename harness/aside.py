@@ -83,6 +83,7 @@ class Beside:
         try:
             self.connection.close()
             os.setsid()
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a bench in the background ignores it
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             die_with(parent)
             become_reaper()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import math
 import pickle
-import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -134,7 +133,6 @@ def _serve(connection: Connection, title: str, build: Build, conditions: Conditi
     """In its process: build the launcher, and carry out what is asked for until the bench ends or interrupts it."""
     from multiprocessing import forkserver  # which there is no use for elsewhere
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a bench in the background ignores it
     forkserver._forkserver.__init__()  # type: ignore[misc]  # that of the bench serves no other process
     one_at_a_time = threading.Lock()
 
