@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from harness import errors
-from harness.descendants import become_reaper, die_with, kill_below
+from harness.descendants import become_reaper, die_with, kill_below, kill_group
 from harness.last_words import crash_in, ending
 from harness.reasons import reason_of
 
@@ -142,8 +142,7 @@ class Beside:
             os.kill(self.pid, signal.SIGKILL)
             _, status = os.waitpid(self.pid, 0)
             self.code = os.waitstatus_to_exitcode(status)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)  # what it left in its group; what went away from there is not found
+        kill_group(self.pid)  # what went away from there is not found
 
     def end(self) -> None:
         """Nothing of it is left."""

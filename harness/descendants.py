@@ -57,6 +57,13 @@ def kill_below(pid: int) -> None:
                 process.kill()
 
 
+def kill_group(pid: int) -> None:
+    """SIGKILL for what is left of the group that a process led: the group has its number, and outlives it."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
 def reaped() -> dict[int, int]:
     """Wait status of each child that has ended, by its number. Raises ChildProcessError where there is no child."""
     found: dict[int, int] = {}

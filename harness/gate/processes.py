@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.descendants import kill_below
+from harness.descendants import kill_below, kill_group
 from harness.errors import HarnessError, RequestError
 from harness.last_words import ending, last_words
 
@@ -63,9 +61,7 @@ class Script:
             kill_below(self.process.pid)
             self.process.kill()
             self.process.wait()
-        if hasattr(os, "killpg"):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        kill_group(self.process.pid)
 
 
 def clean_environment() -> dict[str, str]:

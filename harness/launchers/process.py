@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.descendants import kill_below
+from harness.descendants import kill_below, kill_group
 from harness.last_words import ending, last_words
 from harness.launchers.bounded_log import room_for_more
 from harness.launchers.child import JUDGED, OURS, PROGRESS, SAFE_PATH, TRAINED, Ends, run_child
@@ -126,8 +126,8 @@ class CellProcess:
         with contextlib.suppress(OSError):  # there is no keeper any more
             self._lifeline.send_bytes(b"end")  # said, since processes that started here meanwhile may hold this end too
         self._lifeline.close()
-        if sys.platform != "linux":
-            _end_group(self._process.pid)
+        if sys.platform != "linux" and self._process.pid:
+            kill_group(self._process.pid)
         self._process.join(GRACE)
         if self._process.is_alive():
             kill_below(self._process.pid or 0)
@@ -157,13 +157,6 @@ def not_begun(task: CellTask, reason: str) -> CellResult:
         return failed(task, reason)
     rows = [outcome(todo, "failed", f"the trained method was not loaded: {reason}") for todo in task.todo]
     return CellResult.without_process(task, task.training, rows)
-
-
-def _end_group(pid: int | None) -> None:
-    """End what a cell started and left in its group, which has the number of the cell's process and outlives it."""
-    if pid is not None and hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
 
 
 def _context() -> Any:
